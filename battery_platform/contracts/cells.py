@@ -1,0 +1,279 @@
+"""Contracts of cells, their formation and their tests, from one row a test to one row a point.
+
+Currents are positive while the cell is charged. A gravimetric value needs a mass whose source
+is named.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from battery_platform.contracts.base import (
+    Moment,
+    Contract,
+    choice,
+    count,
+    key,
+    key_count,
+    moment,
+    number,
+    reference,
+    rule,
+    text,
+)
+
+CELL_FORMATS = ("coin", "pouch", "cylindrical", "prismatic", "swagelok", "other")
+MASS_SOURCES = ("weighed", "from_loading_and_area", "from_recipe", "stated_by_supplier")
+
+
+def capacity_below_theory() -> pl.Expr:
+    return pl.col("specific_capacity_mah_g") <= 1.02 * pl.col("theoretical_capacity_mah_g")
+
+
+class Cells(Contract):
+    """An assembled cell and the electrode under test in it."""
+
+    cell_id: str = key("Identifier of the cell", ("cell", "cell id", "zelle", "cellule"))
+    electrode_id: str = reference(
+        "electrodes", "Electrode under test", ("electrode", "electrode id", "elektrode")
+    )
+    cell_format: str = choice(
+        CELL_FORMATS, "Housing of the cell", ("format", "cell type", "zellformat", "zelltyp")
+    )
+    counter_electrode: str = text(
+        "What stands against it, e.g. lithium metal",
+        ("counter electrode", "gegenelektrode", "contre-electrode"),
+    )
+    active_mass_mg: float = number(
+        "Mass of active material in the electrode under test",
+        0.01,
+        1e6,
+        ("active mass", "aktivmasse", "masse active"),
+        optional=True,
+    )
+    active_mass_source: str = choice(
+        MASS_SOURCES, "How that mass is known", ("mass source", "massenquelle"), optional=True
+    )
+    assembled_at: Moment = moment("Time of sealing", ("assembled", "montiert am", "assemble le"))
+
+    @rule(
+        "active_mass_source",
+        "An active mass of {active_mass_mg} mg is given without saying how it is known.",
+        "Fill in active_mass_source, or leave the mass empty: it is never assumed.",
+    )
+    def mass_has_a_source(cls) -> pl.Expr:
+        return pl.col("active_mass_mg").is_null() | pl.col("active_mass_source").is_not_null()
+
+
+class Formations(Contract):
+    """The first cycles of a cell, as one row."""
+
+    formation_id: str = key("Identifier of the formation", ("formation", "formierung"))
+    cell_id: str = reference("cells", "Cell that was formed", ("cell", "zelle", "cellule"))
+    charge_capacity_mah: float = number(
+        "Charge put in during the first cycle",
+        0,
+        1e6,
+        ("charge capacity", "ladekapazitat", "capacite de charge"),
+    )
+    discharge_capacity_mah: float = number(
+        "Charge taken out during the first cycle",
+        0,
+        1e6,
+        ("discharge capacity", "entladekapazitat", "capacite de decharge"),
+    )
+    coulombic_efficiency_pct: float = number(
+        "Charge taken out over charge put in, or the reverse for a half cell discharged first",
+        0,
+        110,
+        ("coulombic efficiency", "ce", "coulomb-wirkungsgrad", "efficacite coulombique"),
+        optional=True,
+    )
+    specific_capacity_mah_g: float = number(
+        "Discharge capacity per active mass",
+        0,
+        4400,
+        ("specific capacity", "spezifische kapazitat", "capacite specifique"),
+        optional=True,
+    )
+    theoretical_capacity_mah_g: float = number(
+        "Capacity above which the material cannot go",
+        1,
+        4300,
+        ("theoretical capacity", "theoretische kapazitat"),
+        optional=True,
+    )
+    active_mass_source: str = choice(
+        MASS_SOURCES, "How the active mass is known", ("mass source",), optional=True
+    )
+    ir_drop_mv: float = number(
+        "Voltage step at the start of the first discharge after formation",
+        0,
+        3000,
+        ("ir drop", "ir-drop", "chute ir", "spannungsabfall"),
+        optional=True,
+    )
+    started_at: Moment = moment("Start", ("start", "beginn", "debut"))
+    ended_at: Moment = moment("End", ("end", "ende", "fin"))
+
+    @rule(
+        "specific_capacity_mah_g",
+        "A specific capacity of {specific_capacity_mah_g} mAh/g lies above the theoretical "
+        "{theoretical_capacity_mah_g} mAh/g.",
+        "Check the active mass and the unit of the current (A labelled mA is the usual cause).",
+    )
+    def capacity_below_theory(cls) -> pl.Expr:
+        return capacity_below_theory()
+
+    @rule(
+        "specific_capacity_mah_g",
+        "A specific capacity of {specific_capacity_mah_g} mAh/g is given without a sourced mass.",
+        "Fill in active_mass_source, or hand in the capacity in mAh only.",
+    )
+    def gravimetric_value_has_a_mass(cls) -> pl.Expr:
+        return pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
+
+    @rule(
+        "coulombic_efficiency_pct",
+        "A coulombic efficiency of {coulombic_efficiency_pct} % contradicts {charge_capacity_mah} mAh "
+        "in and {discharge_capacity_mah} mAh out.",
+        "Correct it or leave it empty; it follows from the two capacities.",
+    )
+    def efficiency_matches_capacities(cls) -> pl.Expr:
+        ratio = 100 * pl.col("discharge_capacity_mah") / pl.col("charge_capacity_mah")
+        given = pl.col("coulombic_efficiency_pct")
+        inverse = 100 * pl.col("charge_capacity_mah") / pl.col("discharge_capacity_mah")
+        return ((given - ratio).abs() <= 1) | ((given - inverse).abs() <= 1)
+
+    @rule(
+        "ended_at",
+        "The formation ends at {ended_at}, before it starts at {started_at}.",
+        "Check the date format and the time zone in the mapping.",
+    )
+    def ends_after_start(cls) -> pl.Expr:
+        return pl.col("ended_at") >= pl.col("started_at")
+
+
+class CyclingTests(Contract):
+    """One test of a cell: its protocol in a row."""
+
+    test_id: str = key("Identifier of the test", ("test", "test id", "versuch", "essai"))
+    cell_id: str = reference("cells", "Cell under test", ("cell", "zelle", "cellule"))
+    charge_rate_c: float = number(
+        "Charge rate", 0.001, 100, ("charge rate", "laderate"), optional=True
+    )
+    discharge_rate_c: float = number(
+        "Discharge rate", 0.001, 100, ("discharge rate", "entladerate", "c-rate"), optional=True
+    )
+    lower_cutoff_v: float = number(
+        "Voltage at which discharge ends", -0.5, 6, ("lower cutoff", "untere grenze"), optional=True
+    )
+    upper_cutoff_v: float = number(
+        "Voltage at which charge ends", -0.5, 6, ("upper cutoff", "obere grenze"), optional=True
+    )
+    temperature_degc: float = number(
+        "Chamber temperature", -60, 120, ("temperature", "temperatur"), optional=True
+    )
+    started_at: Moment = moment("Start", ("start", "beginn", "debut"))
+    ended_at: Moment = moment("End", ("end", "ende", "fin"))
+
+    @rule(
+        "lower_cutoff_v",
+        "The lower cut-off of {lower_cutoff_v} V is not below the upper one of {upper_cutoff_v} V.",
+        "Check whether the two were swapped.",
+    )
+    def cutoffs_ordered(cls) -> pl.Expr:
+        return pl.col("lower_cutoff_v") < pl.col("upper_cutoff_v")
+
+    @rule(
+        "ended_at",
+        "The test ends at {ended_at}, before it starts at {started_at}.",
+        "Check the date format and the time zone in the mapping.",
+    )
+    def ends_after_start(cls) -> pl.Expr:
+        return pl.col("ended_at") >= pl.col("started_at")
+
+
+class TestCycles(Contract):
+    """One row per cycle of a test."""
+
+    __test__ = False
+
+    test_id: str = key("Identifier of the test", ("test", "test id", "versuch", "essai"))
+    cycle: int = key_count("Cycle number", ("cycle", "cycle number", "zyklus", "cycle count"))
+    charge_capacity_mah: float = number(
+        "Charge put in", 0, 1e6, ("charge capacity", "ladekapazitat"), optional=True
+    )
+    discharge_capacity_mah: float = number(
+        "Charge taken out",
+        0,
+        1e6,
+        ("discharge capacity", "entladekapazitat", "capacite de decharge"),
+    )
+    specific_capacity_mah_g: float = number(
+        "Discharge capacity per active mass",
+        0,
+        4400,
+        ("specific capacity", "spezifische kapazitat"),
+        optional=True,
+    )
+    theoretical_capacity_mah_g: float = number(
+        "Capacity above which the material cannot go",
+        1,
+        4300,
+        ("theoretical capacity",),
+        optional=True,
+    )
+    active_mass_source: str = choice(
+        MASS_SOURCES, "How the active mass is known", ("mass source",), optional=True
+    )
+
+    @rule(
+        "specific_capacity_mah_g",
+        "A specific capacity of {specific_capacity_mah_g} mAh/g lies above the theoretical "
+        "{theoretical_capacity_mah_g} mAh/g.",
+        "Check the active mass and the unit of the current (A labelled mA is the usual cause).",
+    )
+    def capacity_below_theory(cls) -> pl.Expr:
+        return capacity_below_theory()
+
+    @rule(
+        "specific_capacity_mah_g",
+        "A specific capacity of {specific_capacity_mah_g} mAh/g is given without a sourced mass.",
+        "Fill in active_mass_source, or hand in the capacity in mAh only.",
+    )
+    def gravimetric_value_has_a_mass(cls) -> pl.Expr:
+        return pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
+
+
+class TestPoints(Contract):
+    """One row per logged point of a test: the long table."""
+
+    __test__ = False
+
+    class Config:
+        metadata = {"sequence": ("test_id", "test_time_s")}
+
+    test_id: str = key("Identifier of the test", ("test", "test id", "versuch"))
+    point: int = key_count(
+        "Number of the logged point within the test", ("point", "data point", "record", "datenpunkt")
+    )
+    test_time_s: float = number(
+        "Time since the start of the test", 0, 1e10, ("test time", "time", "zeit", "temps")
+    )
+    recorded_at: Moment = moment("Wall clock", ("date time", "timestamp", "datum"))
+    cycle: int = count("Cycle number", names=("cycle", "cycle count", "zyklus"))
+    step: int = count("Step of the protocol", names=("step", "step count", "schritt"), optional=True)
+    voltage_v: float = number("Cell voltage", -5, 6, ("voltage", "spannung", "tension"))
+    current_a: float = number(
+        "Current, positive while charging", -2000, 2000, ("current", "strom", "courant")
+    )
+    step_capacity_ah: float = number(
+        "Charge passed since the step began", 0, 1e4, ("capacity", "kapazitat"), optional=True
+    )
+    step_energy_wh: float = number(
+        "Energy passed since the step began", 0, 1e5, ("energy", "energie"), optional=True
+    )
+    temperature_degc: float = number(
+        "Temperature at the cell", -60, 200, ("temperature", "temperatur"), optional=True
+    )

@@ -1,0 +1,362 @@
+"""Contracts of the steps that make an electrode: lot, slurry, coating, drying, calendering.
+
+Cells and their tests are in `cells`, flat sheets in `sheets`. Ranges are what the process
+permits at all, not what a plant aims at.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from battery_platform.contracts.base import (
+    Moment,
+    Contract,
+    choice,
+    key,
+    moment,
+    number,
+    reference,
+    rule,
+    text,
+)
+
+MATERIAL_KINDS = (
+    "active_material",
+    "conductive_additive",
+    "binder",
+    "solvent",
+    "current_collector",
+    "separator",
+    "electrolyte",
+)
+
+LOADING_BASES = ("coating", "active_material")
+
+
+def fractions_sum(*columns: str) -> pl.Expr:
+    """Percentages that are all given add up to 100 within half a percentage point."""
+    return (pl.sum_horizontal(*[pl.col(c) for c in columns], ignore_nulls=False) - 100).abs() <= 0.5
+
+
+def solid_density_g_cm3() -> pl.Expr:
+    """Density of the pore-free coating that loading, thickness and porosity imply."""
+    return pl.col("mass_loading_mg_cm2") / (
+        0.1 * pl.col("thickness_um") * (1 - pl.col("porosity_pct") / 100)
+    )
+
+
+class MaterialLots(Contract):
+    """A delivered lot of one material."""
+
+    lot_id: str = key("Lot number of the material", ("lot", "charge", "lot number", "numero de lot"))
+    material_kind: str = choice(
+        MATERIAL_KINDS,
+        "Role of the material in the cell",
+        ("kind", "type of material", "materialart", "type de materiau"),
+    )
+    material_name: str = text(
+        "Name and grade of the material",
+        ("material", "grade", "werkstoff", "materiau"),
+        optional=False,
+    )
+    supplier: str = text("Maker of the lot", ("vendor", "lieferant", "hersteller", "fournisseur"))
+    d50_um: float = number(
+        "Median particle diameter by volume", 0.005, 100, ("d50", "median diameter"), optional=True
+    )
+    density_g_cm3: float = number(
+        "True density of the material", 0.5, 23, ("density", "dichte", "densite"), optional=True
+    )
+    theoretical_capacity_mah_g: float = number(
+        "Capacity above which no measurement of this material can lie",
+        1,
+        4300,
+        ("theoretical capacity", "theoretische kapazitat", "capacite theorique"),
+        optional=True,
+    )
+    received_at: Moment = moment("Arrival of the lot", ("received", "wareneingang", "recu le"))
+
+    @rule(
+        "theoretical_capacity_mah_g",
+        "A theoretical capacity of {theoretical_capacity_mah_g} mAh/g is given for a {material_kind}.",
+        "Only active materials store charge: leave the field empty or correct material_kind.",
+    )
+    def capacity_of_active_material_only(cls) -> pl.Expr:
+        return pl.col("theoretical_capacity_mah_g").is_null() | (
+            pl.col("material_kind") == "active_material"
+        )
+
+
+class SlurryBatches(Contract):
+    """One mixed batch of slurry."""
+
+    slurry_id: str = key(
+        "Identifier of the slurry batch",
+        ("slurry", "slurry batch", "batch", "batch id", "ansatz", "charge slurry", "lot encre"),
+    )
+    active_lot_id: str = reference(
+        "material_lots", "Lot of the active material", ("active lot", "am lot"), optional=True
+    )
+    conductive_lot_id: str = reference(
+        "material_lots", "Lot of the conductive additive", ("carbon lot",), optional=True
+    )
+    binder_lot_id: str = reference("material_lots", "Lot of the binder", ("binder lot",), optional=True)
+    active_material_pct: float = number(
+        "Active material in the dry coating, by weight",
+        50,
+        100,
+        ("am", "am content", "active material", "aktivmaterial", "matiere active", "composition"),
+    )
+    conductive_additive_pct: float = number(
+        "Conductive additive in the dry coating, by weight",
+        0,
+        50,
+        ("conductive additive", "carbon black", "leitruss", "noir de carbone", "cb"),
+        optional=True,
+    )
+    binder_pct: float = number(
+        "Binder in the dry coating, by weight", 0, 50, ("binder", "binderanteil", "liant"), optional=True
+    )
+    solid_content_pct: float = number(
+        "Solids in the slurry, by weight",
+        5,
+        95,
+        ("solid content", "solids", "s-to-l ratio", "feststoffgehalt", "taux de solide", "sc"),
+    )
+    viscosity_pa_s: float = number(
+        "Viscosity at the stated shear rate",
+        1e-3,
+        1e4,
+        ("viscosity", "viskositat", "viscosite"),
+        optional=True,
+    )
+    shear_rate_1_s: float = number(
+        "Shear rate at which the viscosity was read",
+        1e-3,
+        1e5,
+        ("shear rate", "scherrate", "taux de cisaillement"),
+        optional=True,
+    )
+    mixing_time_min: float = number(
+        "Duration of mixing",
+        0.1,
+        2880,
+        ("mixing time", "mischzeit", "mischdauer", "duree de melange"),
+        optional=True,
+    )
+    mixed_at: Moment = moment("End of mixing", ("mixed", "mixed at", "gemischt am", "melange le"))
+
+    @rule(
+        "active_material_pct",
+        "Active material {active_material_pct} %, conductive additive {conductive_additive_pct} % "
+        "and binder {binder_pct} % do not add up to 100 %.",
+        "Check the recipe: the three shares of the dry coating must sum to 100 % within 0.5.",
+    )
+    def fractions_sum_to_100(cls) -> pl.Expr:
+        return fractions_sum("active_material_pct", "conductive_additive_pct", "binder_pct")
+
+
+class Coatings(Contract):
+    """One run of a slurry over the coater at fixed settings."""
+
+    coating_id: str = key(
+        "Identifier of the coating run", ("coating", "coating run", "beschichtung", "enduction")
+    )
+    slurry_id: str = reference(
+        "slurry_batches", "Slurry that was coated", ("slurry", "slurry batch", "batch", "ansatz")
+    )
+    comma_gap_um: float = number(
+        "Gap between comma bar and roll",
+        5,
+        2000,
+        ("comma gap", "gap", "coating gap", "spalt", "rakelspalt", "spaltweite", "entrefer"),
+    )
+    coating_speed_m_min: float = number(
+        "Web speed",
+        0.01,
+        200,
+        ("coating speed", "web speed", "speed", "bahngeschwindigkeit", "vitesse d'enduction"),
+        optional=True,
+    )
+    wet_thickness_um: float = number(
+        "Thickness of the wet film",
+        5,
+        2000,
+        ("wet thickness", "nassdicke", "epaisseur humide"),
+        optional=True,
+    )
+    coated_at: Moment = moment("End of the run", ("coated", "beschichtet am", "enduit le"))
+
+    @rule(
+        "wet_thickness_um",
+        "The wet film of {wet_thickness_um} µm is thicker than the gap of {comma_gap_um} µm allows.",
+        "Check whether gap and film were swapped, and the unit of both.",
+    )
+    def wet_film_fits_the_gap(cls) -> pl.Expr:
+        return pl.col("wet_thickness_um") <= 1.2 * pl.col("comma_gap_um")
+
+
+class Dryings(Contract):
+    """One pass of a coating through the dryer."""
+
+    drying_id: str = key("Identifier of the drying pass", ("drying", "trocknung", "sechage"))
+    coating_id: str = reference("coatings", "Coating that was dried", ("coating", "beschichtung"))
+    drying_temperature_degc: float = number(
+        "Highest air temperature of the dryer",
+        15,
+        250,
+        ("drying temperature", "trocknungstemperatur", "temperature de sechage"),
+    )
+    drying_time_min: float = number(
+        "Time in the dryer",
+        0.05,
+        4320,
+        ("drying time", "trocknungszeit", "duree de sechage"),
+        optional=True,
+    )
+    residual_solvent_ppm: float = number(
+        "Solvent left in the dry coating, by weight",
+        0,
+        200000,
+        ("residual solvent", "restlosemittel", "solvant residuel"),
+        optional=True,
+    )
+    dried_at: Moment = moment("End of drying", ("dried", "getrocknet am", "seche le"))
+
+
+class Calenderings(Contract):
+    """One pass of a dried coating through the calender."""
+
+    calendering_id: str = key(
+        "Identifier of the calendering pass", ("calendering", "kalandrierung", "calandrage")
+    )
+    drying_id: str = reference("dryings", "Dried coating that was pressed", ("drying", "trocknung"))
+    thickness_before_um: float = number(
+        "Coating thickness before the calender, without collector",
+        1,
+        1500,
+        ("thickness before", "dicke vorher", "dicke vor", "epaisseur avant"),
+    )
+    thickness_after_um: float = number(
+        "Coating thickness after the calender, without collector",
+        1,
+        1500,
+        ("thickness after", "dicke nachher", "dicke nach", "epaisseur apres"),
+    )
+    compression_degree_pct: float = number(
+        "Loss of coating thickness, relative to the thickness before",
+        0,
+        80,
+        ("compression degree", "compression", "verdichtung", "taux de compression", "cd"),
+        optional=True,
+    )
+    roll_temperature_degc: float = number(
+        "Roll temperature",
+        10,
+        250,
+        ("roll temperature", "walzentemperatur", "temperature des rouleaux"),
+        optional=True,
+    )
+    line_load_n_mm: float = number(
+        "Force of the rolls per width",
+        0.1,
+        5000,
+        ("line load", "linienlast", "charge lineique"),
+        optional=True,
+    )
+    calendered_at: Moment = moment("Time of the pass", ("calendered", "kalandriert am"))
+
+    @rule(
+        "thickness_after_um",
+        "The coating is {thickness_after_um} µm thick after the calender and "
+        "{thickness_before_um} µm before.",
+        "A calender cannot thicken a coating by more than 2 %: check whether the two were swapped.",
+    )
+    def calender_does_not_thicken(cls) -> pl.Expr:
+        return pl.col("thickness_after_um") <= 1.02 * pl.col("thickness_before_um")
+
+    @rule(
+        "compression_degree_pct",
+        "A compression of {compression_degree_pct} % contradicts the thickness of "
+        "{thickness_before_um} µm before and {thickness_after_um} µm after.",
+        "Compression = 100 x (1 - after / before), coating only; correct it or leave it empty.",
+    )
+    def compression_matches_thickness(cls) -> pl.Expr:
+        implied = 100 * (1 - pl.col("thickness_after_um") / pl.col("thickness_before_um"))
+        return (pl.col("compression_degree_pct") - implied).abs() <= 2
+
+
+class Electrodes(Contract):
+    """One punched or cut electrode and what was measured on it."""
+
+    electrode_id: str = key(
+        "Identifier of the electrode", ("electrode", "electrode id", "elektrode", "id electrode")
+    )
+    coating_id: str = reference("coatings", "Coating it was cut from", ("coating", "beschichtung"))
+    calendering_id: str = reference(
+        "calenderings",
+        "Calendering pass, empty for an electrode that was not calendered",
+        ("calendering", "kalandrierung", "calandrage"),
+        optional=True,
+    )
+    area_cm2: float = number(
+        "Coated area of the electrode", 0.01, 10000, ("area", "flache", "surface"), optional=True
+    )
+    thickness_um: float = number(
+        "Coating thickness without collector",
+        1,
+        1500,
+        ("thickness", "coating thickness", "dicke", "schichtdicke", "epaisseur"),
+    )
+    mass_loading_mg_cm2: float = number(
+        "Dry mass per area, on the stated basis",
+        0.05,
+        300,
+        ("mass loading", "loading", "beladung", "flachengewicht", "masse surfacique", "grammage"),
+    )
+    loading_basis: str = choice(
+        LOADING_BASES,
+        "Whether the loading counts the whole dry coating or its active material alone",
+        ("loading basis", "bezug"),
+    )
+    porosity_pct: float = number(
+        "Share of the coating's volume that is pores",
+        1,
+        95,
+        ("porosity", "porositat", "porosite"),
+    )
+    composite_density_g_cm3: float = number(
+        "Density of the coating without its pores",
+        0.8,
+        8,
+        ("composite density", "solid density", "feststoffdichte"),
+        optional=True,
+    )
+    adhesion_n_m: float = number(
+        "Peel force per width",
+        0,
+        2000,
+        ("adhesion", "peel force", "haftung", "adherence"),
+        optional=True,
+    )
+    measured_at: Moment = moment("Time of the measurements", ("measured", "gemessen am"))
+
+    @rule(
+        "mass_loading_mg_cm2",
+        "A loading of {mass_loading_mg_cm2} mg/cm² contradicts a thickness of {thickness_um} µm, "
+        "a porosity of {porosity_pct} % and a solid density of {composite_density_g_cm3} g/cm³.",
+        "Loading = 0.1 x thickness x (1 - porosity) x density within 12 %: check the unit of each, "
+        "and whether the thickness includes the collector.",
+    )
+    def loading_matches_geometry(cls) -> pl.Expr:
+        ratio = solid_density_g_cm3() / pl.col("composite_density_g_cm3")
+        return ratio.is_between(0.88, 1.12) | (pl.col("loading_basis") != "coating")
+
+    @rule(
+        "mass_loading_mg_cm2",
+        "A loading of {mass_loading_mg_cm2} mg/cm² on {thickness_um} µm at a porosity of "
+        "{porosity_pct} % would need a solid density that no electrode material has.",
+        "The density that follows must lie between 0.8 and 8 g/cm³: check the unit of each, "
+        "and whether the thickness includes the collector.",
+    )
+    def loading_is_possible(cls) -> pl.Expr:
+        return solid_density_g_cm3().is_between(0.8, 8)

@@ -1,0 +1,59 @@
+"""Which tables there are. Light enough to import at code-location load: no Pandera here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from battery_platform.errors import PlatformError
+
+if TYPE_CHECKING:
+    from battery_platform.contracts.base import Contract
+
+
+@dataclass(frozen=True)
+class Table:
+    """A raw table: its name without `raw_`, the contract behind it, and what people call it."""
+
+    name: str
+    module: str
+    model: str
+    title: str
+
+    @property
+    def raw(self) -> str:
+        return f"raw_{self.name}"
+
+    @property
+    def contract(self) -> type[Contract]:
+        return getattr(import_module(f"battery_platform.contracts.{self.module}"), self.model)  # type: ignore[no-any-return]
+
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        Table("material_lots", "process", "MaterialLots", "material lots"),
+        Table("slurry_batches", "process", "SlurryBatches", "slurry batches"),
+        Table("coatings", "process", "Coatings", "coating runs"),
+        Table("dryings", "process", "Dryings", "drying passes"),
+        Table("calenderings", "process", "Calenderings", "calendering passes"),
+        Table("electrodes", "process", "Electrodes", "electrodes"),
+        Table("electrode_sheets", "sheets", "ElectrodeSheets", "electrode sheets"),
+        Table("condition_means", "sheets", "ConditionMeans", "condition means"),
+        Table("mesostructures", "sheets", "Mesostructures", "simulated mesostructures"),
+        Table("cells", "cells", "Cells", "cells"),
+        Table("formations", "cells", "Formations", "formations"),
+        Table("cycling_tests", "cells", "CyclingTests", "cycling tests"),
+        Table("test_cycles", "cells", "TestCycles", "cycles"),
+        Table("test_points", "cells", "TestPoints", "logged points"),
+    )
+}
+
+
+def table(name: str) -> Table:
+    """The table of that name, with or without `raw_`."""
+    found = TABLES.get(name.removeprefix("raw_"))
+    if found is None:
+        raise PlatformError(f"There is no table '{name}'.", f"Tables are: {', '.join(TABLES)}.")
+    return found

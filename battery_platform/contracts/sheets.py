@@ -1,0 +1,360 @@
+"""Contracts of flat tables: one row that spans several steps, as labs and papers hand them in.
+
+The step tables are in `process` and `cells`; the core models in `dbt/` bring both together.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from battery_platform.contracts.base import (
+    Contract,
+    Moment,
+    choice,
+    count,
+    key,
+    moment,
+    number,
+    rule,
+    text,
+)
+from battery_platform.contracts.process import LOADING_BASES, fractions_sum, solid_density_g_cm3
+
+CLASS_LABELS = ("low", "medium", "high")
+
+
+class ElectrodeSheets(Contract):
+    """Recipe, settings and measured properties of one electrode in one row.
+
+    Identifiers that the sheet does not give are derived from the campaign and the recipe, so
+    that replicates share slurry and coating.
+    """
+
+    electrode_id: str = key(
+        "Identifier of the electrode", ("electrode", "electrode id", "sample", "probe", "echantillon")
+    )
+    coating_id: str = text("Identifier of the coating run", ("coating", "coating id"), optional=False)
+    slurry_id: str = text("Identifier of the slurry batch", ("slurry", "batch"), optional=False)
+    replicate: int = count(
+        "Running number among electrodes of one condition",
+        1,
+        10**6,
+        ("replicate", "wiederholung", "replique", "repetition"),
+    )
+    active_material: str = text(
+        "Name of the active material", ("active material name", "aktivmaterial name", "chemistry")
+    )
+    active_material_pct: float = number(
+        "Active material in the dry coating, by weight",
+        50,
+        100,
+        (
+            "am",
+            "am content",
+            "active material",
+            "active material content",
+            "composition",
+            "aktivmaterial",
+            "aktivmaterialanteil",
+            "matiere active",
+            "taux de matiere active",
+            "composition (a.m.%)",
+        ),
+        optional=True,
+    )
+    conductive_additive_pct: float = number(
+        "Conductive additive in the dry coating, by weight",
+        0,
+        50,
+        ("conductive additive", "carbon black", "cb", "leitruss", "noir de carbone"),
+        optional=True,
+    )
+    binder_pct: float = number(
+        "Binder in the dry coating, by weight", 0, 50, ("binder", "binderanteil", "liant"), optional=True
+    )
+    solid_content_pct: float = number(
+        "Solids in the slurry, by weight",
+        5,
+        95,
+        (
+            "solid content",
+            "solids content",
+            "solids",
+            "s-to-l ratio",
+            "s-to-l",
+            "stol",
+            "feststoffgehalt",
+            "feststoffanteil",
+            "taux de solide",
+            "extrait sec",
+            "sc",
+        ),
+        optional=True,
+    )
+    viscosity_pa_s: float = number(
+        "Slurry viscosity at the coating shear rate",
+        1e-3,
+        1e4,
+        ("viscosity", "viskositat", "viscosite"),
+        optional=True,
+    )
+    comma_gap_um: float = number(
+        "Gap between comma bar and roll",
+        5,
+        2000,
+        (
+            "comma gap",
+            "gap",
+            "coating gap",
+            "spalt",
+            "rakelspalt",
+            "spaltweite",
+            "entrefer",
+            "ecartement",
+        ),
+        optional=True,
+    )
+    coating_speed_m_min: float = number(
+        "Web speed",
+        0.01,
+        200,
+        ("coating speed", "web speed", "bahngeschwindigkeit", "vitesse d'enduction"),
+        optional=True,
+    )
+    drying_temperature_degc: float = number(
+        "Highest air temperature of the dryer",
+        15,
+        250,
+        ("drying temperature", "trocknungstemperatur", "temperature de sechage"),
+        optional=True,
+    )
+    compression_degree_pct: float = number(
+        "Loss of coating thickness in the calender, 0 for an electrode that was not calendered",
+        0,
+        80,
+        ("compression degree", "compression", "verdichtung", "taux de compression", "cd"),
+        optional=True,
+    )
+    thickness_um: float = number(
+        "Coating thickness without collector",
+        1,
+        1500,
+        ("thickness", "coating thickness", "dicke", "schichtdicke", "epaisseur"),
+        optional=True,
+    )
+    mass_loading_mg_cm2: float = number(
+        "Dry mass per area, on the stated basis",
+        0.05,
+        300,
+        (
+            "mass loading",
+            "loading",
+            "areal loading",
+            "beladung",
+            "massenbeladung",
+            "flachengewicht",
+            "masse surfacique",
+            "grammage",
+        ),
+        optional=True,
+    )
+    loading_basis: str = choice(
+        LOADING_BASES,
+        "Whether the loading counts the whole dry coating or its active material alone",
+        ("loading basis", "bezug"),
+        optional=True,
+    )
+    porosity_pct: float = number(
+        "Share of the coating's volume that is pores",
+        1,
+        95,
+        ("porosity", "porositat", "porosite"),
+        optional=True,
+    )
+    composite_density_g_cm3: float = number(
+        "Density of the coating without its pores",
+        0.8,
+        8,
+        ("composite density", "solid density", "density", "feststoffdichte", "dichte", "densite"),
+        optional=True,
+    )
+    adhesion_n_m: float = number(
+        "Peel force per width",
+        0,
+        2000,
+        ("adhesion", "peel force", "haftung", "haftkraft", "adherence"),
+        optional=True,
+    )
+    specific_capacity_mah_g: float = number(
+        "First discharge capacity per active mass",
+        0,
+        4400,
+        ("specific capacity", "spezifische kapazitat", "capacite specifique", "capacity"),
+        optional=True,
+    )
+    theoretical_capacity_mah_g: float = number(
+        "Capacity above which the material cannot go",
+        1,
+        4300,
+        ("theoretical capacity", "theoretische kapazitat", "capacite theorique"),
+        optional=True,
+    )
+    active_mass_source: str = text(
+        "How the active mass behind the specific capacity is known", ("mass source", "massenquelle")
+    )
+    measured_at: Moment = moment("Time of the measurements", ("measured", "date", "datum"))
+
+    @rule(
+        "active_material_pct",
+        "Active material {active_material_pct} %, conductive additive {conductive_additive_pct} % "
+        "and binder {binder_pct} % do not add up to 100 %.",
+        "Check the recipe: the three shares of the dry coating must sum to 100 % within 0.5.",
+    )
+    def fractions_sum_to_100(cls) -> pl.Expr:
+        return fractions_sum("active_material_pct", "conductive_additive_pct", "binder_pct")
+
+    @rule(
+        "active_material_pct",
+        "The shares that are given already exceed 100 % of the dry coating.",
+        "Check active material ({active_material_pct} %), conductive additive and binder.",
+    )
+    def fractions_do_not_exceed_100(cls) -> pl.Expr:
+        shares = ("active_material_pct", "conductive_additive_pct", "binder_pct")
+        return pl.sum_horizontal(*[pl.col(c) for c in shares]) <= 100.5
+
+    @rule(
+        "mass_loading_mg_cm2",
+        "No property is given: neither loading nor porosity nor thickness.",
+        "A row needs at least one measured property; check that the columns were placed (`map`).",
+    )
+    def something_was_measured(cls) -> pl.Expr:
+        return pl.any_horizontal(
+            pl.col("mass_loading_mg_cm2", "porosity_pct", "thickness_um").is_not_null()
+        )
+
+    @rule(
+        "loading_basis",
+        "A loading of {mass_loading_mg_cm2} mg/cm² is given without its basis.",
+        "State in the mapping whether it counts the coating or the active material alone: "
+        "`constants: {{loading_basis: coating}}`.",
+    )
+    def loading_has_a_basis(cls) -> pl.Expr:
+        return pl.col("mass_loading_mg_cm2").is_null() | pl.col("loading_basis").is_not_null()
+
+    @rule(
+        "mass_loading_mg_cm2",
+        "A loading of {mass_loading_mg_cm2} mg/cm² contradicts a thickness of {thickness_um} µm, "
+        "a porosity of {porosity_pct} % and a solid density of {composite_density_g_cm3} g/cm³.",
+        "Loading = 0.1 x thickness x (1 - porosity) x density within 12 %: check the unit of each, "
+        "and whether the thickness includes the collector.",
+    )
+    def loading_matches_geometry(cls) -> pl.Expr:
+        ratio = solid_density_g_cm3() / pl.col("composite_density_g_cm3")
+        return ratio.is_between(0.88, 1.12) | (pl.col("loading_basis") != "coating")
+
+    @rule(
+        "mass_loading_mg_cm2",
+        "A loading of {mass_loading_mg_cm2} mg/cm² on {thickness_um} µm at a porosity of "
+        "{porosity_pct} % would need a solid density that no electrode material has.",
+        "The density that follows must lie between 0.8 and 8 g/cm³: check the unit of each, "
+        "and whether the thickness includes the collector.",
+    )
+    def loading_is_possible(cls) -> pl.Expr:
+        return solid_density_g_cm3().is_between(0.8, 8)
+
+    @rule(
+        "specific_capacity_mah_g",
+        "A specific capacity of {specific_capacity_mah_g} mAh/g lies above the theoretical "
+        "{theoretical_capacity_mah_g} mAh/g.",
+        "Check the active mass and the unit of the current (A labelled mA is the usual cause).",
+    )
+    def capacity_below_theory(cls) -> pl.Expr:
+        return pl.col("specific_capacity_mah_g") <= 1.02 * pl.col("theoretical_capacity_mah_g")
+
+    @rule(
+        "specific_capacity_mah_g",
+        "A specific capacity of {specific_capacity_mah_g} mAh/g is given without a sourced mass.",
+        "Fill in active_mass_source, or leave the specific capacity out.",
+    )
+    def gravimetric_value_has_a_mass(cls) -> pl.Expr:
+        return pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
+
+
+class ConditionMeans(Contract):
+    """Averages over the electrodes of one condition, where the source gives no single values."""
+
+    condition_id: str = key("Identifier of the condition", ("condition", "case"))
+    active_material_pct: float = number(
+        "Active material in the dry coating, by weight", 50, 100, ("composition", "am")
+    )
+    solid_content_pct: float = number(
+        "Solids in the slurry, by weight", 5, 95, ("s-to-l", "stol", "solid content")
+    )
+    viscosity_pa_s: float = number(
+        "Slurry viscosity at the coating shear rate", 1e-3, 1e4, ("viscosity",), optional=True
+    )
+    shear_rate_1_s: float = number(
+        "Shear rate in the coating gap", 1e-3, 1e5, ("shear rate", "applied shear rate"), optional=True
+    )
+    electrode_mass_mg: float = number(
+        "Mean mass of an electrode", 0.01, 1e6, ("electrode mass",), optional=True
+    )
+    electrode_mass_sd_mg: float = number(
+        "Standard deviation of that mass", 0, 1e6, ("s mass",), optional=True
+    )
+    active_mass_loading_mg_cm2: float = number(
+        "Mean active mass per area", 0.05, 300, ("areal am mass",), optional=True
+    )
+    areal_capacity_mah_cm2: float = number(
+        "Theoretical capacity per area", 0.01, 50, ("theoretical areal capacity",), optional=True
+    )
+    thickness_with_collector_um: float = number(
+        "Mean thickness including the collector", 5, 1500, ("thickness with collector",), optional=True
+    )
+    thickness_sd_um: float = number(
+        "Standard deviation of that thickness", 0, 200, ("s thick",), optional=True
+    )
+    porosity_pct: float = number("Mean porosity", 1, 95, ("porosity (complete)",), optional=True)
+    coating_density_mg_cm3: float = number(
+        "Mean density of the coating with its pores", 100, 8000, ("density (complete)",), optional=True
+    )
+    mass_loading_class: str = choice(
+        CLASS_LABELS, "Class of loading that the source assigns", ("mload", "class"), optional=True
+    )
+    measured_at: Moment = moment("Day of the condition", ("date",))
+
+
+class Mesostructures(Contract):
+    """One simulated electrode structure and the properties computed on it."""
+
+    structure_id: str = key("Identifier of the structure", ("structure", "structure id"))
+    calender_gap_um: float = number("Displacement of the calender", 0, 500, ("gap",))
+    active_material_pct: float = number("Active material, by weight", 50, 100, ("am",))
+    carbon_binder_pct: float = number("Carbon-binder domain, by weight", 0, 50, ("cbd",))
+    porosity_uncalendered_pct: float = number(
+        "Porosity before calendering", 1, 95, ("porous", "porosity")
+    )
+    size_x_um: float = number("Length of the box", 1, 5000, ("x",))
+    size_y_um: float = number("Width of the box", 1, 5000, ("y",))
+    size_z_um: float = number("Height of the box", 1, 5000, ("z",))
+    voxel_um: float = number("Edge of a voxel", 0.001, 50, ("res",))
+    tortuosity_liquid: float = number("Tortuosity factor of the pores", 1, 500, ("tliq",), optional=True)
+    tortuosity_solid: float = number("Tortuosity factor of the solid", 1, 500, ("tsol",), optional=True)
+    collector_active_contact_pct: float = number(
+        "Collector area in contact with active material", 0, 100, ("cc/am",), optional=True
+    )
+    collector_binder_contact_pct: float = number(
+        "Collector area in contact with carbon-binder", 0, 100, ("cc/cbd",), optional=True
+    )
+    active_surface_pct: float = number(
+        "Active material surface that electrolyte wets", 0, 100, ("active_surface",), optional=True
+    )
+
+    @rule(
+        "active_material_pct",
+        "Active material {active_material_pct} % and carbon-binder {carbon_binder_pct} % do not add "
+        "up to 100 %.",
+        "The two phases make up the solid: they must sum to 100 % within 0.5.",
+    )
+    def fractions_sum_to_100(cls) -> pl.Expr:
+        return fractions_sum("active_material_pct", "carbon_binder_pct")

@@ -1,0 +1,170 @@
+"""Units: which one a column's name carries, how to write it, and what people confuse it with.
+
+A column name ends in its unit (`thickness_um`). This module is the only place that knows the
+endings. Conversion itself is Pint's.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pint
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit as it ends a column name, as people read it, and as Pint parses it."""
+
+    suffix: str
+    shown: str
+    pint: str
+    confusions: tuple[str, ...] = ()
+
+
+UNITS: tuple[Unit, ...] = (
+    Unit("_mah_cm2", "mAh/cm²", "mA*h/cm**2", ("Ah/m**2",)),
+    Unit("_mah_g", "mAh/g", "mA*h/g", ("A*h/g",)),
+    Unit("_wh_kg", "Wh/kg", "W*h/kg"),
+    Unit("_mg_cm2", "mg/cm²", "mg/cm**2", ("g/m**2", "g/cm**2")),
+    Unit("_mg_cm3", "mg/cm³", "mg/cm**3", ("g/cm**3",)),
+    Unit("_g_cm3", "g/cm³", "g/cm**3", ("kg/m**3", "mg/cm**3")),
+    Unit("_n_mm", "N/mm", "N/mm", ("N/m", "kN/m")),
+    Unit("_n_m", "N/m", "N/m", ("N/mm", "mN/m")),
+    Unit("_m_min", "m/min", "m/min", ("mm/s", "m/s", "cm/min")),
+    Unit("_pa_s", "Pa·s", "Pa*s", ("mPa*s",)),
+    Unit("_1_s", "1/s", "1/s", ("1/min",)),
+    Unit("_s_cm", "S/cm", "S/cm", ("S/m",)),
+    Unit("_degc", "°C", "degC", ("degK", "degF")),
+    Unit("_pct", "%", "percent", ("dimensionless",)),
+    Unit("_ppm", "ppm", "ppm", ("percent",)),
+    Unit("_um", "µm", "um", ("m", "mm", "nm")),
+    Unit("_mm", "mm", "mm", ("m", "um", "cm")),
+    Unit("_cm2", "cm²", "cm**2", ("mm**2", "m**2")),
+    Unit("_mah", "mAh", "mA*h", ("A*h",)),
+    Unit("_mwh", "mWh", "mW*h", ("W*h",)),
+    Unit("_mg", "mg", "mg", ("g", "ug", "kg")),
+    Unit("_mpa", "MPa", "MPa", ("bar", "kPa", "Pa")),
+    Unit("_mv", "mV", "mV", ("V",)),
+    Unit("_ma", "mA", "mA", ("A",)),
+    Unit("_min", "min", "min", ("s", "hour")),
+    Unit("_c", "C (1/h)", "1/hour"),
+    Unit("_v", "V", "V", ("mV",)),
+    Unit("_s", "s", "s", ("hour", "ms")),
+)
+
+_WORDS = {
+    "percent": "percent",
+    "%": "percent",
+    "wt%": "percent",
+    "wt.%": "percent",
+    "wt-%": "percent",
+    "gew-%": "percent",
+    "ma.%": "percent",
+    "vol.%": "percent",
+    "vol%": "percent",
+    "gew.%": "percent",
+    "gew%": "percent",
+    "ma%": "percent",
+    "m%": "percent",
+    "prozent": "percent",
+    "pourcent": "percent",
+    "%w/w": "percent",
+    "% w/w": "percent",
+    "-": "dimensionless",
+    "1": "dimensionless",
+    "fraction": "dimensionless",
+    "anteil": "dimensionless",
+    "°c": "degC",
+    "c": "degC",
+    "degc": "degC",
+    "deg c": "degC",
+    "k": "degK",
+    "°f": "degF",
+    "hz": "1/s",
+    "s-1": "1/s",
+    "sec": "s",
+    "h": "hour",
+    "std": "hour",
+    "micron": "um",
+    "microns": "um",
+    "mikrometer": "um",
+    "cps": "mPa*s",
+    "cp": "mPa*s",
+    "pas": "Pa*s",
+    "mpas": "mPa*s",
+}
+
+_POWERS = str.maketrans({"²": "**2", "³": "**3", "⁻": "-", "¹": "1", "µ": "u", "μ": "u", "−": "-"})
+
+
+def unit_of(column: str) -> Unit | None:
+    """The unit that a column's name ends with, or None for a name without one."""
+    return next((unit for unit in UNITS if column.endswith(unit.suffix)), None)
+
+
+def shown_unit(column: str) -> str:
+    unit = unit_of(column)
+    return unit.shown if unit else ""
+
+
+@lru_cache(maxsize=1)
+def _registry() -> pint.UnitRegistry:
+    import pint
+
+    return pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+
+
+def normalise_unit(text: str) -> str:
+    """A unit as people type it (`mg·cm⁻²`, `Gew.-%`, `Pas`) in Pint's spelling."""
+    text = unicodedata.normalize("NFC", text).strip().strip("[]()").strip()
+    folded = text.casefold()
+    for candidate in (folded, folded.replace(".-", "."), folded.replace(" ", "")):
+        if candidate in _WORDS:
+            return _WORDS[candidate]
+    text = text.translate(_POWERS).replace("**-", "-")
+    text = re.sub(r"-\*\*(\d)", r"-\1", text)
+    text = re.sub(r"\s*[·.*\u22c5x]\s*", "*", text)
+    text = re.sub(r"([A-Za-z])\^?(-?\d)", r"\1**\2", text).replace("****", "**")
+    text = re.sub(r"(?<=[A-Za-z\d])\s+(?=[A-Za-z])", "*", text)
+    text = re.sub(r"\b(m|u|k)?(A|W)h\b", r"\1\2*h", text)
+    text = re.sub(r"\b(m)?Pas\b", r"\1Pa*s", text)
+    text = re.sub(r"\bh\b", "hour", text)
+    numerator, _, denominator = text.partition("/")
+    if "*" in denominator.replace("**", ""):
+        text = f"{numerator}/({denominator})"
+    return text
+
+
+@lru_cache(maxsize=2048)
+def conversion(source: str, column: str) -> tuple[float, float] | None:
+    """Factor and offset that bring `source` to the column's unit; None if they do not fit."""
+    target = unit_of(column)
+    if target is None:
+        return None
+    registry = _registry()
+    try:
+        unit = registry.Unit(normalise_unit(source))
+        zero = registry.Quantity(0.0, unit).to(target.pint).magnitude
+        one = registry.Quantity(1.0, unit).to(target.pint).magnitude
+    except Exception:  # Pint raises a dozen unrelated types on text that is no unit
+        return None
+    # Rounding removes the last-bit noise of Pint's chain of factors (0.1 instead of 0.09999999).
+    return float(f"{one - zero:.12g}"), float(f"{zero:.12g}")
+
+
+@lru_cache(maxsize=512)
+def confusions(column: str) -> tuple[tuple[str, float, float], ...]:
+    """Units that people mistake for the column's: name, factor, offset."""
+    unit = unit_of(column)
+    found = []
+    for name in unit.confusions if unit else ():
+        both = conversion(name, column)
+        if both is not None:
+            shown = "a fraction" if name == "dimensionless" else name.replace("**", "^")
+            found.append((shown, *both))
+    return tuple(found)
