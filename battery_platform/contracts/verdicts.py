@@ -1,0 +1,93 @@
+"""The verdict on each row: accepted, or quarantined with a reason an engineer understands.
+
+Batches are judged by Pandera itself. A streaming pass asks `passes(contract)` of every row and
+sends those that fail through `judge`, so both paths speak with one voice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandera.errors
+import polars as pl
+
+from battery_platform.contracts.base import NOT_NULL, Contract, Rule, columns, rules
+
+VIOLATION = {
+    "row_number": pl.Int64,
+    "field": pl.String,
+    "value": pl.String,
+    "rule": pl.String,
+    "message": pl.String,
+    "remedy": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Rows that may enter and, for each other row, every rule that it breaks."""
+
+    accepted: pl.DataFrame
+    violations: pl.DataFrame
+
+
+def no_violations() -> pl.DataFrame:
+    return pl.DataFrame(schema=VIOLATION)
+
+
+def passes(contract: type[Contract]) -> pl.Expr:
+    """True for a row that breaks no rule and holds finite numbers only."""
+    finite = [
+        pl.col(column.name).is_finite().fill_null(True)
+        for column in columns(contract)
+        if column.dtype == pl.Float64
+    ]
+    return pl.all_horizontal([rule.ok for rule in rules(contract)] + finite)
+
+
+def judge(
+    frame: pl.DataFrame, contract: type[Contract], problems: pl.DataFrame | None = None
+) -> Verdict:
+    """Split typed rows; `problems` are what reading found before there was a typed value.
+
+    `frame` holds the contract's columns and `row_number`; a value that could not be read is null
+    in it and is not reported a second time as missing.
+    """
+    problems = no_violations() if problems is None else problems
+    found = [problems]
+    unreadable = problems.select("row_number", "field").unique()
+    for rule, positions in _failures(frame, contract):
+        rows = frame[positions]
+        broken = rows.select(
+            "row_number",
+            pl.lit(rule.field).alias("field"),
+            pl.col(rule.field).cast(pl.String).alias("value"),
+            pl.lit(rule.name).alias("rule"),
+            rule.message.alias("message"),
+            rule.remedy.alias("remedy"),
+        )
+        if rule.name == "present":
+            broken = broken.join(unreadable, on=["row_number", "field"], how="anti")
+        found.append(broken.cast(VIOLATION))  # type: ignore[arg-type]
+    violations = pl.concat(found).sort("row_number", maintain_order=True)
+    accepted = frame.join(violations.select("row_number").unique(), on="row_number", how="anti")
+    return Verdict(accepted, violations)
+
+
+def _failures(frame: pl.DataFrame, contract: type[Contract]) -> list[tuple[Rule, list[int]]]:
+    """Positions that Pandera refuses, rule by rule, in the contract's order."""
+    names = [column.name for column in columns(contract)]
+    try:
+        contract.to_schema().validate(frame.select(names), lazy=True)
+        return []
+    except pandera.errors.SchemaErrors as error:
+        cases = error.failure_cases
+    by_key: dict[tuple[str | None, int], list[int]] = {}
+    for context, column, check, number, index in cases.select(
+        "schema_context", "column", "check", "check_number", "index"
+    ).iter_rows():
+        if index is None:
+            raise TypeError(f"{contract.__name__} was given a frame of the wrong shape: {check} {column}")
+        position = NOT_NULL if number is None else number
+        by_key.setdefault((column if context == "Column" else None, position), []).append(index)
+    return [(rule, sorted(by_key[rule.pandera_key])) for rule in rules(contract) if rule.pandera_key in by_key]

@@ -1,0 +1,150 @@
+"""Headers as people write them: words and unit apart, and the contract column they mean.
+
+The words themselves stand in the contracts (`names`), in English, French and German.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+from battery_platform.contracts.base import Column, columns
+from battery_platform.contracts.registry import TABLES, table
+from battery_platform.contracts.units import UNITS, conversion, unit_of
+
+CERTAIN = 0.9
+"""Placements at least this sure are used without asking; weaker ones are only proposed."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header's words and the unit it states, if any."""
+
+    words: str
+    unit: str | None
+
+
+@dataclass(frozen=True)
+class Match:
+    """A contract column, how sure the match is, and why."""
+
+    column: str
+    confidence: float
+    why: str
+
+
+def plain(text: str) -> str:
+    """Lower case without accents, punctuation and double blanks, so that spellings meet."""
+    text = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    text = "".join(mark for mark in text if not unicodedata.combining(mark)).casefold()
+    return re.sub(r"[\s_\-./:,;#°*']+", " ", text).strip()
+
+
+_BRACKETED = re.compile(r"^(?P<words>.*?)\s*[(\[{<](?P<unit>[^()\[\]{}<>]*)[)\]}>]\s*\*?$")
+_DIVIDED = re.compile(r"^(?P<words>[^/]*[^/\s])\s*/\s*(?P<unit>[^\s/]+.*)$")
+_TRAILING = re.compile(r"^(?P<words>.+?)(?:,| in | en )\s*(?P<unit>\S+(?: \S+)?)$")
+
+
+@lru_cache(maxsize=4096)
+def split_header(text: str) -> Header:
+    """`Coating thickness [µm]` -> `Coating thickness`, `µm`."""
+    text = " ".join(text.replace("\u00a0", " ").split())
+    for pattern in (_BRACKETED, _DIVIDED, _TRAILING):
+        found = pattern.match(text)
+        if found and is_unit(found["unit"]):
+            return Header(found["words"].strip(), found["unit"].strip())
+    unit = unit_of(text.casefold())
+    if unit is not None:
+        return Header(text[: -len(unit.suffix)], unit.pint)
+    return Header(text, None)
+
+
+@lru_cache(maxsize=4096)
+def is_unit(text: str) -> bool:
+    return any(conversion(text, f"x{unit.suffix}") is not None for unit in UNITS)
+
+
+def _column_words(column: Column) -> list[str]:
+    unit = unit_of(column.name)
+    stem = column.name.removesuffix(unit.suffix) if unit else column.name
+    found = [plain(stem), *(plain(name) for name in column.names)]
+    if column.name.endswith("_id"):
+        base = plain(column.name.removesuffix("_id"))
+        found += [f"{base} id", f"{base} no", f"{base} nr", f"{base} number", f"id {base}"]
+    if column.name.endswith("_at"):
+        base = plain(column.name.removesuffix("_at"))
+        found += [f"{base} on", f"{base} at", f"{base} time", f"date {base}"]
+    return found
+
+
+@lru_cache(maxsize=32)
+def vocabulary(table_name: str) -> dict[str, str]:
+    """Plain words of a table's columns; the first column to claim a word keeps it."""
+    words: dict[str, str] = {}
+    for column in columns(table(table_name).contract):
+        words.setdefault(plain(column.name), column.name)
+    for column in columns(table(table_name).contract):
+        for word in _column_words(column):
+            words.setdefault(word, column.name)
+    return words
+
+
+def match(text: str, table_name: str) -> Match | None:
+    """The column of that table which a header means, if any."""
+    words = vocabulary(table_name)
+    whole = plain(text)
+    if whole in words and words[whole] == text.strip():
+        return Match(words[whole], 1.0, "the column's own name")
+    header = split_header(text)
+    bare = plain(header.words)
+    for candidate in (whole, bare, _without_qualifier(bare)):
+        if candidate in words:
+            return _with_unit(Match(words[candidate], 0.95, f"'{candidate}' is a known name"), header)
+    near = difflib.get_close_matches(bare, list(words), n=1, cutoff=0.82)
+    if near and len(bare) > 3:
+        ratio = difflib.SequenceMatcher(None, bare, near[0]).ratio()
+        return _with_unit(Match(words[near[0]], round(0.85 * ratio, 2), f"close to '{near[0]}'"), header)
+    return None
+
+
+def _without_qualifier(words: str) -> str:
+    """`solid content pct` or `thickness measured` without a last word that adds no meaning."""
+    idle = r" (pct|percent|value|wert|valeur|mean|avg|measured|gemessen|mesuree?|total|nominal|wt|%)$"
+    return re.sub(idle, "", words)
+
+
+def _with_unit(found: Match, header: Header) -> Match | None:
+    """A match whose unit is of another kind is none: `Dicke [mg]` is no thickness."""
+    if header.unit is None:
+        return found
+    if unit_of(found.column) is None:
+        return found
+    return found if conversion(header.unit, found.column) is not None else None
+
+
+def best_table(header: list[str]) -> str | None:
+    """The table whose contract the headers fit best, or None where nothing fits."""
+    scores: list[tuple[float, int, str]] = []
+    for rank, name in enumerate(TABLES):
+        found = {found.column for text in header if text and (found := match(text, name))}
+        wanted = columns(TABLES[name].contract)
+        required = [column.name for column in wanted if column.required and column.name not in _derived(name)]
+        if not found:
+            continue
+        missing = sum(1 for column in required if column not in found)
+        own_key = wanted[0].name in found
+        score = len(found) - 2.0 * missing + (0.5 if own_key else 0.0)
+        scores.append((score, -rank, name))
+    if not scores:
+        return None
+    best = max(scores)
+    return best[2] if best[0] > 0 else None
+
+
+def _derived(name: str) -> set[str]:
+    from battery_platform.records.identity import derivable
+
+    return derivable(name)

@@ -1,0 +1,390 @@
+"""One file, all the way: hash, mapping, judgement, commit, and a report that people can read.
+
+The same bytes under the same mapping are taken once. `check` does everything but commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from blake3 import blake3
+
+from battery_platform.contracts.registry import TABLES
+from battery_platform.errors import PlatformError, RefusedFile
+from battery_platform.records import mapping as mappings
+from battery_platform.records.judging import Subject, Tally, judge_sheet
+from battery_platform.records.mapping import Mapping
+from battery_platform.records.reading import Sheet, kind_of, refuse, sheets
+from battery_platform.store.commit import Origin, deliver, known, workbench
+from battery_platform.store.lakehouse import Lakehouse
+
+Progress = Callable[[str, int], None]
+NO_PROGRESS: Progress = lambda file_name, rows: None  # noqa: E731
+
+
+@dataclass
+class Outcome:
+    """What became of one sheet."""
+
+    table: str
+    sheet: str
+    rows_in: int
+    rows_accepted: int
+    rows_new: int
+    rows_quarantined: int
+    violations: pl.DataFrame
+
+
+@dataclass
+class Report:
+    """What became of one file."""
+
+    path: Path
+    status: str
+    """`taken`, `known`, `checked` or `refused`"""
+    source_id: str = ""
+    file_id: str = ""
+    outcomes: list[Outcome] = field(default_factory=list)
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+    snapshot: int | None = None
+
+    def total(self, what: str) -> int:
+        return sum(getattr(outcome, what) for outcome in self.outcomes)
+
+    @property
+    def failed(self) -> bool:
+        """Refused as a whole, or not one row could be accepted."""
+        return self.status == "refused" or (
+            self.total("rows_in") > 0 and self.total("rows_accepted") == 0
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One line per sheet for tables and JSON."""
+        common = {"file": self.path.name, "status": self.status, "source_id": self.source_id, "file_id": self.file_id}
+        if not self.outcomes:
+            return [
+                common
+                | {"table": "", "sheet": "", "rows_in": 0, "accepted": 0, "new": 0, "quarantined": 0}
+                | {"reason": self.reason}
+            ]
+        return [
+            common
+            | {
+                "table": outcome.table,
+                "sheet": outcome.sheet,
+                "rows_in": outcome.rows_in,
+                "accepted": outcome.rows_accepted,
+                "new": outcome.rows_new,
+                "quarantined": outcome.rows_quarantined,
+                "reason": _first_reason(outcome) or self.reason,
+            }
+            for outcome in self.outcomes
+        ]
+
+
+def _first_reason(outcome: Outcome) -> str:
+    if outcome.violations.is_empty():
+        return ""
+    row = outcome.violations.row(0, named=True)
+    return f"row {row['row_number']}: {row['message']}"
+
+
+def content_hash(path: Path) -> str:
+    """Hash of a file's bytes."""
+    try:
+        hasher = blake3(max_threads=2)
+        hasher.update_mmap(path)
+        return hasher.hexdigest()
+    except OSError as error:
+        raise refuse(
+            path, f"the file cannot be read ({error.strerror}).", "Check that it exists and its permissions."
+        ) from error
+
+
+def ingest(
+    lake: Lakehouse,
+    path: Path,
+    mapping: Sequence[Mapping] | Path | None = None,
+    replaces: Sequence[str] = (),
+    again: bool = False,
+    progress: Progress = NO_PROGRESS,
+) -> Report:
+    """Take one file into the lake; a refusal becomes a report, not an exception."""
+    try:
+        return _ingest(lake, path, mapping, tuple(replaces), again, progress, commit=True)
+    except RefusedFile as error:
+        return Report(path, "refused", reason=str(error))
+
+
+def check(
+    lake: Lakehouse,
+    path: Path,
+    mapping: Sequence[Mapping] | Path | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> Report:
+    """Judge one file and store nothing."""
+    try:
+        return _ingest(lake, path, mapping, (), True, progress, commit=False)
+    except RefusedFile as error:
+        return Report(path, "refused", reason=str(error))
+
+
+def _ingest(
+    lake: Lakehouse,
+    path: Path,
+    mapping: Sequence[Mapping] | Path | None,
+    replaces: tuple[str, ...],
+    again: bool,
+    progress: Progress,
+    commit: bool,
+) -> Report:
+    kind_of(path)
+    path = path.resolve()
+    fingerprint = content_hash(path)
+    chosen = _given(path, mapping, lake)
+    if not again and not replaces:
+        before = known(lake, fingerprint, mappings.digest(chosen) if chosen else None)
+        if before:
+            return _known(path, before)
+    chosen, found = resolve(path, lake, chosen)
+    file_id = "f-" + fingerprint[:16]
+    source_ids = {one.source for one in chosen}
+    if len(source_ids) != 1:
+        raise refuse(path, "its sheets are mapped to different sources.", "Use one `source` per file.")
+    report = Report(path, "checked", source_ids.pop(), file_id)
+    replaced = _replaced(lake, replaces)
+    with workbench(lake) as bench:
+        tallies: list[Tally] = []
+        for one, sheet in found:
+            subject = Subject(path, file_id, sheet, one, replaced)
+            tally = judge_sheet(subject, lake, bench, lambda rows: progress(path.name, rows))
+            tallies.append(tally)
+            report.notes += [*sheet.notes, *one.assumed]
+        if commit:
+            first = chosen[0]
+            origin = Origin(
+                file_id=file_id,
+                source_id=report.source_id,
+                path=path,
+                size_bytes=path.stat().st_size,
+                content_hash=fingerprint,
+                mapping_hash=mappings.digest(chosen),
+                mapping={"parts": [one.as_dict() for one in chosen]},
+                licence=first.licence,
+                citation=first.citation,
+                is_synthetic=first.synthetic,
+            )
+            receipt = deliver(
+                lake, bench, origin, [tally.part for tally in tallies], (*replaced, *([file_id] if again else []))
+            )
+            report.status = "taken" if receipt.committed else "known"
+            report.snapshot = receipt.snapshot
+    for tally in tallies:
+        part = tally.part
+        report.outcomes.append(
+            Outcome(
+                part.table.name,
+                part.sheet,
+                part.rows_in,
+                part.rows_accepted,
+                part.rows_new,
+                part.rows_quarantined,
+                tally.violations,
+            )
+        )
+    return report
+
+
+def _given(
+    path: Path, mapping: Sequence[Mapping] | Path | None, lake: Lakehouse
+) -> list[Mapping]:
+    """The mapping that was named, or that stands beside the file; empty if there is none."""
+    if isinstance(mapping, Path):
+        return mappings.load(mapping)
+    if mapping is not None:
+        return list(mapping)
+    beside = mappings.for_path(path, lake.settings.mappings_folder)
+    return mappings.load(beside) if beside else []
+
+
+def resolve(
+    path: Path, lake: Lakehouse, chosen: list[Mapping]
+) -> tuple[list[Mapping], list[tuple[Mapping, Sheet]]]:
+    """Each mapping with the sheet that it reads; without mappings, those that fit for certain."""
+    if not chosen:
+        return _automatic(path, lake)
+    first = chosen[0]
+    if any(one.header_row != first.header_row for one in chosen):
+        found = []
+        for one in chosen:
+            there = sheets(path, lake.settings, one.encoding, one.delimiter, one.decimal, one.header_row)
+            found.append((one, _sheet_of(one, there, path)))
+        return chosen, found
+    there = sheets(
+        path, lake.settings, first.encoding, first.delimiter, first.decimal, first.header_row
+    )
+    return chosen, [(one, _sheet_of(one, there, path)) for one in chosen]
+
+
+def _sheet_of(mapping: Mapping, there: list[Sheet], path: Path) -> Sheet:
+    if mapping.sheet is None:
+        return there[0]
+    for sheet in there:
+        if sheet.name == mapping.sheet:
+            return sheet
+    names = ", ".join(sheet.name for sheet in there)
+    raise refuse(path, f"there is no sheet '{mapping.sheet}'; there are: {names}.", "Correct `sheet`.")
+
+
+def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[Mapping, Sheet]]]:
+    source = mappings.safe_source(path.stem)
+    pairs: list[tuple[Mapping, Sheet]] = []
+    problems: list[RefusedFile] = []
+    skipped: list[str] = []
+    for sheet in sheets(path, lake.settings):
+        proposal = mappings.propose(sheet, source, _peek(sheet))
+        if proposal is None:
+            problems.append(mappings.no_table(path, sheet))
+            skipped.append(sheet.name)
+        elif not proposal.usable:
+            seen = ", ".join(text for text in sheet.header if text)[:300]
+            problems.append(
+                refuse(
+                    path,
+                    f"as a table of {TABLES[proposal.mapping.table].title} it lacks "
+                    f"{', '.join(proposal.missing)}; it has: {seen}.",
+                    "Add the column, or write a mapping: `battery-platform map FILE` begins one.",
+                )
+            )
+            skipped.append(sheet.name)
+        else:
+            unplaced = [
+                placed.header for placed in proposal.placements if placed.header and placed.header not in
+                {place.header for place in proposal.mapping.columns.values()}
+            ]
+            if unplaced:
+                sheet.notes.append(f"columns not taken: {', '.join(unplaced)}")
+            pairs.append((proposal.mapping, sheet))
+    if not pairs:
+        raise problems[0]
+    for name, problem in zip(skipped, problems, strict=True):
+        pairs[0][1].notes.append(f"sheet '{name}' was not taken: {problem.says}")
+    return [mapping for mapping, _ in pairs], pairs
+
+
+def _peek(sheet: Sheet) -> pl.DataFrame:
+    """The first batch of a sheet, put back in front of the others."""
+    from itertools import chain
+
+    first = next(sheet.rows, None)
+    if first is None:
+        return pl.DataFrame(schema={f"c{i}": pl.String for i in range(len(sheet.header))})
+    sheet.rows = chain([first], sheet.rows)
+    return first.cells
+
+
+def _known(path: Path, before: list[dict[str, Any]]) -> Report:
+    first = before[0]
+    report = Report(path, "known", first["source_id"], first["file_id"])
+    report.reason = f"the same bytes were taken on {first['ingested_at']:%Y-%m-%d %H:%M} as {first['file_name']}"
+    report.outcomes = [
+        Outcome(
+            row["table_name"],
+            row["sheet"],
+            row["rows_in"],
+            row["rows_accepted"],
+            row["rows_new"],
+            row["rows_quarantined"],
+            pl.DataFrame(),
+        )
+        for row in before
+    ]
+    return report
+
+
+def _replaced(lake: Lakehouse, names: Iterable[str]) -> tuple[str, ...]:
+    """File ids behind the names, ids or paths given to `--replaces`."""
+    found = []
+    for name in names:
+        rows = lake.rows(
+            "SELECT DISTINCT file_id FROM raw_files WHERE file_id = ? OR file_name = ? OR path = ?",
+            [name, Path(name).name, str(Path(name).resolve())],
+        )
+        if len(rows) != 1:
+            what = "no file" if not rows else "several files"
+            raise PlatformError(
+                f"--replaces {name}: {what} of that name in the lake.",
+                "Name the file_id, see `battery-platform sql \"select distinct file_id, file_name from raw_files\"`.",
+            )
+        found.append(rows[0][0])
+    return tuple(found)
+
+
+def in_order(lake: Lakehouse, paths: Iterable[Path]) -> list[Path]:
+    """Files in the order of the process, so that references find what they name."""
+    ranks = {name: rank for rank, name in enumerate(TABLES)}
+
+    def rank(path: Path) -> tuple[int, str]:
+        try:
+            chosen = _given(path, None, lake)
+            if not chosen and kind_of(path) == "text":
+                chosen = _automatic(path, lake)[0]
+        except PlatformError:
+            return (len(ranks), path.name)
+        return (min((ranks[one.table] for one in chosen), default=len(ranks)), path.name)
+
+    return sorted(paths, key=rank)
+
+
+def files_below(paths: Iterable[Path]) -> list[Path]:
+    """The files named, and those in the folders named; mapping files and hidden ones aside."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(
+                item
+                for item in path.rglob("*")
+                if item.is_file()
+                and not item.name.startswith((".", "~$"))
+                and not item.name.endswith((".map.yaml", ".reason.txt"))
+                and item.name not in {"SOURCE.md", "README.md", "LICENSE"}
+            )
+        else:
+            found.append(path)
+    return found
+
+
+def retry(lake: Lakehouse, progress: Progress = NO_PROGRESS) -> list[Report]:
+    """Judge every file with quarantined rows again, under the mapping it was read with."""
+    reports = []
+    waiting = lake.rows(
+        """SELECT DISTINCT f.file_id, f.path, f.content_hash, f.mapping FROM raw_files f
+           SEMI JOIN quarantine q ON f.file_id = q.file_id"""
+    )
+    import json
+
+    order = []
+    for _, path_text, fingerprint, mapping_json in waiting:
+        path = Path(path_text)
+        parts = [
+            mappings.parse(part, path)[0] for part in json.loads(mapping_json)["parts"]
+        ]
+        order.append((min(list(TABLES).index(part.table) for part in parts), path, fingerprint, parts))
+    for _, path, fingerprint, parts in sorted(order, key=lambda item: (item[0], str(item[1]))):
+        if not path.is_file() or content_hash(path) != fingerprint:
+            reports.append(
+                Report(
+                    path,
+                    "refused",
+                    reason=f"{path.name}: the file is gone from {path.parent} or was changed. "
+                    "Ingest the corrected file with `--replaces` instead.",
+                )
+            )
+            continue
+        reports.append(ingest(lake, path, parts, again=True, progress=progress))
+    return reports

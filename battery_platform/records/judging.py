@@ -1,0 +1,661 @@
+"""A sheet of a file, judged: accepted rows and quarantine rows as Parquet, ready to commit.
+
+Batches go through text, so that every value can be shown as it stood. A long regular text file
+is first run through one streaming pass that keeps the rows breaking no rule; only the others
+take the way through text. Rules between rows (doubled identifiers, time running backwards,
+unknown references) are judged on what was accepted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from battery_platform.contracts.base import Column, Contract, columns, keys, sequence
+from battery_platform.contracts.registry import TABLES
+from battery_platform.contracts.verdicts import VIOLATION, judge, no_violations, passes
+from battery_platform.records import identity
+from battery_platform.records.mapping import Mapping, factor, header_position
+from battery_platform.records.parsing import as_moment, parse
+from battery_platform.records.reading import BATCH_ROWS, Batch, Sheet, refuse
+from battery_platform.settings import MIB
+from battery_platform.store.commit import PARQUET, Part, Workbench
+from battery_platform.store.lakehouse import Lakehouse, sql_name, sql_text
+from battery_platform.store.schema import QUARANTINE, raw_columns
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged: one sheet of one file under one mapping, and who it will be in the lake."""
+
+    path: Path
+    file_id: str
+    sheet: Sheet
+    mapping: Mapping
+    replaces: tuple[str, ...] = ()
+
+    @property
+    def contract(self) -> type[Contract]:
+        return TABLES[self.mapping.table].contract
+
+
+@dataclass
+class Tally:
+    """What the judgement found, beside the Parquet it wrote."""
+
+    part: Part
+    violations: pl.DataFrame = field(default_factory=no_violations)
+    examples: int = 200
+
+    def note(self, violations: pl.DataFrame) -> None:
+        if self.violations.height < self.examples:
+            room = self.examples - self.violations.height
+            self.violations = pl.concat([self.violations, violations.head(room)])
+
+
+def judge_sheet(
+    subject: Subject, lake: Lakehouse, bench: Workbench, progress: Progress = lambda rows: None
+) -> Tally:
+    """Judge all rows of a sheet and write both outcomes to the bench."""
+    part = Part(TABLES[subject.mapping.table], subject.sheet.name)
+    tally = Tally(part)
+    way = _TextWay(subject, bench, tally)
+    if _streams(subject, lake):
+        _stream(subject, bench, way, progress)
+    else:
+        for batch in subject.sheet.rows:
+            way.take(batch)
+            progress(part.rows_in)
+    _judge_between_rows(subject, lake, bench, way)
+    part.rows_quarantined = part.rows_in - part.rows_accepted
+    return tally
+
+
+# -- the way through text -------------------------------------------------------------------
+
+
+class _TextWay:
+    """Judges batches of text cells and writes what they become."""
+
+    def __init__(self, subject: Subject, bench: Workbench, tally: Tally) -> None:
+        self.subject = subject
+        self.bench = bench
+        self.tally = tally
+        self.positions = header_position(subject.mapping, subject.sheet, subject.path)
+        header = subject.sheet.header
+        self.factors = {
+            name: factor(subject.mapping, name, header[position], subject.path)
+            for name, position in self.positions.items()
+        }
+        self.decimal = subject.mapping.decimal or (
+            subject.sheet.dialect.decimal if subject.sheet.dialect else "."
+        )
+        self.absent = (
+            identity.derivable(subject.mapping.table)
+            - set(self.positions)
+            - set(subject.mapping.constants)
+        )
+
+    def take(self, batch: Batch) -> None:
+        """Judge a batch; accepted rows and quarantine rows each become a Parquet file."""
+        part = self.tally.part
+        part.rows_in += batch.cells.height + len(batch.ragged)
+        cells = batch.cells
+        text = cells.select(
+            "row_number", *[pl.col(f"c{i}").alias(name) for name, i in self.positions.items()]
+        )
+        typed, problems = parse(
+            text, self.subject.contract, self.subject.mapping, self.factors, self.decimal
+        )
+        typed = identity.derive(
+            typed, self.subject.mapping.table, self.subject.mapping.source, self.absent
+        ).select("row_number", *[column.name for column in columns(self.subject.contract)])
+        verdict = judge(typed, self.subject.contract, problems)
+        if verdict.accepted.height:
+            self.write_accepted(verdict.accepted)
+        violations = _with_original(verdict.violations, text)
+        if batch.ragged:
+            violations = pl.concat([violations, _ragged(batch.ragged, len(self.subject.sheet.header))])
+        if violations.height:
+            self.quarantine(violations, batch)
+
+    def write_accepted(self, accepted: pl.DataFrame) -> None:
+        path = self.bench.path(self.tally.part.table.raw)
+        self.finished(accepted.lazy()).collect().write_parquet(path, **PARQUET)
+        self.tally.part.accepted.append(path)
+        self.tally.part.rows_accepted += accepted.height
+
+    def finished(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Rows as the raw table holds them: contract columns, then where they come from."""
+        subject = self.subject
+        return rows.with_columns(
+            pl.lit(subject.mapping.source).alias("source_id"),
+            pl.lit(subject.file_id).alias("file_id"),
+            pl.lit(subject.sheet.name).alias("sheet"),
+            pl.lit(subject.mapping.synthetic).alias("is_synthetic"),
+        ).select(*raw_columns(self.tally.part.table))
+
+    def quarantine(self, violations: pl.DataFrame, batch: Batch) -> None:
+        """Write violations with the whole record as it stood."""
+        subject = self.subject
+        wanted = violations.select("row_number").unique()
+        header = [text or f"#{i + 1}" for i, text in enumerate(subject.sheet.header)]
+        records = {
+            row[0]: json.dumps(dict(zip(header, row[1:], strict=True)), ensure_ascii=False)
+            for row in batch.cells.join(wanted, on="row_number", how="semi").iter_rows()
+        }
+        records |= {number: json.dumps(text.split("\x1f")) for number, _, text in batch.ragged}
+        frame = violations.with_columns(
+            pl.col("row_number")
+            .replace_strict(records, default=None, return_dtype=pl.String)
+            .alias("record"),
+            pl.lit(subject.file_id).alias("file_id"),
+            pl.lit(subject.mapping.source).alias("source_id"),
+            pl.lit(subject.path.name).alias("file_name"),
+            pl.lit(subject.mapping.table).alias("table_name"),
+            pl.lit(subject.sheet.name).alias("sheet"),
+            pl.lit(subject.mapping.synthetic).alias("is_synthetic"),
+            pl.lit(None, dtype=pl.Datetime("us")).fill_null(_now()).alias("quarantined_at"),
+        ).select(*QUARANTINE)
+        path = self.bench.path("quarantine")
+        frame.write_parquet(path, **PARQUET)
+        self.tally.part.quarantine.append(path)
+        self.tally.note(violations)
+
+
+def _now() -> pl.Expr:
+    from datetime import UTC, datetime
+
+    return pl.lit(datetime.now(UTC).replace(tzinfo=None)).cast(pl.Datetime("us"))
+
+
+def _with_original(violations: pl.DataFrame, text: pl.DataFrame) -> pl.DataFrame:
+    """Replace typed values by the text that stood in the file."""
+    if violations.is_empty():
+        return violations
+    names = [name for name in text.columns if name != "row_number"]
+    rows = text.join(violations.select("row_number").unique(), on="row_number", how="semi")
+    long = rows.unpivot(names, index="row_number", variable_name="field", value_name="original")
+    joined = violations.join(long, on=["row_number", "field"], how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("original", "value").alias("value")).select(*VIOLATION)
+
+
+def _ragged(rows: list[tuple[int, int, str]], width: int) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "row_number": number,
+                "field": "",
+                "value": text.replace("\x1f", " | ")[:200],
+                "rule": "row_shape",
+                "message": f"The row has {found} fields, the header {width}: it is cut off, or a "
+                "delimiter stands inside a value.",
+                "remedy": "Complete the row, or quote the value that holds the delimiter.",
+            }
+            for number, found, text in rows
+        ],
+        schema=VIOLATION,
+    )
+
+
+# -- the streaming pass ---------------------------------------------------------------------
+
+
+def _streams(subject: Subject, lake: Lakehouse) -> bool:
+    dialect = subject.sheet.dialect
+    return (
+        dialect is not None
+        and bool(dialect.delimiter)
+        and dialect.encoding in {"utf-8", "utf-8-sig"}
+        and subject.sheet.header_row > 0
+        and not identity.derivable(subject.mapping.table)
+        and subject.path.stat().st_size > lake.settings.stream_above_mib * MIB
+    )
+
+
+@dataclass
+class _Shape:
+    """Line count and regularity of a text file, from its bytes alone."""
+
+    rows: int
+    regular: bool
+
+
+def _shape(path: Path, delimiter: str, width: int, header_row: int) -> _Shape:
+    """Count separators and line ends; quotes, blank or ragged lines make a file irregular."""
+    separators = newlines = 0
+    last = b""
+    with path.open("rb") as stream:
+        for _ in range(header_row):
+            stream.readline()
+        while block := stream.read(4 * MIB):
+            data = np.frombuffer(block, dtype=np.uint8)
+            separators += int(np.count_nonzero(data == ord(delimiter)))
+            newlines += int(np.count_nonzero(data == 10))
+            if b'"' in block or b"\n\n" in block or b"\n\r\n" in block:
+                return _Shape(0, False)
+            last = block[-1:]
+    if last != b"\n":
+        return _Shape(0, False)
+    return _Shape(newlines, separators == newlines * (width - 1))
+
+
+def _stream(subject: Subject, bench: Workbench, way: _TextWay, progress: Progress) -> None:
+    """Keep the rows that break no rule in one pass; send the others the way through text."""
+    sheet, dialect = subject.sheet, subject.sheet.dialect
+    assert dialect is not None
+    shape = _shape(subject.path, dialect.delimiter, len(sheet.header), sheet.header_row)
+    if not shape.regular:
+        for batch in sheet.rows:
+            way.take(batch)
+            progress(way.tally.part.rows_in)
+        return
+    accepted = bench.path(way.tally.part.table.raw)
+    refused = accepted.with_suffix(".rows")
+    try:
+        typed, fine = _typed_scan(subject, way)
+        good = way.finished(typed.filter(fine))
+        bad = typed.filter(~fine).select("row_number")
+        pl.collect_all(
+            [
+                good.sink_parquet(accepted, lazy=True, **PARQUET),
+                bad.sink_parquet(refused, lazy=True, **PARQUET),
+            ],
+            engine="streaming",
+        )
+        rows = pl.read_parquet(refused)["row_number"].sort()
+    finally:
+        refused.unlink(missing_ok=True)
+    part = way.tally.part
+    part.accepted.append(accepted)
+    part.rows_accepted = pl.scan_parquet(accepted).select(pl.len()).collect().item()
+    part.rows_in = part.rows_accepted
+    progress(part.rows_in)
+    for batch in _lines(subject, rows):
+        way.take(batch)
+
+
+def _typed_scan(subject: Subject, way: _TextWay) -> tuple[pl.LazyFrame, pl.Expr]:
+    """The file as typed columns, and an expression for rows that need no second look.
+
+    Required numbers are read as numbers: text in them becomes null, which their rule refuses.
+    Optional ones are read as text, for there null would hide bad text.
+    """
+    sheet, dialect, mapping = subject.sheet, subject.sheet.dialect, subject.mapping
+    assert dialect is not None
+    wanted = {column.name: column for column in columns(subject.contract)}
+    schema: dict[str, type[pl.DataType] | pl.DataType] = {
+        f"c{i}": pl.String for i in range(len(sheet.header))
+    }
+    for name, position in way.positions.items():
+        column = wanted[name]
+        if column.required and column.dtype in (pl.Float64, pl.Int64) and name not in mapping.values:
+            schema[f"c{position}"] = column.dtype
+    scan = pl.scan_csv(
+        subject.path,
+        has_header=False,
+        skip_rows=sheet.header_row,
+        separator=dialect.delimiter,
+        quote_char=None,
+        schema=schema,
+        ignore_errors=True,
+        decimal_comma=way.decimal == ",",
+        row_index_name="row_number",
+        row_index_offset=sheet.header_row + 1,
+        low_memory=True,
+    )
+    made, fine = [], [passes(subject.contract)]
+    for name, column in wanted.items():
+        if name in mapping.constants:
+            made.append(pl.lit(mapping.constants[name], dtype=column.dtype).alias(name))
+        elif name not in way.positions:
+            made.append(pl.lit(None, dtype=column.dtype).alias(name))
+        else:
+            expression, readable = _typed(column, way.positions[name], schema, way, mapping)
+            made.append(expression.alias(name))
+            if readable is not None:
+                fine.append(readable)
+    typed = scan.select(pl.col("row_number").cast(pl.Int64), *made, pl.all_horizontal(fine[1:] or [pl.lit(True)]).alias("_readable"))
+    return typed, fine[0] & pl.col("_readable")
+
+
+def _typed(
+    column: Column,
+    position: int,
+    schema: dict[str, type[pl.DataType] | pl.DataType],
+    way: _TextWay,
+    mapping: Mapping,
+) -> tuple[pl.Expr, pl.Expr | None]:
+    """A column of the streaming pass, and when its text was fully understood."""
+    cell = pl.col(f"c{position}")
+    scale, offset = way.factors.get(column.name, (1.0, 0.0))
+    scaled = (scale, offset) != (1.0, 0.0)
+    if schema[f"c{position}"] != pl.String:
+        return (cell * scale + offset if scaled else cell), None
+    if column.role == "moment":
+        _, utc = as_moment(cell, mapping)
+        return utc, utc.is_not_null() | cell.is_null()
+    if column.dtype == pl.String:
+        plain = ~cell.is_in([word for word in mapping.missing if word]) & (cell == cell.str.strip_chars())
+        if column.role == "choice":
+            plain = plain & (cell == cell.str.to_lowercase())
+        if column.name in mapping.values:
+            plain = plain & ~cell.is_in(list(mapping.values[column.name]))
+        return cell, plain | cell.is_null()
+    text = cell if way.decimal == "." else cell.str.replace(",", ".", literal=True)
+    value = text.cast(column.dtype, strict=False)
+    return (value * scale + offset if scaled else value), value.is_not_null() | cell.is_null()
+
+
+def _lines(subject: Subject, rows: pl.Series) -> Iterator[Batch]:
+    """The lines with these numbers, as batches of text cells."""
+    if rows.is_empty():
+        return
+    dialect = subject.sheet.dialect
+    assert dialect is not None
+    width = len(subject.sheet.header)
+    wanted = rows.to_numpy()
+    found: list[list[str]] = []
+    numbers: list[int] = []
+    cursor, line = 0, 1
+    rest = b""
+    with subject.path.open("rb") as stream:
+        while cursor < len(wanted) and (block := stream.read(4 * MIB)):
+            block = rest + block
+            ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == 10)
+            last = line + len(ends)
+            while cursor < len(wanted) and wanted[cursor] < last:
+                k = int(wanted[cursor]) - line
+                start = int(ends[k - 1]) + 1 if k else 0
+                cells = block[start : int(ends[k])].rstrip(b"\r").decode("utf-8", "replace")
+                found.append(cells.split(dialect.delimiter))
+                numbers.append(int(wanted[cursor]))
+                cursor += 1
+                if len(found) == BATCH_ROWS:
+                    yield _line_batch(numbers, found, width)
+                    found, numbers = [], []
+            rest = block[int(ends[-1]) + 1 :] if len(ends) else block
+            line = last
+    if found:
+        yield _line_batch(numbers, found, width)
+
+
+def _line_batch(numbers: list[int], rows: list[list[str]], width: int) -> Batch:
+    ragged = [
+        (number, len(row), "\x1f".join(row))
+        for number, row in zip(numbers, rows, strict=True)
+        if len(row) != width
+    ]
+    kept = [(number, row) for number, row in zip(numbers, rows, strict=True) if len(row) == width]
+    cells = pl.DataFrame(
+        [[number, *row] for number, row in kept],
+        schema={"row_number": pl.Int64} | {f"c{i}": pl.String for i in range(width)},
+        orient="row",
+    )
+    return Batch(cells, ragged)
+
+
+# -- rules between rows ---------------------------------------------------------------------
+
+
+def _judge_between_rows(subject: Subject, lake: Lakehouse, bench: Workbench, way: _TextWay) -> None:
+    """Doubled identifiers, time running backwards, unknown references, conflicts with the lake."""
+    part = way.tally.part
+    part.rows_new = part.rows_accepted
+    if not part.accepted:
+        return
+    found = [_doubled(subject, part), _backwards(subject, part)]
+    found += _unknown_references(subject, lake, part)
+    conflicts, known_rows = _against_the_lake(subject, lake, part)
+    violations = pl.concat([*found, conflicts])
+    if violations.is_empty() and known_rows.is_empty():
+        return
+    out = violations["row_number"].unique()
+    known_rows = known_rows.filter(~known_rows.is_in(out.implode()))
+    _rewrite(subject, bench, part, pl.concat([out, known_rows]))
+    part.rows_accepted -= len(out)
+    part.rows_new = part.rows_accepted - len(known_rows)
+    if violations.height:
+        for batch in _originals(subject, lake, out):
+            here = violations.join(batch.cells.select("row_number"), on="row_number", how="semi")
+            way.quarantine(here, batch)
+
+
+def _scan(part: Part) -> pl.LazyFrame:
+    return pl.scan_parquet(part.accepted)
+
+
+def _rewrite(subject: Subject, bench: Workbench, part: Part, leave: pl.Series) -> None:
+    """Write the accepted rows anew without those that leave."""
+    path = bench.path(part.table.raw)
+    gone = pl.LazyFrame({"row_number": leave}, schema={"row_number": pl.Int64})
+    _scan(part).join(gone, on="row_number", how="anti", maintain_order="left").sink_parquet(path, **PARQUET)
+    for old in part.accepted:
+        old.unlink()
+    empty = pl.scan_parquet(path).select(pl.len()).collect().item() == 0
+    part.accepted = [] if empty else [path]
+
+
+def _originals(subject: Subject, lake: Lakehouse, rows: pl.Series) -> Iterator[Batch]:
+    """Batches of the original cells of these rows, read from the file a second time."""
+    from battery_platform.records.reading import sheets
+
+    mapping = subject.mapping
+    again = sheets(
+        subject.path,
+        lake.settings,
+        mapping.encoding,
+        mapping.delimiter,
+        mapping.decimal,
+        mapping.header_row,
+    )
+    wanted = rows.implode()
+    for sheet in again:
+        if sheet.name != subject.sheet.name:
+            continue
+        for batch in sheet.rows:
+            cells = batch.cells.filter(pl.col("row_number").is_in(wanted))
+            if cells.height:
+                yield Batch(cells)
+
+
+def _violation(rows: pl.DataFrame, field_name: str, rule: str, message: pl.Expr, remedy: str) -> pl.DataFrame:
+    return rows.select(
+        "row_number",
+        pl.lit(field_name).alias("field"),
+        pl.col(field_name).cast(pl.String).alias("value"),
+        pl.lit(rule).alias("rule"),
+        message.alias("message"),
+        pl.lit(remedy).alias("remedy"),
+    ).cast(VIOLATION)  # type: ignore[arg-type]
+
+
+def _doubled(subject: Subject, part: Part) -> pl.DataFrame:
+    """Rows of this file that share an identifier and are not the same record said twice."""
+    names = list(keys(subject.contract))
+    hashed = _scan(part).select(pl.struct(names).hash().alias("h")).collect()["h"].to_numpy()
+    ordered = np.sort(hashed)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return no_violations()
+    mask = pl.Series(np.isin(hashed, twice))
+    content = [column.name for column in columns(subject.contract)]
+    rows = _scan(part).select("row_number", *content).collect().filter(mask)
+    rows = rows.filter(pl.struct(names).is_duplicated()).sort("row_number")
+    rows = rows.with_columns(
+        pl.struct(content).n_unique().over(names).alias("_contents"),
+        pl.col("row_number").first().over(names).alias("_first"),
+    )
+    differing = rows.filter(pl.col("_contents") > 1)
+    same = rows.filter((pl.col("_contents") == 1) & (pl.col("row_number") != pl.col("_first")))
+    label = ", ".join(names)
+    shown = pl.concat_str([pl.col(name).cast(pl.String) for name in names], separator=", ")
+    return pl.concat(
+        [
+            _violation(
+                differing,
+                names[0],
+                "doubled_identifier",
+                pl.format(f"{label} = {{}} stands in several rows with different content.", shown),
+                "Decide which row is right, or give each record its own identifier.",
+            ),
+            _violation(
+                same,
+                names[0],
+                "repeated_row",
+                pl.format(f"{label} = {{}} repeats row {{}} word for word.", shown, pl.col("_first")),
+                "Delete the repetition; the first row was kept.",
+            ),
+        ]
+    )
+
+
+def _backwards(subject: Subject, part: Part) -> pl.DataFrame:
+    """Points whose time lies before what came earlier in the same test; a lone spike is named."""
+    spec = sequence(subject.contract)
+    if spec is None:
+        return no_violations()
+    group, time = spec
+    frame = _scan(part).select("row_number", group, time).collect()
+    falls = (frame[time].diff() < 0) & (frame[group] == frame[group].shift())
+    changes = frame.select((pl.col(group) != pl.col(group).shift()).sum()).item()
+    if not falls.any() and changes + 1 == frame[group].n_unique():
+        return no_violations()
+    t, before = pl.col(time), pl.col(time).shift(1).over(group)
+    after, then = pl.col(time).shift(-1).over(group), pl.col(time).shift(-2).over(group)
+    spike = (t > after) & (after >= before.fill_null(float("-inf"))) & (t > then).fill_null(False)
+    frame = frame.with_columns(spike.fill_null(False).alias("_spike"))
+    steady = pl.when(~pl.col("_spike")).then(t)
+    frame = frame.with_columns(steady.cum_max().over(group).alias("_reached"))
+    late = frame.filter((t < pl.col("_reached")) & ~pl.col("_spike"))
+    spikes = frame.filter(pl.col("_spike"))
+    return pl.concat(
+        [
+            _violation(
+                spikes,
+                time,
+                "time_spike",
+                pl.format(f"{time} jumps to {{}} and returns in the next row.", t),
+                "The clock of the instrument was wrong in this row: correct or delete it.",
+            ),
+            _violation(
+                late,
+                time,
+                "time_backwards",
+                pl.format(f"{time} is {{}} although {{}} was reached before.", t, pl.col("_reached")),
+                "Check for a clock change, a restarted test or rows out of order in the export.",
+            ),
+        ]
+    ).sort("row_number")
+
+
+_ALSO_IN_SHEETS = {"slurry_batches": "slurry_id", "coatings": "coating_id", "electrodes": "electrode_id"}
+
+
+def _unknown_references(subject: Subject, lake: Lakehouse, part: Part) -> list[pl.DataFrame]:
+    """Identifiers that point to no record of the lake."""
+    found = []
+    for column in columns(subject.contract):
+        if column.refers_to is None:
+            continue
+        target = TABLES[column.refers_to]
+        target_key = keys(target.contract)[0]
+        used = _scan(part).select(column.name).unique().drop_nulls().collect()
+        known = f"SELECT {target_key} AS id FROM {target.raw}"
+        if column.refers_to in _ALSO_IN_SHEETS:
+            known += f" UNION SELECT {_ALSO_IN_SHEETS[column.refers_to]} FROM raw_electrode_sheets"
+        with lake.cursor() as cursor:
+            cursor.register("used_ids", used.to_arrow())
+            unknown = cursor.execute(
+                f"SELECT {column.name} FROM used_ids WHERE {column.name} NOT IN ({known})"
+            ).pl()
+        if unknown.is_empty():
+            continue
+        rows = (
+            _scan(part)
+            .select("row_number", column.name)
+            .join(unknown.lazy(), on=column.name, how="semi")
+            .collect()
+        )
+        found.append(
+            _violation(
+                rows,
+                column.name,
+                "unknown_reference",
+                pl.format(
+                    f"{column.name} = {{}} names a record that {column.refers_to} does not hold.",
+                    pl.col(column.name),
+                ),
+                f"Hand in the {target.title} first, or correct the identifier; then run "
+                "`battery-platform quarantine retry`.",
+            )
+        )
+    return found
+
+
+def _against_the_lake(
+    subject: Subject, lake: Lakehouse, part: Part
+) -> tuple[pl.DataFrame, pl.Series]:
+    """Records that other files already brought: the same ones are known, others contradict."""
+    names = list(keys(subject.contract))
+    content = [column.name for column in columns(subject.contract) if column.name not in names]
+    on = " AND ".join(f"n.{sql_name(name)} = o.{sql_name(name)}" for name in names)
+    same = " AND ".join(f"n.{sql_name(c)} IS NOT DISTINCT FROM o.{sql_name(c)}" for c in content) or "true"
+    differing = ", ".join(
+        f"CASE WHEN n.{sql_name(c)} IS DISTINCT FROM o.{sql_name(c)} THEN '{c} ' || "
+        f"coalesce(o.{sql_name(c)}::VARCHAR, 'missing') || ' there, ' || "
+        f"coalesce(n.{sql_name(c)}::VARCHAR, 'missing') || ' here' END"
+        for c in content
+    ) or "''"
+    files = ", ".join(sql_text(str(path)) for path in part.accepted)
+    own = ", ".join(sql_text(file_id) for file_id in (subject.file_id, *subject.replaces))
+    query = f"""
+        SELECT n.row_number, n.{sql_name(names[0])} AS id, o.file_id, o.row_number AS other_row,
+               o.sheet AS other_sheet, ({same}) AS same, concat_ws('; ', {differing}) AS differing
+        FROM read_parquet([{files}]) AS n JOIN {part.table.raw} AS o ON {on}
+        WHERE o.file_id NOT IN ({own})"""
+    try:
+        with lake.cursor() as cursor:
+            if not cursor.execute(
+                f"SELECT 1 FROM {part.table.raw} WHERE file_id NOT IN ({own}) LIMIT 1"
+            ).fetchall():
+                return no_violations(), pl.Series("row_number", [], dtype=pl.Int64)
+            met = cursor.execute(query).pl()
+            named = dict(
+                cursor.execute("SELECT DISTINCT file_id, file_name FROM raw_files").fetchall()
+            )
+    except duckdb.OutOfMemoryException as error:
+        raise refuse(
+            subject.path,
+            "comparing it with the records of the lake needs more memory than allowed.",
+            "Raise BATTERY_PLATFORM_MEMORY_MIB.",
+        ) from error
+    known = met.filter("same")["row_number"].cast(pl.Int64).unique()
+    contradicting = met.filter(~pl.col("same") & ~pl.col("row_number").is_in(known.implode()))
+    message = pl.format(
+        f"{names[0]} = {{}} is recorded with different content in {{}}, row {{}}: {{}}.",
+        pl.col("id").cast(pl.String),
+        pl.col("file_id").replace_strict(named, default="another file", return_dtype=pl.String),
+        pl.col("other_row"),
+        pl.col("differing"),
+    )
+    violations = contradicting.unique("row_number", keep="first", maintain_order=True).select(
+        pl.col("row_number"),
+        pl.lit(names[0]).alias("field"),
+        pl.col("id").cast(pl.String).alias("value"),
+        pl.lit("contradicts_record").alias("rule"),
+        message.alias("message"),
+        pl.lit(
+            "Decide which is right; a corrected file takes the old one's place with "
+            "`ingest NEW --replaces OLD`."
+        ).alias("remedy"),
+    )
+    return violations.cast(VIOLATION), known.rename("row_number")  # type: ignore[arg-type]

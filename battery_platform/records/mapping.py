@@ -1,0 +1,446 @@
+"""Mappings: which header of a source is which column of a contract, in what unit.
+
+A mapping is a small YAML file, written by a person or proposed from the headers. Whatever is
+assumed rather than read is listed in it, so that nothing is defaulted in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from battery_platform.contracts.base import columns
+from battery_platform.contracts.registry import TABLES, table
+from battery_platform.contracts.units import conversion, shown_unit, unit_of
+from battery_platform.errors import RefusedFile
+from battery_platform.records.headers import CERTAIN, best_table, is_unit, match, split_header
+from battery_platform.records.identity import derivable
+from battery_platform.records.reading import Sheet, refuse
+
+MISSING = ("", "-", "--", "na", "n/a", "null", "none", "#n/a", "#na")
+SOURCE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a column's values stand and in what unit."""
+
+    header: str = ""
+    column: int | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """How one sheet of one source is read into one table."""
+
+    source: str
+    table: str
+    columns: dict[str, Place]
+    sheet: str | None = None
+    synthetic: bool = False
+    licence: str = "not stated"
+    citation: str = ""
+    encoding: str | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+    header_row: int | None = None
+    timezone: str = "UTC"
+    datetime_format: str | None = None
+    missing: tuple[str, ...] = MISSING
+    constants: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, dict[str, str]] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The YAML form, without what is default."""
+        places = {
+            name: {
+                key: value
+                for key, value in (("header", place.header), ("column", place.column), ("unit", place.unit))
+                if value not in (None, "")
+            }
+            for name, place in self.columns.items()
+        }
+        made: dict[str, Any] = {"source": self.source, "table": self.table}
+        default = Mapping("", "", {})
+        for name in (
+            "sheet",
+            "synthetic",
+            "licence",
+            "citation",
+            "encoding",
+            "delimiter",
+            "decimal",
+            "header_row",
+            "timezone",
+            "datetime_format",
+        ):
+            if getattr(self, name) != getattr(default, name):
+                made[name] = getattr(self, name)
+        if self.missing != MISSING:
+            made["missing"] = list(self.missing)
+        made["columns"] = places
+        for name in ("constants", "values"):
+            if getattr(self, name):
+                made[name] = getattr(self, name)
+        if self.assumed:
+            made["assumed"] = list(self.assumed)
+        return made
+
+
+def digest(mappings: list[Mapping]) -> str:
+    """Hash of what decides how a file is read."""
+    text = json.dumps([mapping.as_dict() for mapping in mappings], sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+# -- reading a mapping file -----------------------------------------------------------------
+
+
+def load(path: Path) -> list[Mapping]:
+    """Mappings of a YAML file: one, or one per sheet under `sheets`."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise refuse(path, "there is no such mapping file.", "Write one with `map FILE`.") from error
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        raise refuse(path, f"the mapping cannot be read: {_one_line(error)}.", "Correct the YAML.") from error
+    return parse(content, path)
+
+
+def parse(content: Any, path: Path) -> list[Mapping]:
+    """Mappings from YAML content; every mistake is named."""
+    if not isinstance(content, dict):
+        raise refuse(path, "a mapping is a list of `name: value` lines.", _SEE)
+    common = {key: value for key, value in content.items() if key != "sheets"}
+    if "sheets" not in content:
+        return [_one(common, path)]
+    if not isinstance(content["sheets"], dict):
+        raise refuse(path, "`sheets` must name each sheet with its mapping.", _SEE)
+    return [
+        _one({**common, "sheet": str(name), **(own or {})}, path)
+        for name, own in content["sheets"].items()
+    ]
+
+
+_SEE = "See docs/how-to/process-engineer.md, or let `battery-platform map FILE` write it."
+_KNOWN = set(Mapping.__dataclass_fields__)
+
+
+def _one(content: dict[str, Any], path: Path) -> Mapping:
+    unknown = sorted(str(name) for name in set(content) - _KNOWN)
+    if unknown:
+        raise refuse(
+            path, f"the mapping has the unknown entry '{unknown[0]}'.", f"Known: {', '.join(sorted(_KNOWN))}."
+        )
+    for name in ("source", "table", "columns"):
+        if not content.get(name):
+            raise refuse(path, f"the mapping lacks `{name}`.", _SEE)
+    source = str(content["source"])
+    if not SOURCE_ID.match(source):
+        raise refuse(
+            path,
+            f"the source name {source!r} cannot be used.",
+            "Use letters, digits, dot, dash and underscore, 80 at most.",
+        )
+    if content["table"] not in TABLES:
+        raise refuse(path, f"there is no table '{content['table']}'.", f"Tables: {', '.join(TABLES)}.")
+    given = dict(content)
+    given["source"] = source
+    given["columns"] = _places(content, path)
+    for name in ("constants", "values"):
+        if not isinstance(given.get(name, {}), dict):
+            raise refuse(path, f"`{name}` must be `name: value` lines.", _SEE)
+    _check_columns(given, path)
+    if "missing" in given:
+        given["missing"] = tuple(str(word) for word in given["missing"])
+    given["assumed"] = tuple(given.get("assumed", ()))
+    _check_words(given, path)
+    return Mapping(**given)
+
+
+def _places(content: dict[str, Any], path: Path) -> dict[str, Place]:
+    if not isinstance(content["columns"], dict):
+        raise refuse(path, "`columns` must name each contract column.", _SEE)
+    places = {}
+    for name, place in content["columns"].items():
+        if isinstance(place, str):
+            place = {"header": place}
+        if not isinstance(place, dict) or not set(place) <= {"header", "column", "unit"}:
+            raise refuse(
+                path, f"the place of '{name}' must be a header, or header/column and unit.", _SEE
+            )
+        unit = place.get("unit")
+        if unit is not None and str(unit) == "fraction":
+            unit = "fraction"
+        if unit is not None and conversion(str(unit), str(name)) is None:
+            raise refuse(
+                path,
+                f"the unit '{unit}' cannot be brought to {shown_unit(str(name)) or 'a column without unit'}"
+                f" for {name}.",
+                "Correct `unit` in the mapping.",
+            )
+        column = place.get("column")
+        places[str(name)] = Place(
+            str(place.get("header", "")), int(column) if column else None, None if unit is None else str(unit)
+        )
+    return places
+
+
+def _check_columns(given: dict[str, Any], path: Path) -> None:
+    known = {column.name: column for column in columns(table(given["table"]).contract)}
+    for name in (*given["columns"], *given.get("constants", {}), *given.get("values", {})):
+        if name not in known:
+            raise refuse(
+                path, f"{given['table']} has no column '{name}'.", f"It has: {', '.join(known)}."
+            )
+    required = [
+        column.name
+        for column in known.values()
+        if column.required
+        and column.name not in given["columns"]
+        and column.name not in given.get("constants", {})
+        and column.name not in derivable(given["table"])
+    ]
+    if required:
+        raise refuse(
+            path,
+            f"the mapping places no header for {', '.join(required)}, which {given['table']} requires.",
+            "Place a header, or give a value under `constants`.",
+        )
+
+
+def _check_words(given: dict[str, Any], path: Path) -> None:
+    if given.get("decimal") not in (None, ".", ","):
+        raise refuse(path, "`decimal` must be '.' or ','.", "Correct the mapping.")
+    if given.get("delimiter") is not None and len(str(given["delimiter"])) != 1:
+        raise refuse(path, "`delimiter` must be one character.", 'Write a tab as "\\t".')
+    if given.get("timezone"):
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            ZoneInfo(str(given["timezone"]))
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise refuse(
+                path,
+                f"there is no time zone '{given['timezone']}'.",
+                "Use a name such as Europe/Berlin.",
+            ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+# -- proposing a mapping --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One header of the file and what was made of it."""
+
+    header: str
+    column: str | None
+    unit: str | None
+    confidence: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A mapping guessed from headers, and what could not be placed."""
+
+    mapping: Mapping
+    placements: tuple[Placement, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def usable(self) -> bool:
+        return not self.missing
+
+
+def propose(sheet: Sheet, source: str, sample: pl.DataFrame, table_name: str | None = None) -> Proposal | None:
+    """The best mapping for a sheet, or None where no table fits at all."""
+    table_name = table_name or best_table(sheet.header)
+    if table_name is None:
+        return None
+    placements: list[Placement] = []
+    taken: dict[str, tuple[float, int]] = {}
+    for position, text in enumerate(sheet.header):
+        found = match(text, table_name) if text else None
+        if found is None:
+            placements.append(Placement(text, None, None, 0.0, "no column of that name" if text else "no header"))
+            continue
+        unit = split_header(text).unit
+        before = taken.get(found.column)
+        if before is not None and before[0] >= found.confidence:
+            placements.append(Placement(text, None, unit, 0.0, f"{found.column} is placed already"))
+            continue
+        if before is not None:
+            other = placements[before[1]]
+            placements[before[1]] = replace(other, column=None, why=f"{found.column} fits another header better")
+        taken[found.column] = (found.confidence, position)
+        placements.append(Placement(text, found.column, unit, found.confidence, found.why))
+    places: dict[str, Place] = {}
+    assumed: list[str] = []
+    for position, placed in enumerate(placements):
+        if placed.column is None or placed.confidence < CERTAIN:
+            continue
+        unit = placed.unit
+        if unit is None and unit_of(placed.column) is not None and split_header(placed.header).unit is None:
+            unit, note = _unit_without_a_word(placed.column, sample[f"c{position}"])
+            assumed.append(note)
+        places[placed.column] = Place(header=placed.header, unit=unit)
+    constants: dict[str, Any] = {}
+    wanted = {column.name: column for column in columns(table(table_name).contract)}
+    if "loading_basis" in wanted and "mass_loading_mg_cm2" in places and "loading_basis" not in places:
+        constants["loading_basis"] = "coating"
+        assumed.append("loading_basis: the file does not say; the whole dry coating is assumed")
+    if any(wanted[name].role == "moment" for name in places):
+        assumed.append("timezone: the file does not say; time stamps are taken as UTC")
+    missing = tuple(
+        name
+        for name, column in wanted.items()
+        if column.required
+        and name not in places
+        and name not in constants
+        and name not in derivable(table_name)
+    )
+    dialect = sheet.dialect
+    mapping = Mapping(
+        source=source,
+        table=table_name,
+        columns=places,
+        sheet=sheet.name or None,
+        encoding=dialect.encoding if dialect and dialect.delimiter else None,
+        delimiter=dialect.delimiter or None if dialect else None,
+        decimal=dialect.decimal if dialect and dialect.delimiter else None,
+        header_row=sheet.header_row or None,
+        constants=constants,
+        assumed=tuple(assumed),
+    )
+    return Proposal(mapping, tuple(placements), missing)
+
+
+def _unit_without_a_word(column: str, cells: pl.Series) -> tuple[str | None, str]:
+    """The unit of a column whose header states none; percent columns may hold fractions."""
+    numbers = (
+        cells.str.strip_chars().str.replace(",", ".").cast(pl.Float64, strict=False).drop_nulls().drop_nans()
+    )
+    if column.endswith("_pct") and len(numbers) and float(numbers.abs().max()) <= 1.0:  # type: ignore[arg-type]
+        return "fraction", f"{column}: no unit is stated; all values lie within 1, so fractions are assumed"
+    return None, f"{column}: no unit is stated; {shown_unit(column)} is assumed"
+
+
+def as_yaml(mappings: list[Mapping]) -> str:
+    """The YAML of one mapping, or of one per sheet."""
+    if len(mappings) == 1:
+        content: dict[str, Any] = mappings[0].as_dict()
+    else:
+        content = {
+            "source": mappings[0].source,
+            "sheets": {
+                mapping.sheet: {k: v for k, v in mapping.as_dict().items() if k not in {"source", "sheet"}}
+                for mapping in mappings
+            },
+        }
+        for name in ("table", "columns"):
+            content.setdefault(name, content["sheets"][mappings[0].sheet][name])
+        content = {"source": mappings[0].source, "sheets": content["sheets"]}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+
+
+def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int]:
+    """Contract column -> position in the sheet; a header that is not there refuses the file."""
+    spelled: dict[str, int] = {}
+    for position, text in enumerate(sheet.header):
+        spelled.setdefault(_spelling(text), position)
+        spelled.setdefault(_spelling(split_header(text).words), position)
+    found: dict[str, int] = {}
+    absent: list[str] = []
+    for name, place in mapping.columns.items():
+        if place.column is not None:
+            if not 1 <= place.column <= len(sheet.header):
+                raise refuse(
+                    path,
+                    f"the mapping takes {name} from column {place.column}, the sheet has "
+                    f"{len(sheet.header)}.",
+                    "Correct `column` in the mapping.",
+                )
+            found[name] = place.column - 1
+            continue
+        position_or_none = spelled.get(_spelling(place.header))
+        if position_or_none is None:
+            absent.append(f"'{place.header}' ({name})")
+        else:
+            found[name] = position_or_none
+    if absent:
+        raise refuse(
+            path,
+            f"the column {', '.join(absent)} is missing; line {sheet.header_row or 1} has: "
+            f"{', '.join(text for text in sheet.header if text)}.",
+            "Export the column, or correct the header in the mapping.",
+        )
+    return found
+
+
+def _spelling(text: str) -> str:
+    return " ".join(text.replace("\u00a0", " ").replace("\ufeff", "").split()).casefold()
+
+
+def factor(mapping: Mapping, column: str, header: str, path: Path) -> tuple[float, float]:
+    """Factor and offset from the source's unit to the contract's."""
+    place = mapping.columns[column]
+    if unit_of(column) is None:
+        return 1.0, 0.0
+    stated = split_header(header).unit
+    unit = place.unit or stated
+    if unit is None:
+        bracket = re.search(r"[\[(]([^\])]{1,12})[\])]\s*$", header)
+        if bracket and bracket[1].strip() and is_unit(bracket[1]):
+            unit = bracket[1]
+        else:
+            return 1.0, 0.0
+    both = conversion(unit, column)
+    if both is None:
+        raise refuse(
+            path,
+            f"the header '{header}' states the unit {unit}, which cannot be {shown_unit(column)} ({column}).",
+            "Place another header, or name the right `unit` in the mapping.",
+        )
+    return both
+
+
+def for_path(path: Path, folder: Path) -> Path | None:
+    """The mapping file of a source file: beside it, or of the same name stem in the folder."""
+    beside = path.with_name(path.stem + ".map.yaml")
+    if beside.is_file():
+        return beside
+    candidate = folder / (path.stem + ".map.yaml")
+    return candidate if candidate.is_file() else None
+
+
+def safe_source(stem: str) -> str:
+    """A source name made of a file name: what cannot be used becomes an underscore."""
+    made = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).strip("_.-")[:80]
+    return made or "unnamed"
+
+
+
+
+def no_table(path: Path, sheet: Sheet) -> RefusedFile:
+    """What to say where no contract fits the headers."""
+    seen = ", ".join(text for text in sheet.header if text)[:300]
+    return refuse(
+        path,
+        f"the headers fit no table: {seen}.",
+        "Write a mapping file beside it; `battery-platform map FILE --table NAME` begins one.",
+    )

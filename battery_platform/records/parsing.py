@@ -1,0 +1,199 @@
+"""Text cells to typed columns, with a problem for each value that is none.
+
+Nothing is guessed per value: decimal mark, units, words for missing values, date format and
+time zone are those of the mapping.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from battery_platform.contracts.base import Column, Contract, columns
+from battery_platform.contracts.units import shown_unit
+from battery_platform.contracts.verdicts import VIOLATION, no_violations
+from battery_platform.records.mapping import Mapping
+
+ISO_FORMATS = (
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+)
+_NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity|1\.#(inf|ind|qnan)|#(div/0|num|value|ref|name)[!?]?)$"
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+
+
+def as_number(text: pl.Expr, decimal: str) -> pl.Expr:
+    """A float where the text is a number in the source's notation, else null."""
+    plain = text.str.replace_all("[\u00a0\u202f]", "").str.replace("\u2212", "-")
+    if decimal == ",":
+        plain = plain.str.replace_all(r"\.(\d{3})", "${1}").str.replace(",", ".", literal=True)
+    return pl.when(plain.str.contains(_NUMBER)).then(plain.cast(pl.Float64, strict=False))
+
+
+def as_moment(text: pl.Expr, mapping: Mapping) -> tuple[pl.Expr, pl.Expr]:
+    """The time stamp as written, and the same in UTC (null in an hour that the clock repeats)."""
+    if mapping.datetime_format:
+        written = text.str.to_datetime(mapping.datetime_format, time_unit="us", strict=False)
+    else:
+        tries = [text.str.to_datetime(form, time_unit="us", strict=False) for form in ISO_FORMATS]
+        day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+        written = pl.coalesce(*tries, day)
+    if mapping.timezone == "UTC":
+        return written, written
+    utc = (
+        written.dt.replace_time_zone(mapping.timezone, ambiguous="null", non_existent="null")
+        .dt.convert_time_zone("UTC")
+        .dt.replace_time_zone(None)
+    )
+    return written, utc
+
+
+def parse(
+    text: pl.DataFrame,
+    contract: type[Contract],
+    mapping: Mapping,
+    factors: dict[str, tuple[float, float]],
+    decimal: str,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Typed contract columns (and `row_number`), and the values that could not be read.
+
+    `text` holds one text column per placed contract column. Columns that the mapping neither
+    places nor sets are null.
+    """
+    typed = [text["row_number"]]
+    problems = [no_violations()]
+    for column in columns(contract):
+        if column.name in mapping.constants:
+            typed.append(_constant(column, mapping.constants[column.name], text.height))
+        elif column.name in text.columns:
+            cells = _cleaned(text[column.name], column, mapping)
+            values, found = _column(cells, text, column, mapping, factors, decimal)
+            typed.append(values)
+            problems.append(found)
+        else:
+            typed.append(pl.Series(column.name, [None] * text.height, dtype=column.dtype))
+    return pl.DataFrame(typed), pl.concat(problems)
+
+
+def _constant(column: Column, value: object, height: int) -> pl.Series:
+    kind = float if column.dtype == pl.Float64 else int if column.dtype == pl.Int64 else str
+    return pl.Series(column.name, [kind(value)] * height, dtype=column.dtype)  # type: ignore[arg-type]
+
+
+def _cleaned(cells: pl.Series, column: Column, mapping: Mapping) -> pl.Series:
+    """Stripped text; a word for 'missing' becomes null, a plant's word the contract's."""
+    frame = pl.DataFrame({"cell": cells}).select(pl.col("cell").str.strip_chars())
+    words = mapping.values.get(column.name, {})
+    if words:
+        known = {str(key): str(value) for key, value in words.items()}
+        frame = frame.with_columns(pl.col("cell").replace(known))
+    missing = [word.casefold() for word in mapping.missing] + [""]
+    gone = pl.col("cell").str.to_lowercase().is_in(missing)
+    return frame.select(pl.when(~gone).then(pl.col("cell")))["cell"]
+
+
+def _column(
+    cells: pl.Series,
+    text: pl.DataFrame,
+    column: Column,
+    mapping: Mapping,
+    factors: dict[str, tuple[float, float]],
+    decimal: str,
+) -> tuple[pl.Series, pl.DataFrame]:
+    frame = pl.DataFrame({"cell": cells, "row_number": text["row_number"], "raw": text[column.name]})
+    cell = pl.col("cell")
+    if column.dtype == pl.String:
+        value = cell.str.to_lowercase() if column.role == "choice" else cell
+        return frame.select(value.alias(column.name))[column.name], no_violations()
+    if column.role == "moment":
+        written, utc = as_moment(cell, mapping)
+        frame = frame.with_columns(written.alias("written"), utc.alias("value"))
+        expected = mapping.datetime_format or "2026-01-31 13:45:00"
+        bad = frame.filter(cell.is_not_null() & pl.col("written").is_null())
+        clock = frame.filter(pl.col("written").is_not_null() & pl.col("value").is_null())
+        found = [
+            _problem(
+                bad,
+                column,
+                "moment",
+                f"{column.name} is '{{}}': no time stamp of the form {expected}.",
+                "Name `datetime_format` in the mapping, e.g. %d.%m.%Y %H:%M.",
+            ),
+            _problem(
+                clock,
+                column,
+                "clock_change",
+                f"{column.name} is '{{}}': the clocks in {mapping.timezone} change in that hour, "
+                "so the moment is not certain.",
+                "Export in UTC, or correct the time stamp.",
+            ),
+        ]
+        return frame["value"].alias(column.name), pl.concat(found)
+    return _number_column(frame, column, mapping, factors, decimal)
+
+
+def _number_column(
+    frame: pl.DataFrame,
+    column: Column,
+    mapping: Mapping,
+    factors: dict[str, tuple[float, float]],
+    decimal: str,
+) -> tuple[pl.Series, pl.DataFrame]:
+    cell = pl.col("cell")
+    scale, offset = factors.get(column.name, (1.0, 0.0))
+    bare = cell
+    if column.name.endswith("_pct") and scale == 1.0:
+        bare = bare.str.strip_suffix("%").str.strip_chars()
+    read = as_number(bare, decimal)
+    value = read if (scale, offset) == (1.0, 0.0) else read * scale + offset
+    frame = frame.with_columns(value.alias("value"))
+    infinite = cell.str.contains(_NOT_FINITE) | pl.col("value").is_infinite()
+    not_finite = frame.filter(infinite)
+    unit = f" in {shown_unit(column.name)}" if shown_unit(column.name) else ""
+    bad = frame.filter(cell.is_not_null() & pl.col("value").is_null() & ~infinite)
+    found = [
+        _problem(
+            bad,
+            column,
+            "number",
+            f"{column.name} is '{{}}': a number{unit} is expected (decimal mark '{decimal}').",
+            "Correct the value; if it is a word for 'not measured', list it under `missing`.",
+        ),
+        _problem(
+            not_finite,
+            column,
+            "finite",
+            f"{column.name} is '{{}}': not a finite number.",
+            "Leave the cell empty where nothing was measured.",
+        ),
+    ]
+    value = pl.when(pl.col("value").is_finite()).then(pl.col("value"))
+    if column.dtype == pl.Int64:
+        whole = value == value.round(0)
+        found.append(
+            _problem(
+                frame.filter(~whole),
+                column,
+                "whole_number",
+                f"{column.name} is '{{}}': a whole number is expected.",
+                "Correct the value, or place another header.",
+            )
+        )
+        value = pl.when(whole).then(value).cast(pl.Int64, strict=False)
+    return frame.select(value.alias(column.name))[column.name], pl.concat(found)
+
+
+def _problem(rows: pl.DataFrame, column: Column, rule: str, message: str, remedy: str) -> pl.DataFrame:
+    before, after = message.split("{}")
+    return rows.select(
+        "row_number",
+        pl.lit(column.name).alias("field"),
+        pl.col("raw").alias("value"),
+        pl.lit(rule).alias("rule"),
+        pl.concat_str(pl.lit(before), pl.col("raw").str.strip_chars(), pl.lit(after)).alias("message"),
+        pl.lit(remedy).alias("remedy"),
+    ).cast(VIOLATION)  # type: ignore[arg-type]

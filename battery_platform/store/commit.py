@@ -1,0 +1,250 @@
+"""The commit protocol: what one file delivers lands whole, once, or not at all.
+
+Parquet is written first, under a unique name. Then, in one transaction, the file's hash is
+looked up, the Parquet joins the lake, manifest and quarantine are written and the balance is
+asserted. On any failure the Parquet goes; after a kill it is an orphan that upkeep removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from battery_platform.contracts.registry import Table, table
+from battery_platform.errors import StoreError
+from battery_platform.store.lakehouse import LAKE, Lakehouse, is_disk_full, sql_name, sql_text
+from battery_platform.store.schema import FILES
+
+PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": True}
+
+
+@dataclass
+class Part:
+    """What one sheet of a file delivers to one table."""
+
+    table: Table
+    sheet: str
+    accepted: list[Path] = field(default_factory=list)
+    quarantine: list[Path] = field(default_factory=list)
+    rows_in: int = 0
+    rows_accepted: int = 0
+    rows_new: int = 0
+    rows_quarantined: int = 0
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The file behind a delivery and how it was read."""
+
+    file_id: str
+    source_id: str
+    path: Path
+    size_bytes: int
+    content_hash: str
+    mapping_hash: str
+    mapping: dict[str, Any]
+    licence: str
+    citation: str
+    is_synthetic: bool
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a commit did: the snapshot it made, or the one that already held the file."""
+
+    snapshot: int
+    committed: bool
+
+
+class Workbench:
+    """Parquet under construction, inside the lake's data path; removed unless committed."""
+
+    def __init__(self, lake: Lakehouse) -> None:
+        self._lake = lake
+        self._made: list[Path] = []
+
+    def path(self, table_name: str) -> Path:
+        """A unique place for a new Parquet file of that table."""
+        folder = Path(self._lake.settings.data_path) / "main" / table_name
+        folder.mkdir(parents=True, exist_ok=True)
+        made = folder / f"ingest-{uuid.uuid4().hex}.parquet"
+        self._made.append(made)
+        return made
+
+    def keep(self, paths: Sequence[Path]) -> None:
+        self._made = [path for path in self._made if path not in set(paths)]
+
+    def clear(self) -> None:
+        for path in self._made:
+            path.unlink(missing_ok=True)
+        self._made = []
+
+
+@contextlib.contextmanager
+def workbench(lake: Lakehouse) -> Iterator[Workbench]:
+    """A bench whose unfinished files go, and whose full disk is told in a sentence."""
+    with lake.cursor():
+        bench = Workbench(lake)
+    try:
+        yield bench
+    except (OSError, pl.exceptions.PolarsError) as error:
+        if is_disk_full(error):
+            raise StoreError(
+                f"The disk under {lake.settings.data_path} is full; nothing was stored.",
+                "Free some space and run the same command again.",
+            ) from error
+        raise
+    finally:
+        bench.clear()
+
+
+def known(lake: Lakehouse, content_hash: str, mapping_hash: str | None = None) -> list[dict[str, Any]]:
+    """The manifest of these very bytes, if they are in the lake (under that mapping)."""
+    condition = "content_hash = ?" + ("" if mapping_hash is None else " AND mapping_hash = ?")
+    parameters = [content_hash] if mapping_hash is None else [content_hash, mapping_hash]
+    return lake.records(f"SELECT * FROM raw_files WHERE {condition} ORDER BY sheet", parameters)
+
+
+def deliver(
+    lake: Lakehouse,
+    bench: Workbench,
+    origin: Origin,
+    parts: Sequence[Part],
+    replaces: Sequence[str] = (),
+) -> Receipt:
+    """Commit a judged file. Rows that an earlier judgement of it stored are replaced.
+
+    `replaces` names files that this one supersedes; their rows leave in the same transaction.
+    """
+    written = [path for part in parts for path in (*part.accepted, *part.quarantine)]
+
+    delivery_id = uuid.uuid4().hex
+
+    def work(cursor: duckdb.DuckDBPyConnection) -> bool:
+        same = cursor.execute(
+            "SELECT delivery_id FROM raw_files WHERE content_hash = ? AND mapping_hash = ?",
+            [origin.content_hash, origin.mapping_hash],
+        ).fetchone()
+        if same and same[0] == delivery_id:
+            return True  # a commit whose answer was lost on the way
+        if same and origin.file_id not in replaces:
+            return False
+        for file_id in {origin.file_id, *replaces}:
+            _withdraw(cursor, file_id)
+        for part in parts:
+            for path in part.accepted:
+                _add(cursor, part.table.raw, path)
+            for path in part.quarantine:
+                _add(cursor, "quarantine", path)
+            _insert_manifest(cursor, origin, part, delivery_id)
+        cursor.execute(
+            f"CALL ducklake_set_commit_message('{LAKE}', 'battery-platform', "
+            f"{sql_text(f'ingest {origin.path.name}')})"
+        )
+        _assert_balance(cursor, origin, parts)
+        return True
+
+    try:
+        committed = lake.write(work, lock=f"file-{origin.content_hash[:16]}")
+    except BaseException:
+        if _may_have_landed(lake, delivery_id):
+            bench.keep(written)
+        raise
+    if committed:
+        bench.keep(written)
+    return Receipt(lake.snapshot(), committed)
+
+
+def _may_have_landed(lake: Lakehouse, delivery_id: str) -> bool:
+    """Whether Parquet must stay although the commit failed; if in doubt upkeep removes it."""
+    try:
+        return bool(lake.value("SELECT count(*) FROM raw_files WHERE delivery_id = ?", [delivery_id]))
+    except duckdb.Error:
+        return True
+
+
+def _add(cursor: duckdb.DuckDBPyConnection, table_name: str, path: Path) -> None:
+    cursor.execute(
+        f"CALL ducklake_add_data_files('{LAKE}', {sql_text(table_name)}, {sql_text(str(path))})"
+    )
+
+
+def _withdraw(cursor: duckdb.DuckDBPyConnection, file_id: str) -> None:
+    tables = cursor.execute(
+        "SELECT DISTINCT table_name FROM raw_files WHERE file_id = ?", [file_id]
+    ).fetchall()
+    if not tables:
+        return
+    for (name,) in tables:
+        cursor.execute(f"DELETE FROM {sql_name(table(name).raw)} WHERE file_id = ?", [file_id])
+    for name in ("quarantine", "raw_files"):
+        cursor.execute(f"DELETE FROM {name} WHERE file_id = ?", [file_id])
+
+
+def _insert_manifest(
+    cursor: duckdb.DuckDBPyConnection, origin: Origin, part: Part, delivery_id: str
+) -> None:
+    row = {
+        "file_id": origin.file_id,
+        "delivery_id": delivery_id,
+        "source_id": origin.source_id,
+        "file_name": origin.path.name,
+        "path": str(origin.path),
+        "sheet": part.sheet,
+        "table_name": part.table.name,
+        "size_bytes": origin.size_bytes,
+        "content_hash": origin.content_hash,
+        "mapping_hash": origin.mapping_hash,
+        "mapping": json.dumps(origin.mapping, sort_keys=True, ensure_ascii=False),
+        "licence": origin.licence,
+        "citation": origin.citation,
+        "is_synthetic": origin.is_synthetic,
+        "rows_in": part.rows_in,
+        "rows_accepted": part.rows_accepted,
+        "rows_new": part.rows_new,
+        "rows_quarantined": part.rows_quarantined,
+        "ingested_at": datetime.now(UTC).replace(tzinfo=None),
+    }
+    marks = ", ".join("?" for _ in FILES)
+    cursor.execute(f"INSERT INTO raw_files VALUES ({marks})", [row[name] for name in FILES])
+
+
+def _assert_balance(
+    cursor: duckdb.DuckDBPyConnection, origin: Origin, parts: Sequence[Part]
+) -> None:
+    """Refuse the transaction unless the lake holds exactly what the manifest says."""
+    for part in parts:
+        where = "WHERE file_id = ? AND sheet = ?"
+        parameters = [origin.file_id, part.sheet]
+        stored = _count(cursor, f"SELECT count(*) FROM {part.table.raw} {where}", parameters)
+        held = _count(
+            cursor,
+            f"SELECT count(DISTINCT row_number) FROM quarantine {where} AND table_name = ?",
+            [*parameters, part.table.name],
+        )
+        if (
+            stored != part.rows_new
+            or held != part.rows_quarantined
+            or part.rows_in != part.rows_accepted + part.rows_quarantined
+        ):
+            raise StoreError(
+                f"{origin.path.name}: the balance is broken ({part.rows_in} rows in, "
+                f"{part.rows_accepted} accepted, {part.rows_quarantined} quarantined; "
+                f"{stored} and {held} in the lake). Nothing was stored.",
+                "This is a fault of the platform: please report it with the file.",
+            )
+
+
+def _count(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: list[str]) -> int:
+    found = cursor.execute(sql, parameters).fetchone()
+    return int(found[0]) if found else 0
+

@@ -1,0 +1,305 @@
+"""Connections to the DuckLake lakehouse: one way to open it, everywhere.
+
+`Lakehouse` owns the connection of its process, creates the tables, hands out cursors, runs
+transactions with retries and travels in time. What is written is the business of `commit`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import RLock
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from battery_platform.errors import PlatformError, StoreError
+from battery_platform.settings import Settings
+
+EXTENSIONS = ("ducklake", "sqlite_scanner", "postgres_scanner")
+LAKE = "lake"
+
+Result = TypeVar("Result")
+
+_PASSING = (
+    "database is locked",
+    "conflict",
+    "could not serialize",
+    "deadlock",
+    "failed to commit ducklake transaction",
+)
+_DISK_FULL = ("no space left", "disk full", "file too large", "errno 28", "disk quota")
+
+
+def install_extensions() -> None:
+    """Put the extension wheels where DuckDB (and dbt) load them from; no network is needed."""
+    import duckdb_extensions
+
+    for name in EXTENSIONS:
+        duckdb_extensions.import_extension(name)
+
+
+def sql_text(value: str) -> str:
+    """A string literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def sql_name(value: str) -> str:
+    """A quoted identifier."""
+    return '"' + value.replace('"', '""') + '"'
+
+
+def is_disk_full(error: BaseException) -> bool:
+    return any(words in str(error).lower() for words in _DISK_FULL)
+
+
+class Lakehouse:
+    """The lake of one process. Cursors are cheap; threads take their own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._root: duckdb.DuckDBPyConnection | None = None
+        self._guard = RLock()
+
+    # -- opening ---------------------------------------------------------------------------
+
+    @property
+    def attach_path(self) -> str:
+        """What stands behind `ATTACH`: the same for Python and for dbt."""
+        url = self.settings.catalogue_url
+        if self.settings.on_postgres:
+            return f"ducklake:postgres:{postgres_words(url)}"
+        path = url.removeprefix("sqlite:")
+        return f"ducklake:sqlite:{Path('/' + path.lstrip('/') if path.startswith('/') else path).resolve()}"
+
+    def _attach(self, root: duckdb.DuckDBPyConnection) -> None:
+        options = [f"DATA_PATH {sql_text(self.settings.data_path)}"]
+        if not self.settings.on_postgres:
+            options += ["META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 10000"]
+        root.execute(f"ATTACH {sql_text(self.attach_path)} AS {LAKE} ({', '.join(options)})")
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        if self._root is not None:
+            return self._root
+        settings = self.settings
+        self._prepare_folders()
+        root = duckdb.connect(
+            config={
+                "python_enable_replacements": "false",
+                "memory_limit": f"{settings.memory_limit_mib}MiB",
+                "threads": str(settings.threads),
+                "temp_directory": str(settings.home / "lake" / "spill"),
+                "autoinstall_known_extensions": "false",
+                "preserve_insertion_order": "true",
+            }
+        )
+        try:
+            for name in EXTENSIONS[: 3 if settings.on_postgres else 2]:
+                self._load(root, name)
+            with self._first_opening():
+                self._retry(lambda: self._attach(root))
+                root.execute(f"USE {LAKE}")
+                self._retry(lambda: _create_tables(root))
+        except BaseException as error:
+            root.close()
+            if isinstance(error, duckdb.Error):
+                raise StoreError(
+                    f"The lake's catalogue at {_without_password(settings.catalogue_url)} cannot be "
+                    f"opened: {_first_line(error)}",
+                    "Check BATTERY_PLATFORM_CATALOGUE and that the server runs; "
+                    "`battery-platform doctor` tests it.",
+                ) from error
+            raise
+        self._root = root
+        return root
+
+    def _prepare_folders(self) -> None:
+        folders = [self.settings.home / "lake"]
+        if "://" not in self.settings.data_path:
+            folders.append(Path(self.settings.data_path))
+        for folder in folders:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(
+                    f"The folder {folder} cannot be made: {error.strerror}.",
+                    "Set BATTERY_PLATFORM_HOME to a folder that you may write.",
+                ) from error
+
+    @staticmethod
+    def _load(root: duckdb.DuckDBPyConnection, name: str) -> None:
+        try:
+            root.execute(f"LOAD {name}")
+        except duckdb.Error:
+            install_extensions()
+            root.execute(f"LOAD {name}")
+
+    @contextlib.contextmanager
+    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection for one piece of work; closed whatever happens."""
+        with self._guard:
+            cursor = self._open().cursor()
+        try:
+            cursor.execute(f"USE {LAKE}")
+            yield cursor
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        with self._guard:
+            if self._root is not None:
+                self._root.close()
+                self._root = None
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        with self.cursor() as cursor:
+            return cursor.execute(sql, parameters or []).fetchall()
+
+    def records(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
+        """Rows as dictionaries, for tables that people or JSON readers see."""
+        with self.cursor() as cursor:
+            result = cursor.execute(sql, parameters or [])
+            names = [column[0] for column in result.description or []]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def value(self, sql: str, parameters: list[Any] | None = None) -> Any:
+        found = self.rows(sql, parameters)
+        return found[0][0] if found else None
+
+    def snapshot(self) -> int:
+        """The newest snapshot: the version of all data."""
+        return int(self.value(f"SELECT max(snapshot_id) FROM ducklake_snapshots('{LAKE}')"))
+
+    def tables(self) -> list[str]:
+        found = self.rows(
+            f"SELECT table_name FROM duckdb_tables() WHERE database_name = '{LAKE}' "
+            f"UNION SELECT view_name FROM duckdb_views() WHERE database_name = '{LAKE}' "
+            "AND NOT internal ORDER BY 1"
+        )
+        return [name for (name,) in found]
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def write(self, work: Callable[[duckdb.DuckDBPyConnection], Result], lock: str = "commit") -> Result:
+        """Run `work` in one transaction, under the writers' lock, again if another writer won.
+
+        With SQLite as catalogue a short file lock makes writers take turns; Postgres needs it
+        only where two deliver the very same thing (`lock` then names that thing).
+        """
+
+        def attempt() -> Result:
+            with self._lock(lock), self.cursor() as cursor:
+                cursor.execute("BEGIN TRANSACTION")
+                try:
+                    result = work(cursor)
+                    cursor.execute("COMMIT")
+                    return result
+                except BaseException:
+                    with contextlib.suppress(duckdb.Error):
+                        cursor.execute("ROLLBACK")
+                    raise
+
+        return self._retry(attempt)
+
+    @contextlib.contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        name = name if self.settings.on_postgres else "commit"
+        path = self.settings.home / "lake" / f"{name}.lock"
+        try:
+            with FileLock(path, timeout=self.settings.lock_timeout_s):
+                yield
+        except Timeout as error:
+            raise StoreError(
+                f"Another writer has held {path} for {self.settings.lock_timeout_s:g} s.",
+                "Wait for it, or look for a hanging process with `battery-platform doctor`.",
+            ) from error
+
+    @contextlib.contextmanager
+    def _first_opening(self) -> Iterator[None]:
+        with self._lock("open"):
+            yield
+
+    def _retry(self, attempt: Callable[[], Result], tries: int = 8) -> Result:
+        for number in range(tries):
+            try:
+                return attempt()
+            except duckdb.Error as error:
+                if is_disk_full(error):
+                    raise StoreError(
+                        f"The disk under {self.settings.home} is full; nothing was stored.",
+                        "Free some space and run the same command again.",
+                    ) from error
+                words = str(error).lower()
+                if number == tries - 1 or not any(passing in words for passing in _PASSING):
+                    raise
+                time.sleep(random.uniform(0.02, 0.1) * 2**number)
+        raise AssertionError("unreachable")
+
+
+def _create_tables(root: duckdb.DuckDBPyConnection) -> None:
+    """Create what is missing; a contract that gained a column gains it in the lake too."""
+    from battery_platform.store.schema import all_tables
+
+    have: dict[str, set[str]] = {}
+    for table, column in root.execute(
+        f"SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = '{LAKE}'"
+    ).fetchall():
+        have.setdefault(table, set()).add(column)
+    statements = []
+    for table, wanted in all_tables().items():
+        if table not in have:
+            body = ", ".join(f"{sql_name(name)} {kind}" for name, kind in wanted.items())
+            statements.append(f"CREATE TABLE IF NOT EXISTS {sql_name(table)} ({body})")
+            continue
+        statements += [
+            f"ALTER TABLE {sql_name(table)} ADD COLUMN {sql_name(name)} {kind}"
+            for name, kind in wanted.items()
+            if name not in have[table]
+        ]
+    if not statements:
+        return
+    root.execute("BEGIN TRANSACTION")
+    try:
+        for statement in statements:
+            root.execute(statement)
+        root.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):
+            root.execute("ROLLBACK")
+        raise
+
+
+def postgres_words(url: str) -> str:
+    """A Postgres address in the `key=value` words that DuckDB's scanner takes."""
+    parts = urlsplit(url)
+    words = {
+        "dbname": unquote(parts.path.lstrip("/")) or "postgres",
+        "host": parts.hostname or "",
+        "port": str(parts.port or ""),
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or "") or os.environ.get("PGPASSWORD", ""),
+    }
+    for name, value in words.items():
+        if any(mark in value for mark in " '\\"):
+            raise PlatformError(
+                f"The {name} in the catalogue's address holds a space, quote or backslash.",
+                "Use a name without, or set PGPASSFILE for the password.",
+            )
+    return " ".join(f"{name}={value}" for name, value in words.items() if value)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":***@") if parts.password else url
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

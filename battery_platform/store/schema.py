@@ -1,0 +1,74 @@
+"""The tables of the lake that Python writes: raw tables from contracts, manifest, quarantine.
+
+Staging, core and mart tables belong to dbt.
+"""
+
+from __future__ import annotations
+
+from battery_platform.contracts.base import columns
+from battery_platform.contracts.registry import TABLES, Table
+
+TECHNICAL: dict[str, str] = {
+    "source_id": "VARCHAR",
+    "file_id": "VARCHAR",
+    "sheet": "VARCHAR",
+    "row_number": "BIGINT",
+    "is_synthetic": "BOOLEAN",
+}
+
+FILES: dict[str, str] = {
+    "file_id": "VARCHAR",
+    "delivery_id": "VARCHAR",
+    "source_id": "VARCHAR",
+    "file_name": "VARCHAR",
+    "path": "VARCHAR",
+    "sheet": "VARCHAR",
+    "table_name": "VARCHAR",
+    "size_bytes": "BIGINT",
+    "content_hash": "VARCHAR",
+    "mapping_hash": "VARCHAR",
+    "mapping": "VARCHAR",
+    "licence": "VARCHAR",
+    "citation": "VARCHAR",
+    "is_synthetic": "BOOLEAN",
+    "rows_in": "BIGINT",
+    "rows_accepted": "BIGINT",
+    "rows_new": "BIGINT",
+    "rows_quarantined": "BIGINT",
+    "ingested_at": "TIMESTAMP",
+}
+
+QUARANTINE: dict[str, str] = {
+    "file_id": "VARCHAR",
+    "source_id": "VARCHAR",
+    "file_name": "VARCHAR",
+    "table_name": "VARCHAR",
+    "sheet": "VARCHAR",
+    "row_number": "BIGINT",
+    "field": "VARCHAR",
+    "value": "VARCHAR",
+    "rule": "VARCHAR",
+    "message": "VARCHAR",
+    "remedy": "VARCHAR",
+    "record": "VARCHAR",
+    "is_synthetic": "BOOLEAN",
+    "quarantined_at": "TIMESTAMP",
+}
+
+PINS: dict[str, str] = {
+    "snapshot_id": "BIGINT",
+    "holder": "VARCHAR",
+    "note": "VARCHAR",
+    "pinned_at": "TIMESTAMP",
+}
+
+
+def raw_columns(table: Table) -> dict[str, str]:
+    """Columns of a raw table with their SQL types."""
+    return {column.name: column.sql_type for column in columns(table.contract)} | TECHNICAL
+
+
+def all_tables() -> dict[str, dict[str, str]]:
+    """Every table that Python writes, with its columns."""
+    raw = {table.raw: raw_columns(table) for table in TABLES.values()}
+    return raw | {"raw_files": FILES, "quarantine": QUARANTINE, "snapshot_pins": PINS}
