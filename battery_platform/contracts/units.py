@@ -113,7 +113,7 @@ def shown_unit(column: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _registry() -> pint.UnitRegistry:
+def _registry() -> pint.UnitRegistry[float]:
     import pint
 
     return pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
@@ -146,6 +146,8 @@ def conversion(source: str, column: str) -> tuple[float, float] | None:
     target = unit_of(column)
     if target is None:
         return None
+    if target.suffix == "_c" and source.strip().casefold() in {"c", "c-rate", "c (1/h)"}:
+        return 1.0, 0.0
     registry = _registry()
     try:
         unit = registry.Unit(normalise_unit(source))

@@ -112,11 +112,17 @@ def ingest(
     mapping: Sequence[Mapping] | Path | None = None,
     replaces: Sequence[str] = (),
     again: bool = False,
+    filed_as: Path | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Report:
-    """Take one file into the lake; a refusal becomes a report, not an exception."""
+    """Take one file into the lake; a refusal becomes a report, not an exception.
+
+    `filed_as` is where the file will stand afterwards, for those who come back to it.
+    """
     try:
-        return _ingest(lake, path, mapping, tuple(replaces), again, progress, commit=True)
+        return _ingest(
+            lake, path, mapping, tuple(replaces), again, progress, filed_as=filed_as, commit=True
+        )
     except RefusedFile as error:
         return Report(path, "refused", reason=str(error))
 
@@ -142,6 +148,7 @@ def _ingest(
     again: bool,
     progress: Progress,
     commit: bool,
+    filed_as: Path | None = None,
 ) -> Report:
     kind_of(path)
     path = path.resolve()
@@ -170,7 +177,7 @@ def _ingest(
             origin = Origin(
                 file_id=file_id,
                 source_id=report.source_id,
-                path=path,
+                path=filed_as or path,
                 size_bytes=path.stat().st_size,
                 content_hash=fingerprint,
                 mapping_hash=mappings.digest(chosen),

@@ -22,9 +22,10 @@ from battery_platform.contracts.registry import TABLES
 from battery_platform.contracts.verdicts import VIOLATION, judge, no_violations, passes
 from battery_platform.records import identity
 from battery_platform.records.mapping import Mapping, factor, header_position
-from battery_platform.records.parsing import as_moment, parse
+from battery_platform.records.parsing import as_moment, converted, parse
 from battery_platform.records.reading import BATCH_ROWS, Batch, Sheet, refuse
 from battery_platform.settings import MIB
+from battery_platform.store.audit import known_ids
 from battery_platform.store.commit import PARQUET, Part, Workbench
 from battery_platform.store.lakehouse import Lakehouse, sql_name, sql_text
 from battery_platform.store.schema import QUARANTINE, raw_columns
@@ -339,7 +340,7 @@ def _typed(
     scale, offset = way.factors.get(column.name, (1.0, 0.0))
     scaled = (scale, offset) != (1.0, 0.0)
     if schema[f"c{position}"] != pl.String:
-        return (cell * scale + offset if scaled else cell), None
+        return (converted(cell, scale, offset) if scaled else cell), None
     if column.role == "moment":
         _, utc = as_moment(cell, mapping)
         return utc, utc.is_not_null() | cell.is_null()
@@ -352,7 +353,7 @@ def _typed(
         return cell, plain | cell.is_null()
     text = cell if way.decimal == "." else cell.str.replace(",", ".", literal=True)
     value = text.cast(column.dtype, strict=False)
-    return (value * scale + offset if scaled else value), value.is_not_null() | cell.is_null()
+    return (converted(value, scale, offset) if scaled else value), value.is_not_null() | cell.is_null()
 
 
 def _lines(subject: Subject, rows: pl.Series) -> Iterator[Batch]:
@@ -557,9 +558,6 @@ def _backwards(subject: Subject, part: Part) -> pl.DataFrame:
     ).sort("row_number")
 
 
-_ALSO_IN_SHEETS = {"slurry_batches": "slurry_id", "coatings": "coating_id", "electrodes": "electrode_id"}
-
-
 def _unknown_references(subject: Subject, lake: Lakehouse, part: Part) -> list[pl.DataFrame]:
     """Identifiers that point to no record of the lake."""
     found = []
@@ -567,15 +565,11 @@ def _unknown_references(subject: Subject, lake: Lakehouse, part: Part) -> list[p
         if column.refers_to is None:
             continue
         target = TABLES[column.refers_to]
-        target_key = keys(target.contract)[0]
         used = _scan(part).select(column.name).unique().drop_nulls().collect()
-        known = f"SELECT {target_key} AS id FROM {target.raw}"
-        if column.refers_to in _ALSO_IN_SHEETS:
-            known += f" UNION SELECT {_ALSO_IN_SHEETS[column.refers_to]} FROM raw_electrode_sheets"
         with lake.cursor() as cursor:
             cursor.register("used_ids", used.to_arrow())
             unknown = cursor.execute(
-                f"SELECT {column.name} FROM used_ids WHERE {column.name} NOT IN ({known})"
+                f"SELECT {column.name} FROM used_ids WHERE {column.name} NOT IN ({known_ids(target)})"
             ).pl()
         if unknown.is_empty():
             continue

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Mapping:
     table: str
     columns: dict[str, Place]
     sheet: str | None = None
+    files: str | None = None
     synthetic: bool = False
     licence: str = "not stated"
     citation: str = ""
@@ -73,6 +75,7 @@ class Mapping:
         default = Mapping("", "", {})
         for name in (
             "sheet",
+            "files",
             "synthetic",
             "licence",
             "citation",
@@ -420,12 +423,24 @@ def factor(mapping: Mapping, column: str, header: str, path: Path) -> tuple[floa
 
 
 def for_path(path: Path, folder: Path) -> Path | None:
-    """The mapping file of a source file: beside it, or of the same name stem in the folder."""
-    beside = path.with_name(path.stem + ".map.yaml")
-    if beside.is_file():
-        return beside
-    candidate = folder / (path.stem + ".map.yaml")
-    return candidate if candidate.is_file() else None
+    """The mapping file of a source file.
+
+    It stands beside the file under the same name, or in the mappings folder under the same name
+    or with a `files` pattern (`line1_*.csv`) that the file's name fits.
+    """
+    own = path.stem + ".map.yaml"
+    for candidate in (path.with_name(own), folder / own):
+        if candidate.is_file():
+            return candidate
+    for candidate in sorted(folder.glob("*.map.yaml")) if folder.is_dir() else []:
+        try:
+            content = yaml.safe_load(candidate.read_text(encoding="utf-8"))
+        except (OSError, UnicodeError, yaml.YAMLError):
+            continue
+        pattern = content.get("files") if isinstance(content, dict) else None
+        if pattern and fnmatch(path.name, str(pattern)):
+            return candidate
+    return None
 
 
 def safe_source(stem: str) -> str:

@@ -34,6 +34,11 @@ def as_number(text: pl.Expr, decimal: str) -> pl.Expr:
     return pl.when(plain.str.contains(_NUMBER)).then(plain.cast(pl.Float64, strict=False))
 
 
+def converted(value: pl.Expr, scale: float, offset: float) -> pl.Expr:
+    """A value in the contract's unit, without the last-bit noise of the factor (0.29 -> 29)."""
+    return (value * scale + offset).round_sig_figs(15)
+
+
 def as_moment(text: pl.Expr, mapping: Mapping) -> tuple[pl.Expr, pl.Expr]:
     """The time stamp as written, and the same in UTC (null in an hour that the clock repeats)."""
     if mapping.datetime_format:
@@ -149,9 +154,9 @@ def _number_column(
     if column.name.endswith("_pct") and scale == 1.0:
         bare = bare.str.strip_suffix("%").str.strip_chars()
     read = as_number(bare, decimal)
-    value = read if (scale, offset) == (1.0, 0.0) else read * scale + offset
+    value = read if (scale, offset) == (1.0, 0.0) else converted(read, scale, offset)
     frame = frame.with_columns(value.alias("value"))
-    infinite = cell.str.contains(_NOT_FINITE) | pl.col("value").is_infinite()
+    infinite = cell.str.contains(_NOT_FINITE) | pl.col("value").is_infinite().fill_null(False)
     not_finite = frame.filter(infinite)
     unit = f" in {shown_unit(column.name)}" if shown_unit(column.name) else ""
     bad = frame.filter(cell.is_not_null() & pl.col("value").is_null() & ~infinite)

@@ -31,7 +31,7 @@ from battery_platform.errors import PlatformError
 
 SOURCE_ID = "synthetic_plant"
 MAX_CYCLE_ROWS = 11_500
-FAULT_SHARE = 0.015
+FAULT_SHARE = 0.0125
 MISSING_WORDS = ("", "-", "n/a")
 
 FAULT_KINDS = (
@@ -50,14 +50,15 @@ FAULT_KINDS = (
 
 Array = npt.NDArray[Any]
 Frame = dict[str, Array]
+Rng = np.random.Generator
 
 
 @dataclass(frozen=True, order=True)
 class Fault:
     """A planted mistake: the file's name, its line (the header is line 1), field and kind.
 
-    Of two rows with one identifier the later line is named. A trailing blank line has no field,
-    and an importer may skip it instead of refusing it.
+    Both rows of a doubled identifier are listed, because nobody can tell which one is right. A
+    trailing blank line has no field, and an importer may skip it instead of refusing it.
     """
 
     file: str
@@ -141,7 +142,7 @@ GRAPHITE = Chemistry(
     theory=372.0,
     practical=324.0,
     first_efficiency=0.915,
-    half_capacity_rate=2.5,
+    half_capacity_rate=1.4,
     am_levels=(92.5, 93.5, 94.5, 95.5),
     additive_share=0.45,
     solid_levels=(46.0, 50.0, 53.0, 55.0, 57.0),
@@ -171,7 +172,7 @@ class Dialect:
     decimal: str
     newline: str
     suffix: str
-    unit_brackets: str
+    unit_brackets: tuple[str, str]
     missing: str
     timezone: str
     datetime_format: str | None
@@ -202,7 +203,7 @@ ENGLISH = Dialect(
     decimal=".",
     newline="\n",
     suffix=".csv",
-    unit_brackets="[]",
+    unit_brackets=("[", "]"),
     missing="",
     timezone="UTC",
     datetime_format=None,
@@ -233,13 +234,13 @@ GERMAN = Dialect(
     decimal=",",
     newline="\r\n",
     suffix=".csv",
-    unit_brackets="()",
+    unit_brackets=("(", ")"),
     missing="-",
     timezone="Europe/Berlin",
     datetime_format="%d.%m.%Y %H:%M",
     stated=("encoding", "delimiter", "decimal"),
     units={
-        ("slurry_batches", "mixing_time_min"): ("h", 1 / 60),
+        ("slurry_batches", "mixing_time_min"): ("h", 60.0),
         ("calenderings", "thickness_before_um"): ("mm", 1000.0),
         ("calenderings", "thickness_after_um"): ("mm", 1000.0),
         ("cycling_tests", "charge_rate_c"): ("1/h", 1.0),
@@ -273,7 +274,7 @@ FRENCH = Dialect(
     decimal=",",
     newline="\r\n",
     suffix=".txt",
-    unit_brackets="()",
+    unit_brackets=("(", ")"),
     missing="n/a",
     timezone="Europe/Paris",
     datetime_format="%d/%m/%Y %H:%M:%S",
@@ -321,161 +322,119 @@ class Field:
     digits: int | None = None
 
 
-def _f(column: str, en: str, de: str, fr: str, digits: int | None = None) -> Field:
-    return Field(column, (en, de, fr), digits)
+# Column | English | German | French | decimals of a number in the contract's unit.
+_VOCABULARY = """
+lot_id | Lot | Charge | Numéro de lot
+material_kind | Kind | Materialart | Type de matériau
+material_name | Material | Werkstoff | Matériau
+supplier | Vendor | Lieferant | Fournisseur
+d50_um | D50 | D50 | D50 | 3
+density_g_cm3 | Density | Dichte | Densité | 3
+theoretical_capacity_mah_g | Theoretical capacity | Theoretische Kapazität | Capacité théorique | 1
+received_at | Received | Wareneingang | Reçu le
+slurry_id | Slurry batch | Ansatz | Lot encre
+active_lot_id | Active lot | Charge Aktivmaterial | Lot matière active
+conductive_lot_id | Carbon lot | Charge Leitruß | Lot noir de carbone
+binder_lot_id | Binder lot | Charge Binder | Lot liant
+active_material_pct | Active material | Aktivmaterial | Taux de matière active | 2
+conductive_additive_pct | Carbon black | Leitruß | Noir de carbone | 2
+binder_pct | Binder | Binderanteil | Liant | 2
+solid_content_pct | Solid content | Feststoffgehalt | Taux de solide | 1
+viscosity_pa_s | Viscosity | Viskosität | Viscosité | 3
+shear_rate_1_s | Shear rate | Scherrate | Taux de cisaillement | 1
+mixing_time_min | Mixing time | Mischdauer | Durée de mélange | 0
+mixed_at | Mixed | Gemischt am | Mélangé le
+coating_id | Coating run | Beschichtung | Enduction
+comma_gap_um | Comma gap | Rakelspalt | Entrefer | 0
+coating_speed_m_min | Web speed | Bahngeschwindigkeit | Vitesse d'enduction | 2
+wet_thickness_um | Wet thickness | Nassdicke | Épaisseur humide | 0
+coated_at | Coated | Beschichtet am | Enduit le
+drying_id | Drying | Trocknung | Séchage
+drying_temperature_degc | Drying temperature | Trocknungstemperatur | Température de séchage | 1
+drying_time_min | Drying time | Trocknungszeit | Durée de séchage | 1
+residual_solvent_ppm | Residual solvent | Restlösemittel | Solvant résiduel | 0
+dried_at | Dried | Getrocknet am | Séché le
+calendering_id | Calendering | Kalandrierung | Calandrage
+thickness_before_um | Thickness before | Dicke vorher | Épaisseur avant | 1
+thickness_after_um | Thickness after | Dicke nachher | Épaisseur après | 1
+compression_degree_pct | Compression | Verdichtung | Taux de compression | 1
+roll_temperature_degc | Roll temperature | Walzentemperatur | Température des rouleaux | 0
+line_load_n_mm | Line load | Linienlast | Charge linéique | 0
+calendered_at | Calendered | Kalandriert am | Calandré le
+electrode_id | Electrode | Elektrode | Électrode
+area_cm2 | Area | Fläche | Surface | 2
+thickness_um | Coating thickness | Schichtdicke | Épaisseur | 1
+mass_loading_mg_cm2 | Mass loading | Beladung | Masse surfacique | 2
+loading_basis | Loading basis | Bezug | Base du grammage
+porosity_pct | Porosity | Porosität | Porosité | 1
+composite_density_g_cm3 | Solid density | Feststoffdichte | Densité solide | 3
+adhesion_n_m | Peel force | Haftung | Adhérence | 1
+measured_at | Measured | Gemessen am | Mesuré le
+cell_id | Cell | Zelle | Cellule
+cell_format | Format | Zellformat | Format
+counter_electrode | Counter electrode | Gegenelektrode | Contre-électrode
+active_mass_mg | Active mass | Aktivmasse | Masse active | 3
+active_mass_source | Mass source | Massenquelle | Origine de la masse
+assembled_at | Assembled | Montiert am | Assemblé le
+formation_id | Formation | Formierung | Formation
+charge_capacity_mah | Charge capacity | Ladekapazität | Capacité de charge | 4
+discharge_capacity_mah | Discharge capacity | Entladekapazität | Capacité de décharge | 4
+coulombic_efficiency_pct | Coulombic efficiency | Coulomb-Wirkungsgrad | Efficacité coulombique | 2
+specific_capacity_mah_g | Specific capacity | Spezifische Kapazität | Capacité spécifique | 2
+ir_drop_mv | IR drop | Spannungsabfall | Chute IR | 1
+started_at | Start | Beginn | Début
+ended_at | End | Ende | Fin
+test_id | Test | Versuch | Essai
+charge_rate_c | Charge rate | Laderate | Régime de charge | 2
+discharge_rate_c | Discharge rate | Entladerate | Régime de décharge | 2
+lower_cutoff_v | Lower cutoff | Untere Grenze | Seuil bas | 3
+upper_cutoff_v | Upper cutoff | Obere Grenze | Seuil haut | 3
+temperature_degc | Temperature | Temperatur | Température | 1
+cycle | Cycle | Zyklus | Cycle | 0
+"""
+
+# What is written down at each step, in the files' order of columns.
+_TABLES = """
+material_lots: lot_id material_kind material_name supplier d50_um density_g_cm3
+    theoretical_capacity_mah_g received_at
+slurry_batches: slurry_id active_lot_id conductive_lot_id binder_lot_id active_material_pct
+    conductive_additive_pct binder_pct solid_content_pct viscosity_pa_s shear_rate_1_s
+    mixing_time_min mixed_at
+coatings: coating_id slurry_id comma_gap_um coating_speed_m_min wet_thickness_um coated_at
+dryings: drying_id coating_id drying_temperature_degc drying_time_min residual_solvent_ppm
+    dried_at
+calenderings: calendering_id drying_id thickness_before_um thickness_after_um
+    compression_degree_pct roll_temperature_degc line_load_n_mm calendered_at
+electrodes: electrode_id coating_id calendering_id area_cm2 thickness_um mass_loading_mg_cm2
+    loading_basis porosity_pct composite_density_g_cm3 adhesion_n_m measured_at
+cells: cell_id electrode_id cell_format counter_electrode active_mass_mg active_mass_source
+    assembled_at
+formations: formation_id cell_id charge_capacity_mah discharge_capacity_mah
+    coulombic_efficiency_pct specific_capacity_mah_g theoretical_capacity_mah_g
+    active_mass_source ir_drop_mv started_at ended_at
+cycling_tests: test_id cell_id charge_rate_c discharge_rate_c lower_cutoff_v upper_cutoff_v
+    temperature_degc started_at ended_at
+test_cycles: test_id cycle charge_capacity_mah discharge_capacity_mah specific_capacity_mah_g
+    theoretical_capacity_mah_g active_mass_source
+"""
 
 
-_LOT = _f("lot_id", "Lot", "Charge", "Numéro de lot")
-_SLURRY = _f("slurry_id", "Slurry batch", "Ansatz", "Lot encre")
-_COATING = _f("coating_id", "Coating run", "Beschichtung", "Enduction")
-_DRYING = _f("drying_id", "Drying", "Trocknung", "Séchage")
-_PASS = _f("calendering_id", "Calendering", "Kalandrierung", "Calandrage")
-_ELECTRODE = _f("electrode_id", "Electrode", "Elektrode", "Électrode")
-_CELL = _f("cell_id", "Cell", "Zelle", "Cellule")
-_TEST = _f("test_id", "Test", "Versuch", "Essai")
-_STARTED = _f("started_at", "Start", "Beginn", "Début")
-_ENDED = _f("ended_at", "End", "Ende", "Fin")
-_CHARGE = _f("charge_capacity_mah", "Charge capacity", "Ladekapazität", "Capacité de charge", 4)
-_DISCHARGE = _f(
-    "discharge_capacity_mah", "Discharge capacity", "Entladekapazität", "Capacité de décharge", 4
-)
-_SPECIFIC = _f(
-    "specific_capacity_mah_g", "Specific capacity", "Spezifische Kapazität", "Capacité spécifique", 2
-)
-_THEORY = _f(
-    "theoretical_capacity_mah_g",
-    "Theoretical capacity",
-    "Theoretische Kapazität",
-    "Capacité théorique",
-    1,
-)
-_MASS_SOURCE = _f("active_mass_source", "Mass source", "Massenquelle", "Origine de la masse")
+def _vocabulary() -> dict[str, Field]:
+    found = {}
+    for line in _VOCABULARY.strip().splitlines():
+        column, english, german, french, *digits = line.split(" | ")
+        decimals = int(digits[0]) if digits else None
+        found[column] = Field(column, (english, german, french), decimals)
+    return found
 
-LAYOUT: dict[str, tuple[Field, ...]] = {
-    "material_lots": (
-        _LOT,
-        _f("material_kind", "Kind", "Materialart", "Type de matériau"),
-        _f("material_name", "Material", "Werkstoff", "Matériau"),
-        _f("supplier", "Vendor", "Lieferant", "Fournisseur"),
-        _f("d50_um", "D50", "D50", "D50", 3),
-        _f("density_g_cm3", "Density", "Dichte", "Densité", 3),
-        _THEORY,
-        _f("received_at", "Received", "Wareneingang", "Reçu le"),
-    ),
-    "slurry_batches": (
-        _SLURRY,
-        _f("active_lot_id", "Active lot", "Charge Aktivmaterial", "Lot matière active"),
-        _f("conductive_lot_id", "Carbon lot", "Charge Leitruß", "Lot noir de carbone"),
-        _f("binder_lot_id", "Binder lot", "Charge Binder", "Lot liant"),
-        _f("active_material_pct", "Active material", "Aktivmaterial", "Taux de matière active", 2),
-        _f("conductive_additive_pct", "Carbon black", "Leitruß", "Noir de carbone", 2),
-        _f("binder_pct", "Binder", "Binderanteil", "Liant", 2),
-        _f("solid_content_pct", "Solid content", "Feststoffgehalt", "Taux de solide", 1),
-        _f("viscosity_pa_s", "Viscosity", "Viskosität", "Viscosité", 3),
-        _f("shear_rate_1_s", "Shear rate", "Scherrate", "Taux de cisaillement", 1),
-        _f("mixing_time_min", "Mixing time", "Mischdauer", "Durée de mélange", 0),
-        _f("mixed_at", "Mixed", "Gemischt am", "Mélangé le"),
-    ),
-    "coatings": (
-        _COATING,
-        _SLURRY,
-        _f("comma_gap_um", "Comma gap", "Rakelspalt", "Entrefer", 0),
-        _f("coating_speed_m_min", "Web speed", "Bahngeschwindigkeit", "Vitesse d'enduction", 2),
-        _f("wet_thickness_um", "Wet thickness", "Nassdicke", "Épaisseur humide", 0),
-        _f("coated_at", "Coated", "Beschichtet am", "Enduit le"),
-    ),
-    "dryings": (
-        _DRYING,
-        _COATING,
-        _f(
-            "drying_temperature_degc",
-            "Drying temperature",
-            "Trocknungstemperatur",
-            "Température de séchage",
-            1,
-        ),
-        _f("drying_time_min", "Drying time", "Trocknungszeit", "Durée de séchage", 1),
-        _f("residual_solvent_ppm", "Residual solvent", "Restlösemittel", "Solvant résiduel", 0),
-        _f("dried_at", "Dried", "Getrocknet am", "Séché le"),
-    ),
-    "calenderings": (
-        _PASS,
-        _DRYING,
-        _f("thickness_before_um", "Thickness before", "Dicke vorher", "Épaisseur avant", 1),
-        _f("thickness_after_um", "Thickness after", "Dicke nachher", "Épaisseur après", 1),
-        _f("compression_degree_pct", "Compression", "Verdichtung", "Taux de compression", 1),
-        _f(
-            "roll_temperature_degc",
-            "Roll temperature",
-            "Walzentemperatur",
-            "Température des rouleaux",
-            0,
-        ),
-        _f("line_load_n_mm", "Line load", "Linienlast", "Charge linéique", 0),
-        _f("calendered_at", "Calendered", "Kalandriert am", "Calandré le"),
-    ),
-    "electrodes": (
-        _ELECTRODE,
-        _COATING,
-        _PASS,
-        _f("area_cm2", "Area", "Fläche", "Surface", 2),
-        _f("thickness_um", "Coating thickness", "Schichtdicke", "Épaisseur", 1),
-        _f("mass_loading_mg_cm2", "Mass loading", "Beladung", "Masse surfacique", 2),
-        _f("loading_basis", "Loading basis", "Bezug", "Base du grammage"),
-        _f("porosity_pct", "Porosity", "Porosität", "Porosité", 1),
-        _f("composite_density_g_cm3", "Solid density", "Feststoffdichte", "Densité solide", 3),
-        _f("adhesion_n_m", "Peel force", "Haftung", "Adhérence", 1),
-        _f("measured_at", "Measured", "Gemessen am", "Mesuré le"),
-    ),
-    "cells": (
-        _CELL,
-        _ELECTRODE,
-        _f("cell_format", "Format", "Zellformat", "Format"),
-        _f("counter_electrode", "Counter electrode", "Gegenelektrode", "Contre-électrode"),
-        _f("active_mass_mg", "Active mass", "Aktivmasse", "Masse active", 3),
-        _MASS_SOURCE,
-        _f("assembled_at", "Assembled", "Montiert am", "Assemblé le"),
-    ),
-    "formations": (
-        _f("formation_id", "Formation", "Formierung", "Formation"),
-        _CELL,
-        _CHARGE,
-        _DISCHARGE,
-        _f(
-            "coulombic_efficiency_pct",
-            "Coulombic efficiency",
-            "Coulomb-Wirkungsgrad",
-            "Efficacité coulombique",
-            2,
-        ),
-        _SPECIFIC,
-        _THEORY,
-        _MASS_SOURCE,
-        _f("ir_drop_mv", "IR drop", "Spannungsabfall", "Chute IR", 1),
-        _STARTED,
-        _ENDED,
-    ),
-    "cycling_tests": (
-        _TEST,
-        _CELL,
-        _f("charge_rate_c", "Charge rate", "Laderate", "Régime de charge", 2),
-        _f("discharge_rate_c", "Discharge rate", "Entladerate", "Régime de décharge", 2),
-        _f("lower_cutoff_v", "Lower cutoff", "Untere Grenze", "Seuil bas", 3),
-        _f("upper_cutoff_v", "Upper cutoff", "Obere Grenze", "Seuil haut", 3),
-        _f("temperature_degc", "Temperature", "Temperatur", "Température", 1),
-        _STARTED,
-        _ENDED,
-    ),
-    "test_cycles": (
-        _TEST,
-        _f("cycle", "Cycle", "Zyklus", "Cycle", 0),
-        _CHARGE,
-        _DISCHARGE,
-        _SPECIFIC,
-        _THEORY,
-        _MASS_SOURCE,
-    ),
-}
+
+def _layout() -> dict[str, tuple[Field, ...]]:
+    words = _vocabulary()
+    tables = (entry.split(":") for entry in _TABLES.strip().replace("\n    ", " ").splitlines())
+    return {table: tuple(words[name] for name in names.split()) for table, names in tables}
+
+
+LAYOUT = _layout()
 
 # Which identifier of which table a column holds; a table's own key is its first column.
 _REFERENCES = {
@@ -531,7 +490,8 @@ def rate_penalty(chemistry: Chemistry, rate: Array, thickness: Array, porosity: 
 
 
 def _ids(campaign: Campaign, letters: str, count: int) -> Array:
-    return np.array([f"SYN-{campaign.code}-{letters}{i + 1:04d}" for i in range(count)], dtype=object)
+    start = f"SYN-{campaign.code}-{letters}"
+    return np.array([f"{start}{i:04d}" for i in range(1, count + 1)], dtype=object)
 
 
 def _minutes(values: Array) -> Array:
@@ -542,48 +502,48 @@ def _take(frame: Frame, rows: Array) -> Frame:
     return {name: values[rows] for name, values in frame.items()}
 
 
-def _missing(rng: np.random.Generator, values: Array, share: float) -> Array:
+def _missing(rng: Rng, values: Array, share: float) -> Array:
     """The values with a share of them left empty."""
     empty = rng.random(len(values)) < share
     nothing: Any = {"f": np.nan, "M": np.datetime64("NaT")}.get(values.dtype.kind)
     return np.where(empty, nothing, values)
 
 
-def _noise(rng: np.random.Generator, count: int, sd: float) -> Array:
+def _noise(rng: Rng, count: int, sd: float) -> Array:
     return np.asarray(rng.normal(1.0, sd, count))
 
 
-def _all_but(rng: np.random.Generator, count: int, share: float) -> Array:
+def _all_but(rng: Rng, count: int, share: float) -> Array:
     """Row numbers without a share of them, at least one where there are three."""
     dropped = 0 if count < 3 else max(1, round(share * count))
     return np.sort(rng.permutation(count)[dropped:])
 
 
-def _schedule(campaign: Campaign, count: int, rng: np.random.Generator) -> Array:
+def _schedule(campaign: Campaign, count: int, rng: Rng) -> Array:
     days = np.busday_offset(campaign.start, np.arange(count) * 3 // 2, roll="forward")
     return np.asarray(days.astype("datetime64[m]") + _minutes(rng.integers(360, 840, count)))
 
 
 _LOT_LETTERS = {
-    "active_material": ("AM", 12),
-    "conductive_additive": ("CA", 40),
-    "binder": ("BI", 40),
-    "solvent": ("SO", 40),
-    "current_collector": ("CC", 80),
-    "separator": ("SE", 80),
-    "electrolyte": ("EL", 80),
+    "active_material": ("LA", 12),
+    "conductive_additive": ("LC", 40),
+    "binder": ("LB", 40),
+    "solvent": ("LS", 40),
+    "current_collector": ("LF", 80),
+    "separator": ("LP", 80),
+    "electrolyte": ("LE", 80),
 }
 
 
-def _lots_of(campaign: Campaign, kind: str, mixed_at: Array, rng: np.random.Generator) -> Frame:
+def _lots_of(campaign: Campaign, kind: str, mixed_at: Array, rng: Rng) -> Frame:
     """Lots of one material: one for so many batches, and a spare one."""
     letters, batches_per_lot = _LOT_LETTERS[kind]
     first_use = mixed_at[::batches_per_lot]
     first_use = np.append(first_use, mixed_at[-1:])
     count = len(first_use)
     name, d50, density = campaign.chemistry.materials[kind]
-    active = kind == "active_material"
-    suppliers = [f"Supplier {kind[0].upper()}{rng.integers(1, 4)} (synthetic)" for _ in range(count)]
+    theory = campaign.chemistry.theory if kind == "active_material" else np.nan
+    suppliers = [f"Supplier {letters}{n} (synthetic)" for n in rng.integers(1, 4, count)]
     sizes = np.full(count, np.nan if d50 is None else d50) * _noise(rng, count, 0.05)
     return {
         "lot_id": _ids(campaign, letters, count),
@@ -592,13 +552,13 @@ def _lots_of(campaign: Campaign, kind: str, mixed_at: Array, rng: np.random.Gene
         "supplier": _missing(rng, np.array(suppliers, dtype=object), 0.1),
         "d50_um": sizes,
         "density_g_cm3": density * _noise(rng, count, 0.003),
-        "theoretical_capacity_mah_g": np.full(count, campaign.chemistry.theory if active else np.nan),
+        "theoretical_capacity_mah_g": np.full(count, theory),
         "received_at": first_use - _minutes(rng.uniform(7, 30, count) * 1440),
         "_effect": rng.normal(0, 1, count),
     }
 
 
-def _lots(campaign: Campaign, mixed_at: Array, rng: np.random.Generator) -> Frame:
+def _lots(campaign: Campaign, mixed_at: Array, rng: Rng) -> Frame:
     parts = [_lots_of(campaign, kind, mixed_at, rng) for kind in _LOT_LETTERS]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -609,7 +569,7 @@ def _lot_in_use(lots: Frame, kind: str, count: int) -> Frame:
     return _take(lots, rows[np.arange(count) // _LOT_LETTERS[kind][1]])
 
 
-def _slurries(campaign: Campaign, lots: Frame, mixed_at: Array, rng: np.random.Generator) -> Frame:
+def _slurries(campaign: Campaign, lots: Frame, mixed_at: Array, rng: Rng) -> Frame:
     chemistry, count = campaign.chemistry, len(mixed_at)
     active, carbon, binder = (
         _lot_in_use(lots, kind, count)
@@ -622,8 +582,9 @@ def _slurries(campaign: Campaign, lots: Frame, mixed_at: Array, rng: np.random.G
     density = composite_density(chemistry, am, additive, binder_pct)
     shear_rate = rng.choice([0.1, 1.0, 10.0, 100.0], count, p=[0.1, 0.15, 0.6, 0.15])
     lot_effect = np.exp(0.08 * binder["_effect"] + 0.04 * carbon["_effect"])
-    at_ten = slurry_viscosity(chemistry, solids, density, additive, np.full(count, 10.0)) * lot_effect
-    measured = slurry_viscosity(chemistry, solids, density, additive, shear_rate) * lot_effect
+    ten = np.full(count, 10.0)
+    at_ten = lot_effect * slurry_viscosity(chemistry, solids, density, additive, ten)
+    measured = lot_effect * slurry_viscosity(chemistry, solids, density, additive, shear_rate)
     viscosity = _missing(rng, measured * rng.lognormal(0, 0.06, count), 0.08)
     slurry_density = 100 / (solids / density + (100 - solids) / chemistry.density("solvent"))
     return {
@@ -648,7 +609,7 @@ def _slurries(campaign: Campaign, lots: Frame, mixed_at: Array, rng: np.random.G
     }
 
 
-def _coatings(campaign: Campaign, slurries: Frame, rng: np.random.Generator) -> Frame:
+def _coatings(campaign: Campaign, slurries: Frame, rng: Rng) -> Frame:
     """Runs over the coater; the gap opens over weeks until it is set anew."""
     chemistry = campaign.chemistry
     kept = _all_but(rng, len(slurries["slurry_id"]), 0.06)
@@ -687,7 +648,7 @@ def _coatings(campaign: Campaign, slurries: Frame, rng: np.random.Generator) -> 
     }
 
 
-def _dryings(campaign: Campaign, coatings: Frame, rng: np.random.Generator) -> Frame:
+def _dryings(campaign: Campaign, coatings: Frame, rng: Rng) -> Frame:
     coating = _take(coatings, _all_but(rng, len(coatings["coating_id"]), 0.05))
     count = len(coating["coating_id"])
     temperature = coating["_temperature"] + rng.normal(0, 0.8, count)
@@ -707,7 +668,7 @@ def _thickness(loading: Array, porosity: Array, density: Array) -> Array:
     return np.asarray(loading / (0.1 * density * (1 - porosity)))
 
 
-def _calenderings(campaign: Campaign, dryings: Frame, rng: np.random.Generator) -> Frame:
+def _calenderings(campaign: Campaign, dryings: Frame, rng: Rng) -> Frame:
     """Passes towards a porosity; some coatings have none, some two at different degrees."""
     rows = np.repeat(
         np.arange(len(dryings["drying_id"])),
@@ -740,7 +701,7 @@ def _calenderings(campaign: Campaign, dryings: Frame, rng: np.random.Generator) 
     }
 
 
-def _passes_of(electrode_coatings: Array, calenderings: Frame, rng: np.random.Generator) -> Array:
+def _passes_of(electrode_coatings: Array, calenderings: Frame, rng: Rng) -> Array:
     """For each electrode the row of its calendering pass, or -1 where it was not calendered."""
     count = len(electrode_coatings)
     rows_by_coating: dict[str, list[int]] = {}
@@ -755,9 +716,7 @@ def _passes_of(electrode_coatings: Array, calenderings: Frame, rng: np.random.Ge
     return found
 
 
-def _electrodes(
-    campaign: Campaign, dryings: Frame, calenderings: Frame, rng: np.random.Generator
-) -> Frame:
+def _electrodes(campaign: Campaign, dryings: Frame, calenderings: Frame, rng: Rng) -> Frame:
     coated = len(dryings["coating_id"])
     rows = np.repeat(np.arange(coated), rng.integers(3, 5, coated))
     coating, count = _take(dryings, rows), len(rows)
@@ -804,7 +763,7 @@ def _electrodes(
     }
 
 
-def _cells(campaign: Campaign, electrodes: Frame, rng: np.random.Generator) -> Frame:
+def _cells(campaign: Campaign, electrodes: Frame, rng: Rng) -> Frame:
     """A third of the electrodes, built into half cells; some masses were never taken down."""
     chosen = np.flatnonzero(rng.random(len(electrodes["electrode_id"])) < 0.37)
     electrode, count = _take(electrodes, chosen), len(chosen)
@@ -818,13 +777,13 @@ def _cells(campaign: Campaign, electrodes: Frame, rng: np.random.Generator) -> F
         "cell_format": np.where(electrode["_area"] > 5, "pouch", "coin").astype(object),
         "counter_electrode": np.full(count, "lithium metal (synthetic)", dtype=object),
         "active_mass_mg": np.where(unknown, np.nan, np.maximum(np.round(mass, 3), 0.01)),
-        "active_mass_source": np.where(unknown, None, source),
+        "active_mass_source": np.where(unknown, np.array(None), source),
         "assembled_at": electrode["_made_at"] + _minutes(rng.uniform(3.5, 10, count) * 1440),
         "_mass": true_mass,
     }
 
 
-def _formations(campaign: Campaign, cells: Frame, rng: np.random.Generator) -> Frame:
+def _formations(campaign: Campaign, cells: Frame, rng: Rng) -> Frame:
     """First cycle at C/20; what is lost in it goes into the first discharge of an anode."""
     chemistry = campaign.chemistry
     cell = _take(cells, _all_but(rng, len(cells["cell_id"]), 0.06))
@@ -838,7 +797,8 @@ def _formations(campaign: Campaign, cells: Frame, rng: np.random.Generator) -> F
         * _noise(rng, count, 0.006)
     )
     efficiency = np.clip(rng.normal(chemistry.first_efficiency, 0.008, count), 0.8, 0.97)
-    useful, spent = (np.round(q * cell["_mass"] / 1000, 4) for q in (reversible, reversible / efficiency))
+    useful = np.round(reversible * cell["_mass"] / 1000, 4)
+    spent = np.round(useful / efficiency, 4)
     charge, discharge = (useful, spent) if chemistry.lithiates_on_discharge else (spent, useful)
     given = 100 * useful / spent
     started_at = cell["assembled_at"] + _minutes(rng.uniform(0.3, 1.5, count) * 1440)
@@ -858,7 +818,7 @@ def _formations(campaign: Campaign, cells: Frame, rng: np.random.Generator) -> F
     }
 
 
-def _tests(campaign: Campaign, formations: Frame, rng: np.random.Generator) -> Frame:
+def _tests(campaign: Campaign, formations: Frame, rng: Rng) -> Frame:
     cell = _take(formations, _all_but(rng, len(formations["formation_id"]), 0.04))
     count = len(cell["cell_id"])
     usual_charge, usual_discharge = campaign.chemistry.rates
@@ -882,7 +842,7 @@ def _tests(campaign: Campaign, formations: Frame, rng: np.random.Generator) -> F
     }
 
 
-def _retention(campaign: Campaign, test: Frame, cycle: Array, row: Array, rng: Any) -> Array:
+def _retention(campaign: Campaign, test: Frame, cycle: Array, row: Array, rng: Rng) -> Array:
     """Share of the first capacity: a root law and a knee that weak adhesion brings forward."""
     chemistry, count = campaign.chemistry, len(test["test_id"])
     adhesion = test["_adhesion"]
@@ -895,7 +855,7 @@ def _retention(campaign: Campaign, test: Frame, cycle: Array, row: Array, rng: A
     return np.asarray(np.clip(faded, 0.03, 1) * _noise(rng, len(row), 0.003))
 
 
-def _cycles(campaign: Campaign, tests: Frame, budget: int, rng: np.random.Generator) -> Frame:
+def _cycles(campaign: Campaign, tests: Frame, budget: int, rng: Rng) -> Frame:
     count = len(tests["test_id"])
     wanted = min(int(0.6 * count), budget // 60)
     test = _take(tests, np.sort(rng.permutation(count)[:wanted]))
@@ -915,7 +875,7 @@ def _cycles(campaign: Campaign, tests: Frame, budget: int, rng: np.random.Genera
     }
 
 
-def _simulate(campaign: Campaign, batches: int, rng: np.random.Generator) -> dict[str, Frame]:
+def _simulate(campaign: Campaign, batches: int, rng: Rng) -> dict[str, Frame]:
     """All tables of one campaign. Columns with a leading underscore are truths nobody recorded."""
     mixed_at = _schedule(campaign, batches, rng)
     lots = _lots(campaign, mixed_at, rng)
@@ -928,10 +888,18 @@ def _simulate(campaign: Campaign, batches: int, rng: np.random.Generator) -> dic
     formations = _formations(campaign, cells, rng)
     tests = _tests(campaign, formations, rng)
     cycles = _cycles(campaign, tests, int(MAX_CYCLE_ROWS * campaign.share), rng)
-    frames = (
-        lots, slurries, coatings, dryings, calenderings, electrodes, cells, formations, tests, cycles
-    )  # fmt: skip
-    return dict(zip(LAYOUT, frames, strict=True))
+    return {
+        "material_lots": lots,
+        "slurry_batches": slurries,
+        "coatings": coatings,
+        "dryings": dryings,
+        "calenderings": calenderings,
+        "electrodes": electrodes,
+        "cells": cells,
+        "formations": formations,
+        "cycling_tests": tests,
+        "test_cycles": cycles,
+    }
 
 
 # --- what people write down -----------------------------------------------------------------
@@ -1012,13 +980,13 @@ def _written_words(values: Array, words: Mapping[str, str], dialect: Dialect) ->
     return [dialect.missing if v is None else own.get(v, v) for v in values.tolist()]
 
 
-def _column_text(sheet_fields: Field, table: str, values: Array, dialect: Dialect) -> list[str]:
+def _column_text(column: Field, table: str, values: Array, dialect: Dialect) -> list[str]:
     if values.dtype.kind == "M":
         return _written_moments(values, dialect)
-    if sheet_fields.digits is not None:
-        factor = dialect.units.get((table, sheet_fields.column), ("", 1.0))[1]
-        return _written_numbers(values.astype(float), sheet_fields.digits, factor, dialect)
-    return _written_words(values, dialect.words.get(sheet_fields.column, {}), dialect)
+    if column.digits is not None:
+        factor = dialect.units.get((table, column.column), ("", 1.0))[1]
+        return _written_numbers(values.astype(float), column.digits, factor, dialect)
+    return _written_words(values, dialect.words.get(column.column, {}), dialect)
 
 
 def _sheet(campaign: Campaign, number: int, table: str, frame: Frame) -> _Sheet:
@@ -1032,30 +1000,29 @@ def _sheet(campaign: Campaign, number: int, table: str, frame: Frame) -> _Sheet:
 
 # --- faults ---------------------------------------------------------------------------------
 
-_Edit = Callable[[_Sheet, int, str, np.random.Generator], Mapping[str, str] | None]
+_Edits = dict[str, str] | None
+_Edit = Callable[[_Sheet, int, str, Rng], _Edits]
 
 
-def _slip(sheet: _Sheet, row: int, column: str, rng: np.random.Generator) -> dict[str, str] | None:
-    """Percent for a fraction, millimetres for micrometres, or the reverse where the file has those."""
+def _slip(sheet: _Sheet, row: int, column: str, rng: Rng) -> _Edits:
+    """Percent for a fraction, mm for µm, or the reverse where the file has those."""
     step = 100.0 if column.endswith("_pct") else 1000.0
     value = sheet.number(row, column)
     slipped = value * step if _factor(sheet, column) > 1 else value / step
     return {column: sheet.written(column, slipped)}
 
 
-def _negative(sheet: _Sheet, row: int, column: str, rng: np.random.Generator) -> dict[str, str] | None:
+def _negative(sheet: _Sheet, row: int, column: str, rng: Rng) -> _Edits:
     return {column: sheet.written(column, -sheet.number(row, column))}
 
 
-def _recipe(sheet: _Sheet, row: int, column: str, rng: np.random.Generator) -> dict[str, str] | None:
+def _recipe(sheet: _Sheet, row: int, column: str, rng: Rng) -> _Edits:
     if np.isnan(sheet.number(row, "conductive_additive_pct") + sheet.number(row, "binder_pct")):
         return None
     return {column: sheet.written(column, sheet.number(row, column) + 3)}
 
 
-def _contradiction(
-    sheet: _Sheet, row: int, column: str, rng: np.random.Generator
-) -> dict[str, str] | None:
+def _contradiction(sheet: _Sheet, row: int, column: str, rng: Rng) -> _Edits:
     if sheet.frame["loading_basis"][row] != "coating":
         return None
     if np.isnan(sheet.number(row, "composite_density_g_cm3")):
@@ -1063,32 +1030,30 @@ def _contradiction(
     return {column: sheet.written(column, sheet.number(row, column) * rng.uniform(1.4, 1.8))}
 
 
-def _above_theory(
-    sheet: _Sheet, row: int, column: str, rng: np.random.Generator
-) -> dict[str, str] | None:
+def _above_theory(sheet: _Sheet, row: int, column: str, rng: Rng) -> _Edits:
     if np.isnan(sheet.number(row, column)):
         return None
     return {column: sheet.written(column, sheet.campaign.chemistry.theory * rng.uniform(1.1, 1.6))}
 
 
-def _dangling(sheet: _Sheet, row: int, column: str, rng: np.random.Generator) -> dict[str, str] | None:
+def _dangling(sheet: _Sheet, row: int, column: str, rng: Rng) -> _Edits:
     return {column: f"SYN-{sheet.campaign.code}-EL{rng.integers(90000, 99999)}"}
 
 
-def _backwards(sheet: _Sheet, row: int, column: str, rng: np.random.Generator) -> dict[str, str] | None:
+def _backwards(sheet: _Sheet, row: int, column: str, rng: Rng) -> _Edits:
     start, end = sheet.position("started_at"), sheet.position("ended_at")
     if start is None or end is None or np.isnat(sheet.frame["ended_at"][row]):
         return None
     return {"started_at": sheet.rows[row][end], "ended_at": sheet.rows[row][start]}
 
 
-def _text(sheet: _Sheet, row: int, column: str, rng: np.random.Generator) -> dict[str, str] | None:
+def _text(sheet: _Sheet, row: int, column: str, rng: Rng) -> _Edits:
     missing = np.isnan(sheet.number(row, column))
     doubtful = sheet.rows[row][sheet.position(column) or 0] + "?"
     return {column: "n.a." if missing or rng.random() < 0.5 else doubtful}
 
 
-def _different(sheet: _Sheet, row: int, column: str, rng: np.random.Generator) -> dict[str, str] | None:
+def _different(sheet: _Sheet, row: int, column: str, rng: Rng) -> _Edits:
     if np.isnan(sheet.number(row, column)):
         return None
     return {column: sheet.written(column, sheet.number(row, column) * 1.03)}
@@ -1160,7 +1125,7 @@ _MENU: dict[str, tuple[tuple[str, str], ...]] = {
         ("text_in_number", "discharge_capacity_mah"),
         ("duplicate_id", "discharge_capacity_mah"),
     ),
-}  # fmt: skip
+}
 
 
 def _referred(sheets: Iterable[_Sheet]) -> dict[str, set[Any]]:
@@ -1174,34 +1139,36 @@ def _referred(sheets: Iterable[_Sheet]) -> dict[str, set[Any]]:
     return found
 
 
-def _plant_one(sheet: _Sheet, row: int, kind: str, column: str, rng: np.random.Generator) -> bool:
+def _plant_one(sheet: _Sheet, row: int, kind: str, column: str, rng: Rng) -> bool:
     edits = _EDITS[kind](sheet, row, column, rng)
     if edits is None:
         return False
-    line, reported = row, column
+    line = row
     if kind == "duplicate_id":
+        column = sheet.fields[0].column
+        sheet.faults.append(Fault(sheet.file, row + 2, column, kind))
         sheet.rows.append(list(sheet.rows[row]))
-        line, reported = len(sheet.rows) - 1, sheet.fields[0].column
+        line = len(sheet.rows) - 1
     for name, text in edits.items():
         position = sheet.position(name)
         if position is not None:
             sheet.rows[line][position] = text
-    sheet.faults.append(Fault(sheet.file, line + 2, reported, kind))
+    sheet.faults.append(Fault(sheet.file, line + 2, column, kind))
     return True
 
 
-def _plant(sheet: _Sheet, order: int, referred: set[Any], rng: np.random.Generator) -> None:
+def _plant(sheet: _Sheet, order: int, referred: set[Any], rng: Rng) -> None:
     """Makes mistakes in a sheet, each kind in turn, on rows that nothing refers to."""
     wanted = int(np.ceil(FAULT_SHARE * len(sheet.rows))) if len(sheet.rows) >= 10 else 0
     names = sheet.frame[sheet.fields[0].column]
     leaves = [row for row in rng.permutation(len(names)).tolist() if names[row] not in referred]
     menu: Sequence[tuple[str, str]] = _MENU[sheet.table]
+    done = 0
     for row in leaves:
-        done = len(sheet.faults)
         if done == wanted:
             break
         kind, column = menu[(done + order) % len(menu)]
-        _plant_one(sheet, row, kind, column, rng)
+        done += _plant_one(sheet, row, kind, column, rng)
     if rng.random() < 0.15:
         sheet.blank_lines = int(rng.integers(1, 4))
     first = len(sheet.rows) + 2
@@ -1230,7 +1197,8 @@ def _flow(value: Any) -> str:
 
 
 def _section(title: str, entries: Mapping[str, Any]) -> list[str]:
-    return [f"{title}:", *(f"  {name}: {_flow(v)}" for name, v in entries.items())] if entries else []
+    lines = [f"  {name}: {_flow(value)}" for name, value in entries.items()]
+    return [f"{title}:", *lines] if lines else []
 
 
 def _column_entry(sheet: _Sheet, column: Field) -> dict[str, str]:
@@ -1244,7 +1212,7 @@ def _mapping_bytes(sheet: _Sheet) -> bytes:
     dialect = sheet.campaign.dialect
     has_moments = any(sheet.frame[f.column].dtype.kind == "M" for f in sheet.fields)
     names = [f.column for f in sheet.fields]
-    constants = {c: value for (table, c), value in dialect.constants.items() if table == sheet.table}
+    constants = {c: v for (table, c), v in dialect.constants.items() if table == sheet.table}
     lines = [
         f"source: {SOURCE_ID}",
         f"table: {sheet.table}",
@@ -1254,7 +1222,8 @@ def _mapping_bytes(sheet: _Sheet) -> bytes:
         *(f"{name}: {_flow(getattr(dialect, name))}" for name in dialect.stated),
     ]
     if has_moments and dialect.datetime_format:
-        lines += [f"timezone: {dialect.timezone}", f"datetime_format: {_flow(dialect.datetime_format)}"]
+        lines.append(f"timezone: {dialect.timezone}")
+        lines.append(f"datetime_format: {_flow(dialect.datetime_format)}")
     lines.append(f"missing: {_flow(MISSING_WORDS)}")
     lines += _section("columns", {f.column: _column_entry(sheet, f) for f in sheet.fields})
     lines += _section("constants", constants)
@@ -1286,7 +1255,7 @@ def _sheets(batches: int, seed: int) -> list[_Sheet]:
         referred = _referred(own)
         rng = np.random.default_rng([seed, order, 1])
         for sheet in own:
-            _plant(sheet, 2 * order, referred[sheet.table], rng)
+            _plant(sheet, order, referred[sheet.table], rng)
         sheets += own
     return sheets
 

@@ -1,0 +1,113 @@
+"""dbt's manifest and environment: prepared ahead of load, made for one lake at run time."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from battery_platform.errors import PlatformError
+from battery_platform.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from battery_platform.store.lakehouse import Lakehouse
+
+PROJECT = PROJECT_ROOT / "dbt"
+TARGET = PROJECT / "target"
+
+
+def manifest_path() -> Path:
+    """The manifest; it must have been prepared."""
+    path = TARGET / "manifest.json"
+    if not path.is_file():
+        raise PlatformError(
+            "dbt's manifest is missing.", "Run `make install` or any `battery-platform` command once."
+        )
+    return path
+
+
+def prepare_manifest() -> bool:
+    """Parse the dbt project if its files changed since the last time; true if it did."""
+    if not (PROJECT / "dbt_project.yml").is_file():
+        raise PlatformError(
+            f"The dbt project is not at {PROJECT}.",
+            "Install the platform from a checkout with `make install`.",
+        )
+    fingerprint = _fingerprint()
+    mark = TARGET / "manifest.hash"
+    TARGET.mkdir(exist_ok=True)
+    with FileLock(PROJECT / "target" / "prepare.lock"):
+        fresh = mark.is_file() and mark.read_text() == fingerprint
+        if fresh and (TARGET / "manifest.json").is_file():
+            return False
+        made = TARGET / "parsed"
+        shutil.rmtree(made, ignore_errors=True)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "dbt.cli.main",
+                "parse",
+                "--quiet",
+                "--project-dir",
+                str(PROJECT),
+                "--profiles-dir",
+                str(PROJECT),
+                "--target-path",
+                str(made),
+                "--log-path",
+                str(made),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+        )
+        if done.returncode or not (made / "manifest.json").is_file():
+            raise PlatformError(
+                f"dbt cannot parse its project: {(done.stdout + done.stderr).strip()[-800:]}",
+                "Correct the model it names.",
+            )
+        os.replace(made / "manifest.json", TARGET / "manifest.json")
+        mark.write_text(fingerprint)
+    return True
+
+
+def _fingerprint() -> str:
+    hasher = hashlib.blake2b(digest_size=16)
+    for path in sorted(PROJECT.rglob("*")):
+        inside = path.relative_to(PROJECT).parts
+        if path.is_file() and inside[0] not in {"target", "logs", "dbt_packages"}:
+            hasher.update("/".join(inside).encode())
+            hasher.update(path.read_bytes())
+    return hasher.hexdigest()
+
+
+@contextlib.contextmanager
+def run_environment(lake: Lakehouse) -> Iterator[None]:
+    """Environment variables that point dbt's profile to this lake."""
+    settings = lake.settings
+    wanted = {
+        "BATTERY_PLATFORM_DBT_LAKE": lake.attach_path,
+        "BATTERY_PLATFORM_DBT_DATA": settings.data_path,
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DBT_LOG_PATH": str(settings.home / "dbt_logs"),
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

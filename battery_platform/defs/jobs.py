@@ -1,0 +1,86 @@
+"""Jobs, the nightly schedule, and the sensors: drop folder and run failures."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from battery_platform.defs.resources import LakehouseResource
+from battery_platform.defs.sources import DROP_KEY
+from battery_platform.records.dropfolder import Folders, waiting
+from battery_platform.settings import Settings
+
+UPKEEP = dg.AssetSelection.keys(["store", "lake_upkeep"])
+REFRESH_TAGS = {"battery_platform/refresh": "true"}
+
+refresh_job = dg.define_asset_job(
+    "refresh",
+    selection=dg.AssetSelection.all(),
+    description="Take all sources, judge them, build the marts, publish them, keep the lake small.",
+    executor_def=dg.in_process_executor,
+    tags=REFRESH_TAGS,
+)
+
+drop_job = dg.define_asset_job(
+    "take_dropped_files",
+    selection=(dg.AssetSelection.keys(DROP_KEY).downstream()) - UPKEEP,
+    description="Take what settled in the drop folder and bring the marts up to date.",
+    executor_def=dg.in_process_executor,
+    tags=REFRESH_TAGS,
+)
+
+nightly = dg.ScheduleDefinition(
+    name="nightly_refresh",
+    job=refresh_job,
+    cron_schedule=Settings.from_env().nightly_cron,
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="The nightly refresh; BATTERY_PLATFORM_NIGHTLY_CRON sets the hour.",
+)
+
+
+@dg.sensor(
+    job=drop_job,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts a run once a file in the drop folder has stopped growing.",
+)
+def drop_folder_sensor(
+    context: dg.SensorEvaluationContext, lakehouse: LakehouseResource
+) -> dg.SensorResult:
+    """A file counts as settled when two ticks in a row saw the same size and time of change."""
+    now = {name: list(state) for name, state in waiting(Folders.of(lakehouse.settings())).items()}
+    before = json.loads(context.cursor) if context.cursor else {}
+    still = {name: state for name, state in now.items() if before.get(name) == state}
+    cursor = json.dumps(now, sort_keys=True)
+    if not still:
+        reason = "the drop folder is empty" if not now else f"{len(now)} file(s) still changing or new"
+        return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=cursor)
+    key = json.dumps(still, sort_keys=True)
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)], cursor=cursor)
+
+
+@dg.run_failure_sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Writes a report that a person can read beside the data.",
+)
+def failure_report(context: dg.RunFailureSensorContext) -> None:
+    """One Markdown file per failed run: which step, why, what to do."""
+    from battery_platform.defs.failures import write_report
+
+    path = write_report(
+        Settings.from_env().reports_folder,
+        context.dagster_run.job_name,
+        context.dagster_run.run_id,
+        datetime.now(UTC),
+        context.failure_event.message or "",
+        context.get_step_failure_events(),
+    )
+    context.log.info("wrote %s", path)
+
+
+JOBS = [refresh_job, drop_job]
+SCHEDULES = [nightly]
+SENSORS = [drop_folder_sensor, failure_report]

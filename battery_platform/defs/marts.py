@@ -1,0 +1,70 @@
+"""The dbt models as assets: staging, core and marts, with row counts and column lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+
+from battery_platform.defs.dbt_project import manifest_path, run_environment
+from battery_platform.defs.gates import require_passed
+from battery_platform.defs.metadata import OWNERS
+from battery_platform.defs.raw_tables import RAW_KEYS
+from battery_platform.defs.resources import LakehouseResource
+
+DBT_POOL = "dbt"
+LAYERS = {"staging": "staging", "core": "core", "marts": "marts"}
+
+
+class Translator(DagsterDbtTranslator):
+    """Keys, groups and owners as the rest of the graph has them."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """Sources keep the key in their metadata; models stand under their layer."""
+        if dbt_resource_props["resource_type"] == "source":
+            return super().get_asset_key(dbt_resource_props)
+        return dg.AssetKey([_layer(dbt_resource_props), dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return _layer(dbt_resource_props)
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return OWNERS
+
+    def get_code_version(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        checksum = dbt_resource_props.get("checksum") or {}
+        return str(checksum.get("checksum", ""))[:16] or None
+
+
+def _layer(props: Mapping[str, Any]) -> str:
+    folders = props.get("fqn") or []
+    return next((LAYERS[folder] for folder in folders if folder in LAYERS), "core")
+
+
+@dbt_assets(
+    manifest=manifest_path(),
+    dagster_dbt_translator=Translator(),
+    name="dbt_models",
+    pool=DBT_POOL,
+)
+def dbt_models(
+    context: dg.AssetExecutionContext, lakehouse: LakehouseResource
+) -> Iterator[Any]:
+    """Build all models in the lake, unless a raw table was found unfit."""
+    require_passed(context, RAW_KEYS)
+    settings = lakehouse.settings()
+    lake = lakehouse.lake()
+    lake.snapshot()
+    dbt = DbtCliResource(
+        project_dir=str(settings.dbt_project), profiles_dir=str(settings.dbt_project)
+    )
+    with run_environment(lake):
+        invocation = dbt.cli(["build", "--quiet"], context=context, manifest=manifest_path())
+        yield from invocation.stream().fetch_column_metadata()
+    context.log.info("the marts stand at snapshot %d", lake.snapshot())
+
+
+ASSETS = [dbt_models]
+MART_KEYS = [key for key in dbt_models.keys if key.path[0] == "marts"]

@@ -1,0 +1,163 @@
+"""Source assets: each takes the files of one source into the raw tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import dagster as dg
+
+from battery_platform.defs.metadata import OWNERS, ingest_metadata
+from battery_platform.defs.resources import LakehouseResource
+from battery_platform.records.catalogue import Entry, entries
+from battery_platform.records.dropfolder import take
+from battery_platform.records.ingest import Report
+
+GROUP = "sources"
+CODE_VERSION = "1"
+DAILY = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=50), warn_window=timedelta(hours=26)
+)
+
+
+class PlantConfig(dg.Config):
+    """Size of the synthetic plant; a size once chosen is kept in the lake beside others."""
+
+    batches: int = 200
+
+
+def _result(
+    context: dg.AssetExecutionContext,
+    lakehouse: LakehouseResource,
+    reports: Sequence[Report],
+    source_ids: Sequence[str] | None,
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    for report in reports:
+        context.log.info(
+            "%s: %s, %d rows in, %d accepted, %d quarantined %s",
+            report.path.name,
+            report.status,
+            report.total("rows_in"),
+            report.total("rows_accepted"),
+            report.total("rows_quarantined"),
+            report.reason,
+        )
+    lake = lakehouse.lake()
+    return dg.MaterializeResult(
+        metadata=ingest_metadata(reports, lake.snapshot()),
+        check_results=[_balance(lakehouse, source_ids)],
+    )
+
+
+def _balance(lakehouse: LakehouseResource, source_ids: Sequence[str] | None) -> dg.AssetCheckResult:
+    """Rows in = accepted + quarantined, and the tables hold what the manifest says."""
+    from battery_platform.store.balance import balance
+
+    found = balance(lakehouse.lake(), source_ids)
+    return dg.AssetCheckResult(
+        check_name="rows_in_equals_accepted_plus_quarantined",
+        passed=not found.broken,
+        metadata={
+            "rows_in": found.rows_in,
+            "rows_accepted": found.rows_accepted,
+            "rows_quarantined": found.rows_quarantined,
+            "broken": ", ".join(found.broken) or "none",
+        },
+        description="; ".join(found.broken) or "every row is accounted for",
+    )
+
+
+def _check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        "rows_in_equals_accepted_plus_quarantined",
+        asset=key,
+        blocking=True,
+        description="Every row of every file is stored, known or quarantined; none is lost.",
+    )
+
+
+def _public(entry: Entry) -> dg.AssetsDefinition:
+    key = dg.AssetKey(["sources", entry.id])
+
+    @dg.asset(
+        key=key,
+        group_name=GROUP,
+        kinds={"python", "ducklake"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        check_specs=[_check_spec(key)],
+        description=f"{entry.title}. {entry.citation} Licence: {entry.licence}. "
+        f"Fetched by `battery-platform catalogue fetch {entry.id}`; without it this asset is empty.",
+        metadata={"licence": entry.licence, "citation": entry.citation, "address": entry.address},
+    )
+    def take_entry(
+        context: dg.AssetExecutionContext, lakehouse: LakehouseResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from battery_platform.records.sources import take_public
+
+        reports = take_public(lakehouse.lake(), entry)
+        if not reports:
+            context.log.info("not fetched: run `battery-platform catalogue fetch %s`", entry.id)
+        _raise_if_refused(reports)
+        return _result(context, lakehouse, reports, [entry.id])
+
+    return take_entry
+
+
+def _raise_if_refused(reports: Sequence[Report]) -> None:
+    refused = [report.reason for report in reports if report.status == "refused"]
+    if refused:
+        raise dg.Failure(description="A file of ours was refused: " + "; ".join(refused))
+
+
+PLANT_KEY = dg.AssetKey(["sources", "synthetic_plant"])
+DROP_KEY = dg.AssetKey(["sources", "drop_folder"])
+
+
+@dg.asset(
+    key=PLANT_KEY,
+    group_name=GROUP,
+    kinds={"python", "ducklake"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    check_specs=[_check_spec(PLANT_KEY)],
+    freshness_policy=DAILY,
+    tags={"synthetic": "true"},
+    description="SYNTHETIC. An electrode plant that we simulate, handed in as files with noise, "
+    "drift, missing values and faults, so that a fresh machine has something to refresh.",
+)
+def synthetic_plant(
+    context: dg.AssetExecutionContext, config: PlantConfig, lakehouse: LakehouseResource
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Write the plant's files and take them."""
+    from battery_platform.records.sources import take_plant
+
+    reports = take_plant(lakehouse.lake(), config.batches)
+    _raise_if_refused(reports)
+    return _result(context, lakehouse, reports, ["synthetic_plant"])
+
+
+@dg.asset(
+    key=DROP_KEY,
+    group_name=GROUP,
+    kinds={"python", "ducklake"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    check_specs=[_check_spec(DROP_KEY)],
+    freshness_policy=DAILY,
+    description="Files that people put into the drop folder. Each ends in `done` or `refused`, "
+    "with a .reason.txt beside it where something was not accepted.",
+)
+def drop_folder(
+    context: dg.AssetExecutionContext, lakehouse: LakehouseResource
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Take what has settled in the drop folder."""
+    return _result(context, lakehouse, take(lakehouse.lake()), None)
+
+
+ASSETS: list[dg.AssetsDefinition] = [
+    synthetic_plant,
+    drop_folder,
+    *[_public(entry) for entry in entries().values()],
+]
+SOURCE_KEYS = [asset.key for asset in ASSETS]

@@ -1,0 +1,43 @@
+"""What a refresh takes in: the public data that was fetched, the synthetic plant, dropped files.
+
+Each function walks one source and returns a report per file; none of them knows Dagster.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from battery_platform.records import mapping as mappings
+from battery_platform.records.catalogue import Entry
+from battery_platform.records.ingest import NO_PROGRESS, Progress, Report, in_order, ingest
+from battery_platform.records.plant import write_plant
+from battery_platform.store.lakehouse import Lakehouse
+
+SIZES = {"demo": 200, "nightly": 400, "full": 1000}
+"""Batches of the synthetic plant by the size of a refresh."""
+
+
+def take_public(lake: Lakehouse, entry: Entry, progress: Progress = NO_PROGRESS) -> list[Report]:
+    """Ingest an entry's files, if they were fetched."""
+    if not entry.fetched(lake.settings):
+        return []
+    folder = entry.folder(lake.settings)
+    return [
+        ingest(
+            lake,
+            folder / item.name,
+            mappings.parse(entry.mapping(item), folder / item.name),
+            progress=progress,
+        )
+        for item in entry.files
+        if item.mapping
+    ]
+
+
+def take_plant(
+    lake: Lakehouse, batches: int, seed: int = 20260101, progress: Progress = NO_PROGRESS
+) -> list[Report]:
+    """Let the synthetic plant write its files and ingest them like anybody's."""
+    folder: Path = lake.settings.plant_folder / f"{batches}-batches"
+    written = [path for path in write_plant(folder, batches, seed) if path.suffix != ".yaml"]
+    return [ingest(lake, path, progress=progress) for path in in_order(lake, written)]

@@ -1,0 +1,22 @@
+select
+    condition_id,
+    active_material_pct,
+    solid_content_pct,
+    viscosity_pa_s,
+    shear_rate_1_s,
+    electrode_mass_mg,
+    electrode_mass_sd_mg,
+    active_mass_loading_mg_cm2,
+    areal_capacity_mah_cm2,
+    thickness_with_collector_um,
+    thickness_sd_um,
+    porosity_pct,
+    coating_density_mg_cm3,
+    mass_loading_class,
+    measured_at,
+    source_id,
+    file_id,
+    sheet,
+    row_number,
+    is_synthetic
+from {{ source('raw', 'raw_condition_means') }}

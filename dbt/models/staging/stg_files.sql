@@ -1,0 +1,20 @@
+select
+    file_id,
+    source_id,
+    file_name,
+    path,
+    sheet,
+    regexp_replace(table_name, '^raw_', '') as table_name,
+    size_bytes,
+    content_hash,
+    mapping_hash,
+    mapping,
+    licence,
+    citation,
+    is_synthetic,
+    rows_in,
+    rows_accepted,
+    rows_new,
+    rows_quarantined,
+    ingested_at
+from {{ source('raw', 'raw_files') }}

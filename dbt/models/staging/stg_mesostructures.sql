@@ -1,0 +1,21 @@
+select
+    structure_id,
+    calender_gap_um,
+    active_material_pct,
+    carbon_binder_pct,
+    porosity_uncalendered_pct,
+    size_x_um,
+    size_y_um,
+    size_z_um,
+    voxel_um,
+    tortuosity_liquid,
+    tortuosity_solid,
+    collector_active_contact_pct,
+    collector_binder_contact_pct,
+    active_surface_pct,
+    source_id,
+    file_id,
+    sheet,
+    row_number,
+    is_synthetic
+from {{ source('raw', 'raw_mesostructures') }}

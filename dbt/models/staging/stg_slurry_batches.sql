@@ -1,0 +1,19 @@
+select
+    slurry_id,
+    active_lot_id,
+    conductive_lot_id,
+    binder_lot_id,
+    active_material_pct,
+    conductive_additive_pct,
+    binder_pct,
+    solid_content_pct,
+    viscosity_pa_s,
+    shear_rate_1_s,
+    mixing_time_min,
+    mixed_at,
+    source_id,
+    file_id,
+    sheet,
+    row_number,
+    is_synthetic
+from {{ source('raw', 'raw_slurry_batches') }}
