@@ -98,7 +98,10 @@ def run_environment(lake: Lakehouse) -> Iterator[None]:
     wanted = {
         "BATTERY_PLATFORM_DBT_LAKE": lake.attach_path,
         "BATTERY_PLATFORM_DBT_DATA": settings.data_path,
+        "BATTERY_PLATFORM_MEMORY_MIB": str(settings.memory_limit_mib),
+        "BATTERY_PLATFORM_THREADS": str(settings.threads),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "BATTERY_PLATFORM_DBT_SPILL": str(settings.home / "lake" / "spill"),
         "DBT_LOG_PATH": str(settings.home / "dbt_logs"),
     }
     before = {name: os.environ.get(name) for name in wanted}

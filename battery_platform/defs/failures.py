@@ -22,7 +22,7 @@ def write_report(
     path = folder / f"failed-{when:%Y%m%d-%H%M}-{run_id[:8]}.md"
     lines = [f"# {job} failed on {when:%Y-%m-%d %H:%M} UTC", "", f"Run {run_id}.", ""]
     for event in failures:
-        lines += [f"## {event.step_key}", "", _reason(event), ""]
+        lines += [f"## {event.step_key}", "", reason(event), ""]
     if not failures:
         lines += [message or "The run ended without telling why; its process may have been killed.", ""]
     lines += [
@@ -38,7 +38,8 @@ def write_report(
     return path
 
 
-def _reason(event: DagsterEvent) -> str:
+def reason(event: DagsterEvent) -> str:
+    """Why a step failed: the innermost cause, in its own words."""
     data = event.step_failure_data
     error = data.error if data else None
     while error is not None and error.cause is not None:

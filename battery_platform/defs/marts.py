@@ -1,7 +1,5 @@
 """The dbt models as assets: staging, core and marts, with row counts and column lineage."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,7 +9,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 from battery_platform.defs.dbt_project import manifest_path, run_environment
 from battery_platform.defs.gates import require_passed
 from battery_platform.defs.metadata import OWNERS
-from battery_platform.defs.raw_tables import RAW_KEYS
+from battery_platform.defs.raw_tables import RAW_CHECKS
 from battery_platform.defs.resources import LakehouseResource
 
 DBT_POOL = "dbt"
@@ -53,7 +51,7 @@ def dbt_models(
     context: dg.AssetExecutionContext, lakehouse: LakehouseResource
 ) -> Iterator[Any]:
     """Build all models in the lake, unless a raw table was found unfit."""
-    require_passed(context, RAW_KEYS)
+    require_passed(context, RAW_CHECKS)
     settings = lakehouse.settings()
     lake = lakehouse.lake()
     lake.snapshot()
@@ -67,4 +65,5 @@ def dbt_models(
 
 
 ASSETS = [dbt_models]
+DBT_CHECKS = list(dbt_models.check_keys)
 MART_KEYS = [key for key in dbt_models.keys if key.path[0] == "marts"]

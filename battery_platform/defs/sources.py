@@ -1,7 +1,5 @@
 """Source assets: each takes the files of one source into the raw tables."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import timedelta
 

@@ -1,13 +1,11 @@
 """Assets at the end of the line: the export of the marts, and upkeep of the lake."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from battery_platform.defs.gates import require_passed
-from battery_platform.defs.marts import MART_KEYS
+from battery_platform.defs.marts import DBT_CHECKS, MART_KEYS
 from battery_platform.defs.metadata import OWNERS, markdown_table
-from battery_platform.defs.raw_tables import RAW_KEYS
+from battery_platform.defs.raw_tables import RAW_CHECKS
 from battery_platform.defs.resources import LakehouseResource
 
 
@@ -27,7 +25,7 @@ def warehouse_export(
     """Publish the marts."""
     from battery_platform.store.export import export_marts
 
-    require_passed(context, [*RAW_KEYS, *MART_KEYS])
+    require_passed(context, [*RAW_CHECKS, *DBT_CHECKS])
     made = export_marts(lakehouse.lake())
     return dg.MaterializeResult(
         metadata={

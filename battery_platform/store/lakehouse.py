@@ -186,6 +186,35 @@ class Lakehouse:
         )
         return [name for (name,) in found]
 
+    def ask(self, query: str, at: int | None = None) -> list[dict[str, Any]]:
+        """Answer a person's query, read only, now or as of a snapshot."""
+        self._prepare_folders()
+        with duckdb.connect(
+            config={
+                "memory_limit": f"{self.settings.memory_limit_mib}MiB",
+                "python_enable_replacements": "false",
+                "autoinstall_known_extensions": "false",
+            }
+        ) as reader:
+            for name in EXTENSIONS[: 3 if self.settings.on_postgres else 2]:
+                self._load(reader, name)
+            try:
+                options = "READ_ONLY" + (f", SNAPSHOT_VERSION {int(at)}" if at is not None else "")
+                self._retry(
+                    lambda: reader.execute(
+                        f"ATTACH {sql_text(self.attach_path)} AS {LAKE} ({options})"
+                    )
+                )
+                reader.execute(f"USE {LAKE}")
+                result = reader.execute(query)
+                names = [column[0] for column in result.description or []]
+                return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+            except duckdb.Error as error:
+                raise StoreError(
+                    f"The query failed: {' '.join(str(error).split())[:500]}",
+                    "Tables are listed by `battery-platform sql \"show tables\"`.",
+                ) from error
+
     # -- writing ---------------------------------------------------------------------------
 
     def write(self, work: Callable[[duckdb.DuckDBPyConnection], Result], lock: str = "commit") -> Result:
