@@ -36,8 +36,12 @@ app = typer.Typer(
     "Start with [bold]refresh[/bold], then [bold]ui[/bold], or drop a CSV with "
     "[bold]ingest FILE[/bold]. Add --json to any verb that prints a table, --debug for a stack trace.",
 )
-quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that broke a rule: see why, fix, try again.")
-catalogue_app = typer.Typer(no_args_is_help=True, help="Public data sets: what there is, fetch them.")
+quarantine_app = typer.Typer(
+    no_args_is_help=True, help="Rows that broke a rule: see why, fix, try again."
+)
+catalogue_app = typer.Typer(
+    no_args_is_help=True, help="Public data sets: what there is, fetch them."
+)
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(catalogue_app, name="catalogue")
 
@@ -47,7 +51,8 @@ err = Console(stderr=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files, or folders whose files are taken.")]
 MapFile = Annotated[
-    Path | None, typer.Option("--map", help="Mapping file; otherwise NAME.map.yaml beside the file is used.")
+    Path | None,
+    typer.Option("--map", help="Mapping file; otherwise NAME.map.yaml beside the file is used."),
 ]
 
 
@@ -83,7 +88,9 @@ def _lake() -> Lakehouse:
     return Lakehouse(Settings.from_env())
 
 
-def _show(rows: Sequence[dict[str, Any]], as_json: bool, title: str = "", empty: str = "nothing") -> None:
+def _show(
+    rows: Sequence[dict[str, Any]], as_json: bool, title: str = "", empty: str = "nothing"
+) -> None:
     """A table for people or a list of objects for programs."""
     if as_json:
         print(json.dumps(list(rows), default=_plain, ensure_ascii=False, indent=2))  # noqa: T201
@@ -176,7 +183,11 @@ def _progress(files: int, quiet: bool) -> Any:
             yield lambda name, rows: None
             return
         with Bar(
-            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
         ) as bar:
             task = bar.add_task(f"{files} file(s)")
             yield lambda name, rows: bar.update(task, description=f"{name}: {rows:,} rows judged")
@@ -197,13 +208,18 @@ def _tell(reports: Sequence[Report], as_json: bool, commit: bool) -> None:
         err.print(Text(report.reason, style="red"), soft_wrap=True)
     quarantined = sum(report.total("rows_quarantined") for report in reports)
     if quarantined and commit:
-        out.print(f"{quarantined} row(s) wait in quarantine: [bold]battery-platform quarantine show[/bold]")
+        out.print(
+            f"{quarantined} row(s) wait in quarantine: [bold]battery-platform quarantine show[/bold]"
+        )
     if quarantined and not commit:
         for report in reports:
             for outcome in report.outcomes:
                 _show(
                     [
-                        {name: row[name] for name in ("row_number", "field", "value", "message", "remedy")}
+                        {
+                            name: row[name]
+                            for name in ("row_number", "field", "value", "message", "remedy")
+                        }
                         for row in outcome.violations.head(20).iter_rows(named=True)
                     ],
                     False,
@@ -214,8 +230,12 @@ def _tell(reports: Sequence[Report], as_json: bool, commit: bool) -> None:
 @app.command(name="map")
 def map_file(
     path: Annotated[Path, typer.Argument(help="The file to look at.")],
-    table: Annotated[str | None, typer.Option(help="Table to map to; otherwise the best fit.")] = None,
-    source: Annotated[str | None, typer.Option(help="Name of the source; otherwise the file's.")] = None,
+    table: Annotated[
+        str | None, typer.Option(help="Table to map to; otherwise the best fit.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Name of the source; otherwise the file's.")
+    ] = None,
     write: Annotated[bool, typer.Option(help="Write NAME.map.yaml beside the file.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -229,13 +249,18 @@ def map_file(
     table_name = table_of(table).name if table else None
     source = source or mappings.safe_source(path.stem)
     if not mappings.SOURCE_ID.match(source):
-        raise PlatformError(f"The source name {source!r} cannot be used.", "Use letters, digits, . - _")
+        raise PlatformError(
+            f"The source name {source!r} cannot be used.", "Use letters, digits, . - _"
+        )
     proposals = []
     rows: list[dict[str, Any]] = []
     for sheet in sheets(path, settings):
-        proposal = mappings.propose(sheet, source, records._peek(sheet), table_name)
+        proposal = mappings.propose(sheet, source, records.first_cells(sheet), table_name)
         if proposal is None:
-            rows += [_placement(sheet.name, header, None, None, 0.0, "no table fits") for header in sheet.header]
+            rows += [
+                _placement(sheet.name, header, None, None, 0.0, "no table fits")
+                for header in sheet.header
+            ]
             continue
         proposals.append(proposal)
         rows += [
@@ -245,7 +270,8 @@ def map_file(
     _show(rows, as_json, title=f"{path.name}: headers")
     if not proposals:
         raise PlatformError(
-            f"{path.name}: the headers fit no table.", "Name one with --table; see the data dictionary."
+            f"{path.name}: the headers fit no table.",
+            "Name one with --table; see the data dictionary.",
         )
     target = path.with_name(path.stem + ".map.yaml")
     text = mappings.as_yaml([proposal.mapping for proposal in proposals])
@@ -296,7 +322,11 @@ def quarantine_list(as_json: AsJson = False) -> None:
                   any_value(is_synthetic) AS is_synthetic
            FROM quarantine GROUP BY ALL ORDER BY n_rows DESC, file_name, field"""
     )
-    _show([{key: value for key, value in row.items()} for row in rows], as_json, empty="the quarantine is empty")
+    _show(
+        rows,
+        as_json,
+        empty="the quarantine is empty",
+    )
 
 
 @quarantine_app.command("show")
@@ -339,10 +369,18 @@ def quarantine_retry(as_json: AsJson = False) -> None:
     from battery_platform.records.ingest import retry
 
     lake = _lake()
-    before = lake.value("SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, row_number FROM quarantine)")
+    before = lake.value(
+        "SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, row_number FROM quarantine)"
+    )
     reports = retry(lake)
-    _show([row for report in reports for row in report.rows()], as_json, empty="the quarantine is empty")
-    after = lake.value("SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, row_number FROM quarantine)")
+    _show(
+        [row for report in reports for row in report.rows()],
+        as_json,
+        empty="the quarantine is empty",
+    )
+    after = lake.value(
+        "SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, row_number FROM quarantine)"
+    )
     if not as_json:
         out.print(f"{before} row(s) were in quarantine, {after} are left.")
     if any(report.status == "refused" for report in reports):
@@ -392,7 +430,9 @@ def catalogue_show(name: str, as_json: AsJson = False) -> None:
         for item in one.files
     ]
     if not as_json:
-        out.print(f"[bold]{one.id}[/bold]: {one.title}\n{one.citation.strip()}\nLicence: {one.licence} {one.licence_note}")
+        out.print(
+            f"[bold]{one.id}[/bold]: {one.title}\n{one.citation.strip()}\nLicence: {one.licence} {one.licence_note}"
+        )
     _show(rows, as_json)
 
 
@@ -407,8 +447,12 @@ def catalogue_fetch(
     settings = Settings.from_env()
     rows = []
     for one in [entry(name) for name in names]:
-        for item in fetch(one, settings, lambda file, done, total: err.print(f"{file}: {done}/{total} bytes")):
-            rows.append({"entry": one.id, "file": item.name, "from": item.origin, "path": str(item.path)})
+        for item in fetch(
+            one, settings, lambda file, done, total: err.print(f"{file}: {done}/{total} bytes")
+        ):
+            rows.append(
+                {"entry": one.id, "file": item.name, "from": item.origin, "path": str(item.path)}
+            )
     _show(rows, as_json)
     if not as_json:
         out.print("Take them in with [bold]battery-platform refresh[/bold].")
@@ -419,12 +463,17 @@ def catalogue_fetch(
 
 @app.command()
 def refresh(
-    size: Annotated[str, typer.Option(help="demo, nightly or full: size of the synthetic plant.")] = "demo",
+    size: Annotated[
+        str, typer.Option(help="demo, nightly or full: size of the synthetic plant.")
+    ] = "demo",
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build the marts even with nothing new.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take all sources, judge them, build the marts, publish them.
 
-    With nothing new it is quick and changes nothing but the snapshots.
+    With nothing new the marts are left as they are.
     """
     from battery_platform.records.sources import SIZES
     from battery_platform.refresh import run_refresh
@@ -440,15 +489,19 @@ def refresh(
             err.print(Text(f"  {name} ...", style="dim"))
         else:
             mark = Text("  ok     " if ok else "  FAILED ", style="green" if ok else "bold red")
-            err.print(mark.append(Text(f"{name} ({seconds:.1f} s)", style="default")), soft_wrap=True)
+            err.print(
+                mark.append(Text(f"{name} ({seconds:.1f} s)", style="default")), soft_wrap=True
+            )
 
-    done = run_refresh(Settings.from_env(), SIZES[size], step)
+    done = run_refresh(Settings.from_env(), SIZES[size], step, rebuild)
     if as_json:
         _show([done.as_row()], True)
     else:
         _show(done.sources, False, title="Sources", empty="no file was taken yet")
         _show(done.marts, False, title=f"Marts at snapshot {done.snapshot}")
-        out.print(f"{'Done' if done.ok else 'FAILED'} in {done.seconds:.1f} s; {done.quarantined} row(s) in quarantine.")
+        out.print(
+            f"{'Done' if done.ok else 'FAILED'} in {done.seconds:.1f} s; {done.quarantined} row(s) in quarantine."
+        )
         if done.ok:
             out.print(
                 "Next: [bold]battery-platform ui[/bold] for the asset graph, "
@@ -474,7 +527,7 @@ def ui(
     err.print(f"Dagster UI at http://{host}:{port} (Ctrl-C ends it)")
     program = str(Path(sys.executable).with_name("dagster"))
     os.chdir(PROJECT_ROOT)
-    os.execve(
+    os.execve(  # noqa: S606 -- the UI takes this process's place
         program,
         [program, "dev", "-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", host, "-p", str(port)],
         {**os.environ, **environment},
@@ -486,7 +539,9 @@ def ui(
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="A query, e.g. \"select * from mart_electrodes limit 5\".")],
+    query: Annotated[
+        str, typer.Argument(help='A query, e.g. "select * from mart_electrodes limit 5".')
+    ],
     at: Annotated[int | None, typer.Option(help="Snapshot to read, for time travel.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -497,7 +552,9 @@ def sql(
 
 @app.command()
 def trace(
-    identifier: Annotated[str, typer.Argument(help="A record's id, a recipe_id, a file name or file_id.")],
+    identifier: Annotated[
+        str, typer.Argument(help="A record's id, a recipe_id, a file name or file_id.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Where a record comes from, to file and line; what everything of a file went into."""
@@ -515,7 +572,11 @@ def trace(
     tree = Tree(Text(f"{found.kind} {found.subject} (lake at snapshot {found.snapshot})"))
     branches = (
         ("stated in", found.origins, _origin_text),
-        ("made from", found.upstream, lambda row: f"{row['kind']} {row['id']}  {row.get('files', '')}"),
+        (
+            "made from",
+            found.upstream,
+            lambda row: f"{row['kind']} {row['id']}  {row.get('files', '')}",
+        ),
         ("went into", found.downstream, _downstream_text),
         ("rows in marts", found.marts, lambda row: f"{row['mart']}: {row['rows']}"),
     )

@@ -26,7 +26,10 @@ def examine() -> list[dict[str, Any]]:
         rows.append({"what": what, "state": state, "says": says})
 
     look("python", lambda: ("ok", sys.version.split()[0]))
-    look("packages", lambda: ("ok", ", ".join(f"{p} {importlib.metadata.version(p)}" for p in PACKAGES)))
+    look(
+        "packages",
+        lambda: ("ok", ", ".join(f"{p} {importlib.metadata.version(p)}" for p in PACKAGES)),
+    )
     look("settings", lambda: ("ok", str(Settings.from_env().home)))
     try:
         settings = Settings.from_env()
@@ -90,9 +93,14 @@ def _manifest() -> tuple[str, str]:
 
 def _mirror(settings: Settings) -> tuple[str, str]:
     if settings.mirror is None:
-        return "note", "none set; `catalogue fetch` downloads (BATTERY_PLATFORM_MIRROR names a copy)"
+        return (
+            "note",
+            "none set; `catalogue fetch` downloads (BATTERY_PLATFORM_MIRROR names a copy)",
+        )
     found = settings.mirror.is_dir()
-    return ("ok" if found else "fails"), f"{settings.mirror} {'is there' if found else 'is no folder'}"
+    return (
+        "ok" if found else "fails"
+    ), f"{settings.mirror} {'is there' if found else 'is no folder'}"
 
 
 def _drop(settings: Settings) -> tuple[str, str]:

@@ -15,7 +15,7 @@ class PlatformError(Exception):
         self.remedy = remedy
 
 
-class RefusedFile(PlatformError):
+class RefusedFile(PlatformError):  # noqa: N818 -- it is the file that is refused
     """A file that cannot be judged row by row: nothing of it was stored."""
 
 

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +53,7 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def run_refresh(settings: Settings, batches: int, step: Step) -> Refreshed:
+def run_refresh(settings: Settings, batches: int, step: Step, rebuild: bool = False) -> Refreshed:
     """Run the whole job; `step` is told when each step starts and ends."""
     from battery_platform.defs.dbt_project import prepare_manifest
 
@@ -68,22 +69,28 @@ def run_refresh(settings: Settings, batches: int, step: Step) -> Refreshed:
     run_id = str(uuid.uuid4())
     op = PLANT_KEY.to_python_identifier()
     run_config = {
-        "ops": {op: {"config": {"batches": batches}}},
+        "ops": {
+            op: {"config": {"batches": batches}},
+            "dbt_models": {"config": {"only_if_new": not rebuild}},
+        },
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
     told = {
         dg.DagsterEventType.STEP_START,
         dg.DagsterEventType.STEP_SUCCESS,
         dg.DagsterEventType.STEP_FAILURE,
+        dg.DagsterEventType.STEP_SKIPPED,
     }
     failures: list[str] = []
     step_seconds = 0.0
     with dg.DagsterInstance.get() as instance:
 
         def work() -> bool:
-            result = job.execute_in_process(
-                run_config=run_config, instance=instance, raise_on_error=False, run_id=run_id
-            )
+            # dbt writes every model to standard output: that goes to a file, for those who need it
+            with (settings.home / "dagster" / "refresh.log").open("w") as log, redirect_stdout(log):
+                result = job.execute_in_process(
+                    run_config=run_config, instance=instance, raise_on_error=False, run_id=run_id
+                )
             return result.success
 
         with ThreadPoolExecutor(1) as pool:
@@ -111,6 +118,9 @@ def _tell(entry: Any, starts: dict[str, float], failures: list[str], step: Step)
         starts[name] = entry.timestamp
         step(name, None, True)
         return 0.0
+    if event.event_type_value == "STEP_SKIPPED":
+        step(f"{name}: nothing new", 0.0, True)
+        return 0.0
     seconds = float(entry.timestamp - starts.get(name, entry.timestamp))
     ok = event.event_type_value == "STEP_SUCCESS"
     if not ok:
@@ -120,7 +130,12 @@ def _tell(entry: Any, starts: dict[str, float], failures: list[str], step: Step)
 
 
 def _sum_up(
-    settings: Settings, ok: bool, started: float, failures: list[str], run_id: str, step_seconds: float
+    settings: Settings,
+    ok: bool,
+    started: float,
+    failures: list[str],
+    run_id: str,
+    step_seconds: float,
 ) -> Refreshed:
     lake = Lakehouse(settings)
     try:

@@ -40,7 +40,9 @@ class Settings:
     )
     lake_data: str = field(
         default="",
-        metadata=_env("LAKE_DATA", "folder or object store of the lake's Parquet; empty: under home"),
+        metadata=_env(
+            "LAKE_DATA", "folder or object store of the lake's Parquet; empty: under home"
+        ),
     )
     mirror: Path | None = field(
         default=None,

@@ -29,6 +29,8 @@ class Contract(pa.DataFrameModel):
     """Base of all contracts: exact columns, nothing coerced."""
 
     class Config:
+        """Pandera's own switches."""
+
         strict = True
         ordered = True
 
@@ -52,9 +54,13 @@ def key_count(description: str, names: Sequence[str] = ()) -> Any:
     return pa.Field(ge=0, description=description, metadata=_meta("key", names, ""))
 
 
-def reference(table: str, description: str, names: Sequence[str] = (), optional: bool = False) -> Any:
+def reference(
+    table: str, description: str, names: Sequence[str] = (), optional: bool = False
+) -> Any:
     """The identifier of a record in another table, which must be known."""
-    remedy = f"Hand in the {table} record first, or correct the identifier; then `quarantine retry`."
+    remedy = (
+        f"Hand in the {table} record first, or correct the identifier; then `quarantine retry`."
+    )
     return pa.Field(
         str_length={"min_value": 1, "max_value": 200},
         nullable=optional,
@@ -99,7 +105,11 @@ def number(
 
 
 def count(
-    description: str, ge: int = 0, le: int = 10**9, names: Sequence[str] = (), optional: bool = False
+    description: str,
+    ge: int = 0,
+    le: int = 10**9,
+    names: Sequence[str] = (),
+    optional: bool = False,
 ) -> Any:
     return pa.Field(
         ge=ge, le=le, nullable=optional, description=description, metadata=_meta("count", names, "")
@@ -170,7 +180,9 @@ def _unit_hint(column: str, low: float | None, high: float | None, remedy: str) 
             fits = fits & (converted >= low)
         if high is not None:
             fits = fits & (converted <= high)
-        said = f"The value would fit if it was given in {shown}: set the column's unit in the mapping."
+        said = (
+            f"The value would fit if it was given in {shown}: set the column's unit in the mapping."
+        )
         hint = pl.when(fits & (value != 0)).then(pl.lit(said)).otherwise(hint)
     return hint
 
@@ -267,9 +279,12 @@ class Column:
 
     @property
     def sql_type(self) -> str:
-        return {"String": "VARCHAR", "Float64": "DOUBLE", "Int64": "BIGINT", "Boolean": "BOOLEAN"}.get(
-            str(self.dtype), "TIMESTAMP"
-        )
+        return {
+            "String": "VARCHAR",
+            "Float64": "DOUBLE",
+            "Int64": "BIGINT",
+            "Boolean": "BOOLEAN",
+        }.get(str(self.dtype), "TIMESTAMP")
 
 
 @lru_cache(maxsize=64)

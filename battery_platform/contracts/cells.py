@@ -6,11 +6,13 @@ is named.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import polars as pl
 
 from battery_platform.contracts.base import (
-    Moment,
     Contract,
+    Moment,
     choice,
     count,
     key,
@@ -131,7 +133,9 @@ class Formations(Contract):
         "Fill in active_mass_source, or hand in the capacity in mAh only.",
     )
     def gravimetric_value_has_a_mass(cls) -> pl.Expr:
-        return pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
+        return (
+            pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
+        )
 
     @rule(
         "coulombic_efficiency_pct",
@@ -243,7 +247,9 @@ class TestCycles(Contract):
         "Fill in active_mass_source, or hand in the capacity in mAh only.",
     )
     def gravimetric_value_has_a_mass(cls) -> pl.Expr:
-        return pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
+        return (
+            pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
+        )
 
 
 class TestPoints(Contract):
@@ -252,18 +258,23 @@ class TestPoints(Contract):
     __test__ = False
 
     class Config:
-        metadata = {"sequence": ("test_id", "test_time_s")}
+        """Rows of one test must not run backwards in time."""
+
+        metadata: ClassVar = {"sequence": ("test_id", "test_time_s")}
 
     test_id: str = key("Identifier of the test", ("test", "test id", "versuch"))
     point: int = key_count(
-        "Number of the logged point within the test", ("point", "data point", "record", "datenpunkt")
+        "Number of the logged point within the test",
+        ("point", "data point", "record", "datenpunkt"),
     )
     test_time_s: float = number(
         "Time since the start of the test", 0, 1e10, ("test time", "time", "zeit", "temps")
     )
     recorded_at: Moment = moment("Wall clock", ("date time", "timestamp", "datum"))
     cycle: int = count("Cycle number", names=("cycle", "cycle count", "zyklus"))
-    step: int = count("Step of the protocol", names=("step", "step count", "schritt"), optional=True)
+    step: int = count(
+        "Step of the protocol", names=("step", "step count", "schritt"), optional=True
+    )
     voltage_v: float = number("Cell voltage", -5, 6, ("voltage", "spannung", "tension"))
     current_a: float = number(
         "Current, positive while charging", -2000, 2000, ("current", "strom", "courant")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import polars as pl
 
 from battery_platform.contracts.base import (
-    Moment,
     Contract,
+    Moment,
     choice,
     key,
     moment,
@@ -48,7 +48,9 @@ def solid_density_g_cm3() -> pl.Expr:
 class MaterialLots(Contract):
     """A delivered lot of one material."""
 
-    lot_id: str = key("Lot number of the material", ("lot", "charge", "lot number", "numero de lot"))
+    lot_id: str = key(
+        "Lot number of the material", ("lot", "charge", "lot number", "numero de lot")
+    )
     material_kind: str = choice(
         MATERIAL_KINDS,
         "Role of the material in the cell",
@@ -99,7 +101,9 @@ class SlurryBatches(Contract):
     conductive_lot_id: str = reference(
         "material_lots", "Lot of the conductive additive", ("carbon lot",), optional=True
     )
-    binder_lot_id: str = reference("material_lots", "Lot of the binder", ("binder lot",), optional=True)
+    binder_lot_id: str = reference(
+        "material_lots", "Lot of the binder", ("binder lot",), optional=True
+    )
     active_material_pct: float = number(
         "Active material in the dry coating, by weight",
         50,
@@ -114,7 +118,11 @@ class SlurryBatches(Contract):
         optional=True,
     )
     binder_pct: float = number(
-        "Binder in the dry coating, by weight", 0, 50, ("binder", "binderanteil", "liant"), optional=True
+        "Binder in the dry coating, by weight",
+        0,
+        50,
+        ("binder", "binderanteil", "liant"),
+        optional=True,
     )
     solid_content_pct: float = number(
         "Solids in the slurry, by weight",

@@ -31,9 +31,12 @@ class ElectrodeSheets(Contract):
     """
 
     electrode_id: str = key(
-        "Identifier of the electrode", ("electrode", "electrode id", "sample", "probe", "echantillon")
+        "Identifier of the electrode",
+        ("electrode", "electrode id", "sample", "probe", "echantillon"),
     )
-    coating_id: str = text("Identifier of the coating run", ("coating", "coating id"), optional=False)
+    coating_id: str = text(
+        "Identifier of the coating run", ("coating", "coating id"), optional=False
+    )
     slurry_id: str = text("Identifier of the slurry batch", ("slurry", "batch"), optional=False)
     replicate: int = count(
         "Running number among electrodes of one condition",
@@ -70,7 +73,11 @@ class ElectrodeSheets(Contract):
         optional=True,
     )
     binder_pct: float = number(
-        "Binder in the dry coating, by weight", 0, 50, ("binder", "binderanteil", "liant"), optional=True
+        "Binder in the dry coating, by weight",
+        0,
+        50,
+        ("binder", "binderanteil", "liant"),
+        optional=True,
     )
     solid_content_pct: float = number(
         "Solids in the slurry, by weight",
@@ -277,7 +284,9 @@ class ElectrodeSheets(Contract):
         "Fill in active_mass_source, or leave the specific capacity out.",
     )
     def gravimetric_value_has_a_mass(cls) -> pl.Expr:
-        return pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
+        return (
+            pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
+        )
 
 
 class ConditionMeans(Contract):
@@ -294,7 +303,11 @@ class ConditionMeans(Contract):
         "Slurry viscosity at the coating shear rate", 1e-3, 1e4, ("viscosity",), optional=True
     )
     shear_rate_1_s: float = number(
-        "Shear rate in the coating gap", 1e-3, 1e5, ("shear rate", "applied shear rate"), optional=True
+        "Shear rate in the coating gap",
+        1e-3,
+        1e5,
+        ("shear rate", "applied shear rate"),
+        optional=True,
     )
     electrode_mass_mg: float = number(
         "Mean mass of an electrode", 0.01, 1e6, ("electrode mass",), optional=True
@@ -309,14 +322,22 @@ class ConditionMeans(Contract):
         "Theoretical capacity per area", 0.01, 50, ("theoretical areal capacity",), optional=True
     )
     thickness_with_collector_um: float = number(
-        "Mean thickness including the collector", 5, 1500, ("thickness with collector",), optional=True
+        "Mean thickness including the collector",
+        5,
+        1500,
+        ("thickness with collector",),
+        optional=True,
     )
     thickness_sd_um: float = number(
         "Standard deviation of that thickness", 0, 200, ("s thick",), optional=True
     )
     porosity_pct: float = number("Mean porosity", 1, 95, ("porosity (complete)",), optional=True)
     coating_density_mg_cm3: float = number(
-        "Mean density of the coating with its pores", 100, 8000, ("density (complete)",), optional=True
+        "Mean density of the coating with its pores",
+        100,
+        8000,
+        ("density (complete)",),
+        optional=True,
     )
     mass_loading_class: str = choice(
         CLASS_LABELS, "Class of loading that the source assigns", ("mload", "class"), optional=True
@@ -338,8 +359,12 @@ class Mesostructures(Contract):
     size_y_um: float = number("Width of the box", 1, 5000, ("y",))
     size_z_um: float = number("Height of the box", 1, 5000, ("z",))
     voxel_um: float = number("Edge of a voxel", 0.001, 50, ("res",))
-    tortuosity_liquid: float = number("Tortuosity factor of the pores", 1, 500, ("tliq",), optional=True)
-    tortuosity_solid: float = number("Tortuosity factor of the solid", 1, 500, ("tsol",), optional=True)
+    tortuosity_liquid: float = number(
+        "Tortuosity factor of the pores", 1, 500, ("tliq",), optional=True
+    )
+    tortuosity_solid: float = number(
+        "Tortuosity factor of the solid", 1, 500, ("tsol",), optional=True
+    )
     collector_active_contact_pct: float = number(
         "Collector area in contact with active material", 0, 100, ("cc/am",), optional=True
     )

@@ -87,7 +87,13 @@ def _failures(frame: pl.DataFrame, contract: type[Contract]) -> list[tuple[Rule,
         "schema_context", "column", "check", "check_number", "index"
     ).iter_rows():
         if index is None:
-            raise TypeError(f"{contract.__name__} was given a frame of the wrong shape: {check} {column}")
+            raise TypeError(
+                f"{contract.__name__} was given a frame of the wrong shape: {check} {column}"
+            )
         position = NOT_NULL if number is None else number
         by_key.setdefault((column if context == "Column" else None, position), []).append(index)
-    return [(rule, sorted(by_key[rule.pandera_key])) for rule in rules(contract) if rule.pandera_key in by_key]
+    return [
+        (rule, sorted(by_key[rule.pandera_key]))
+        for rule in rules(contract)
+        if rule.pandera_key in by_key
+    ]

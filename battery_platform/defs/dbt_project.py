@@ -29,7 +29,8 @@ def manifest_path() -> Path:
     path = TARGET / "manifest.json"
     if not path.is_file():
         raise PlatformError(
-            "dbt's manifest is missing.", "Run `make install` or any `battery-platform` command once."
+            "dbt's manifest is missing.",
+            "Run `make install` or any `battery-platform` command once.",
         )
     return path
 
@@ -41,16 +42,16 @@ def prepare_manifest() -> bool:
             f"The dbt project is not at {PROJECT}.",
             "Install the platform from a checkout with `make install`.",
         )
-    fingerprint = _fingerprint()
+    found = fingerprint()
     mark = TARGET / "manifest.hash"
     TARGET.mkdir(exist_ok=True)
     with FileLock(PROJECT / "target" / "prepare.lock"):
-        fresh = mark.is_file() and mark.read_text() == fingerprint
+        fresh = mark.is_file() and mark.read_text() == found
         if fresh and (TARGET / "manifest.json").is_file():
             return False
         made = TARGET / "parsed"
         shutil.rmtree(made, ignore_errors=True)
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 -- our own interpreter and project
             [
                 sys.executable,
                 "-m",
@@ -76,12 +77,13 @@ def prepare_manifest() -> bool:
                 f"dbt cannot parse its project: {(done.stdout + done.stderr).strip()[-800:]}",
                 "Correct the model it names.",
             )
-        os.replace(made / "manifest.json", TARGET / "manifest.json")
-        mark.write_text(fingerprint)
+        (made / "manifest.json").replace(TARGET / "manifest.json")
+        mark.write_text(found)
     return True
 
 
-def _fingerprint() -> str:
+def fingerprint() -> str:
+    """Hash of the dbt project's own files: the version of the models."""
     hasher = hashlib.blake2b(digest_size=16)
     for path in sorted(PROJECT.rglob("*")):
         inside = path.relative_to(PROJECT).parts
@@ -98,6 +100,7 @@ def run_environment(lake: Lakehouse) -> Iterator[None]:
     wanted = {
         "BATTERY_PLATFORM_DBT_LAKE": lake.attach_path,
         "BATTERY_PLATFORM_DBT_DATA": settings.data_path,
+        "BATTERY_PLATFORM_DBT_SCRATCH": str(settings.home / "lake" / "dbt.duckdb"),
         "BATTERY_PLATFORM_MEMORY_MIB": str(settings.memory_limit_mib),
         "BATTERY_PLATFORM_THREADS": str(settings.threads),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

@@ -24,7 +24,10 @@ def write_report(
     for event in failures:
         lines += [f"## {event.step_key}", "", reason(event), ""]
     if not failures:
-        lines += [message or "The run ended without telling why; its process may have been killed.", ""]
+        lines += [
+            message or "The run ended without telling why; its process may have been killed.",
+            "",
+        ]
     lines += [
         "## What to do",
         "",

@@ -11,22 +11,32 @@ from battery_platform.records.dropfolder import Folders, waiting
 from battery_platform.settings import Settings
 
 UPKEEP = dg.AssetSelection.keys(["store", "lake_upkeep"])
+ONLY_IF_NEW = {"ops": {"dbt_models": {"config": {"only_if_new": True}}}}
 REFRESH_TAGS = {"battery_platform/refresh": "true"}
 
 refresh_job = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.all(),
-    description="Take all sources, judge them, build the marts, publish them, keep the lake small.",
+    selection=dg.AssetSelection.all() - UPKEEP,
+    config=ONLY_IF_NEW,
+    description="Take all sources, judge them, build the marts, publish them.",
     executor_def=dg.in_process_executor,
     tags=REFRESH_TAGS,
 )
 
 drop_job = dg.define_asset_job(
     "take_dropped_files",
-    selection=(dg.AssetSelection.keys(DROP_KEY).downstream()) - UPKEEP,
+    selection=dg.AssetSelection.keys(DROP_KEY).downstream() - UPKEEP,
+    config=ONLY_IF_NEW,
     description="Take what settled in the drop folder and bring the marts up to date.",
     executor_def=dg.in_process_executor,
     tags=REFRESH_TAGS,
+)
+
+upkeep_job = dg.define_asset_job(
+    "keep_the_lake_small",
+    selection=UPKEEP,
+    description="Compaction, expiry of snapshots that nobody pinned, removal of orphaned files.",
+    executor_def=dg.in_process_executor,
 )
 
 nightly = dg.ScheduleDefinition(
@@ -36,6 +46,16 @@ nightly = dg.ScheduleDefinition(
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="The nightly refresh; BATTERY_PLATFORM_NIGHTLY_CRON sets the hour.",
+)
+
+
+upkeep_nightly = dg.ScheduleDefinition(
+    name="nightly_upkeep",
+    job=upkeep_job,
+    cron_schedule="30 4 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Upkeep of the lake, after the refresh.",
 )
 
 
@@ -54,7 +74,9 @@ def drop_folder_sensor(
     still = {name: state for name, state in now.items() if before.get(name) == state}
     cursor = json.dumps(now, sort_keys=True)
     if not still:
-        reason = "the drop folder is empty" if not now else f"{len(now)} file(s) still changing or new"
+        reason = (
+            "the drop folder is empty" if not now else f"{len(now)} file(s) still changing or new"
+        )
         return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=cursor)
     key = json.dumps(still, sort_keys=True)
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)], cursor=cursor)
@@ -79,6 +101,6 @@ def failure_report(context: dg.RunFailureSensorContext) -> None:
     context.log.info("wrote %s", path)
 
 
-JOBS = [refresh_job, drop_job]
-SCHEDULES = [nightly]
+JOBS = [refresh_job, drop_job, upkeep_job]
+SCHEDULES = [nightly, upkeep_nightly]
 SENSORS = [drop_folder_sensor, failure_report]

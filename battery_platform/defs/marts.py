@@ -6,11 +6,12 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
-from battery_platform.defs.dbt_project import manifest_path, run_environment
+from battery_platform.defs.dbt_project import fingerprint, manifest_path, run_environment
 from battery_platform.defs.gates import require_passed
 from battery_platform.defs.metadata import OWNERS
 from battery_platform.defs.raw_tables import RAW_CHECKS
 from battery_platform.defs.resources import LakehouseResource
+from battery_platform.store.builds import data_version, is_built, record_build
 
 DBT_POOL = "dbt"
 LAYERS = {"staging": "staging", "core": "core", "marts": "marts"}
@@ -41,6 +42,12 @@ def _layer(props: Mapping[str, Any]) -> str:
     return next((LAYERS[folder] for folder in folders if folder in LAYERS), "core")
 
 
+class BuildConfig(dg.Config):
+    """Whether to leave marts alone that were built from these very data and models."""
+
+    only_if_new: bool = False
+
+
 @dbt_assets(
     manifest=manifest_path(),
     dagster_dbt_translator=Translator(),
@@ -48,19 +55,24 @@ def _layer(props: Mapping[str, Any]) -> str:
     pool=DBT_POOL,
 )
 def dbt_models(
-    context: dg.AssetExecutionContext, lakehouse: LakehouseResource
+    context: dg.AssetExecutionContext, config: BuildConfig, lakehouse: LakehouseResource
 ) -> Iterator[Any]:
     """Build all models in the lake, unless a raw table was found unfit."""
     require_passed(context, RAW_CHECKS)
     settings = lakehouse.settings()
     lake = lakehouse.lake()
-    lake.snapshot()
+    data, code = data_version(lake), fingerprint()
+    if config.only_if_new and is_built(lake, code):
+        context.log.info("nothing new since the marts were built: they are left as they are")
+        return
     dbt = DbtCliResource(
         project_dir=str(settings.dbt_project), profiles_dir=str(settings.dbt_project)
     )
     with run_environment(lake):
-        invocation = dbt.cli(["build", "--quiet"], context=context, manifest=manifest_path())
-        yield from invocation.stream().fetch_column_metadata()
+        invocation = dbt.cli(["build"], context=context, manifest=manifest_path())
+        yield from invocation.stream().fetch_row_counts().fetch_column_metadata()
+    if not context.is_subset:
+        record_build(lake, data, code)
     context.log.info("the marts stand at snapshot %d", lake.snapshot())
 
 

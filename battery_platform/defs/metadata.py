@@ -49,7 +49,10 @@ def picture(figure: Figure) -> dg.MarkdownMetadataValue:
 def ingest_metadata(reports: Sequence[Report], snapshot: int) -> dict[str, Any]:
     """What a source asset tells after it took its files."""
     rows = [row for report in reports for row in report.rows()]
-    total = {name: sum(int(row[name]) for row in rows) for name in ("rows_in", "accepted", "new", "quarantined")}
+    total = {
+        name: sum(int(row[name]) for row in rows)
+        for name in ("rows_in", "accepted", "new", "quarantined")
+    }
     return {
         "dagster/row_count": total["accepted"],
         "files": len(reports),

@@ -70,9 +70,7 @@ _CHECK_SPECS = [
 
 
 @dg.multi_asset(specs=_SPECS, check_specs=_CHECK_SPECS, name="raw_tables")
-def raw_tables(
-    context: dg.AssetExecutionContext, lakehouse: LakehouseResource
-) -> Iterator[Any]:
+def raw_tables(context: dg.AssetExecutionContext, lakehouse: LakehouseResource) -> Iterator[Any]:
     """Look at each raw table once all sources have written."""
     from battery_platform.store.audit import audit
 
@@ -149,7 +147,9 @@ _PICTURES = {
 }
 
 
-def _histogram(lake: "Lakehouse", table: Table, column: str, label: str) -> dg.MarkdownMetadataValue:
+def _histogram(
+    lake: "Lakehouse", table: Table, column: str, label: str
+) -> dg.MarkdownMetadataValue:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 2.6))

@@ -39,7 +39,6 @@ def warehouse_export(
 
 @dg.asset(
     key=["store", "lake_upkeep"],
-    deps=[["store", "warehouse_export"]],
     group_name="store",
     kinds={"ducklake"},
     owners=OWNERS,

@@ -94,7 +94,10 @@ def _entry(content: dict[str, Any]) -> Entry:
         )
         for item in content["files"]
     )
-    words = {name: content.get(name, "") for name in ("id", "title", "licence", "licence_note", "citation", "address")}
+    words = {
+        name: content.get(name, "")
+        for name in ("id", "title", "licence", "licence_note", "citation", "address")
+    }
     return Entry(**words, files=listed)
 
 
@@ -137,7 +140,9 @@ def fetch(
             _download(url, part, item, progress)
             origin = "download"
         elif item.mapping is None:
-            made.append(Fetched(item.name, "not fetched: only mirrors have it, no table needs it", target))
+            made.append(
+                Fetched(item.name, "not fetched: only mirrors have it, no table needs it", target)
+            )
             continue
         else:
             raise PlatformError(

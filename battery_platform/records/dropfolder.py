@@ -41,7 +41,9 @@ def waiting(folders: Folders) -> dict[str, tuple[int, int]]:
     """Names of files in the drop folder with size and time of last change."""
     found = {}
     for path in sorted(folders.drop.iterdir()):
-        hidden = path.name.startswith((".", "~$")) or path.name.endswith((MAP, REASON, ".part", ".tmp"))
+        hidden = path.name.startswith((".", "~$")) or path.name.endswith(
+            (MAP, REASON, ".part", ".tmp")
+        )
         if hidden or not path.is_file():
             continue
         stat = path.stat()

@@ -102,17 +102,23 @@ def match(text: str, table_name: str) -> Match | None:
     bare = plain(header.words)
     for candidate in (whole, bare, _without_qualifier(bare)):
         if candidate in words:
-            return _with_unit(Match(words[candidate], 0.95, f"'{candidate}' is a known name"), header)
+            return _with_unit(
+                Match(words[candidate], 0.95, f"'{candidate}' is a known name"), header
+            )
     near = difflib.get_close_matches(bare, list(words), n=1, cutoff=0.82)
     if near and len(bare) > 3:
         ratio = difflib.SequenceMatcher(None, bare, near[0]).ratio()
-        return _with_unit(Match(words[near[0]], round(0.85 * ratio, 2), f"close to '{near[0]}'"), header)
+        return _with_unit(
+            Match(words[near[0]], round(0.85 * ratio, 2), f"close to '{near[0]}'"), header
+        )
     return None
 
 
 def _without_qualifier(words: str) -> str:
     """`solid content pct` or `thickness measured` without a last word that adds no meaning."""
-    idle = r" (pct|percent|value|wert|valeur|mean|avg|measured|gemessen|mesuree?|total|nominal|wt|%)$"
+    idle = (
+        r" (pct|percent|value|wert|valeur|mean|avg|measured|gemessen|mesuree?|total|nominal|wt|%)$"
+    )
     return re.sub(idle, "", words)
 
 
@@ -131,7 +137,11 @@ def best_table(header: list[str]) -> str | None:
     for rank, name in enumerate(TABLES):
         found = {found.column for text in header if text and (found := match(text, name))}
         wanted = columns(TABLES[name].contract)
-        required = [column.name for column in wanted if column.required and column.name not in _derived(name)]
+        required = [
+            column.name
+            for column in wanted
+            if column.required and column.name not in _derived(name)
+        ]
         if not found:
             continue
         missing = sum(1 for column in required if column not in found)

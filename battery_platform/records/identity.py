@@ -18,7 +18,13 @@ _SLURRY = (
     "binder_pct",
     "solid_content_pct",
 )
-_COATING = (*_SLURRY, "comma_gap_um", "coating_speed_m_min", "viscosity_pa_s", "drying_temperature_degc")
+_COATING = (
+    *_SLURRY,
+    "comma_gap_um",
+    "coating_speed_m_min",
+    "viscosity_pa_s",
+    "drying_temperature_degc",
+)
 
 
 @dataclass(frozen=True)
@@ -86,4 +92,6 @@ def _hashed(frame: pl.DataFrame, parts: list[str], prefix: str) -> pl.Series:
         text = "\x1f".join("" if value is None else repr(value) for value in row)
         return prefix + hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
 
-    return pl.Series("_hashed", [name(row) for row in frame.select(parts).iter_rows()], dtype=pl.String)
+    return pl.Series(
+        "_hashed", [name(row) for row in frame.select(parts).iter_rows()], dtype=pl.String
+    )

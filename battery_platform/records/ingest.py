@@ -65,11 +65,23 @@ class Report:
 
     def rows(self) -> list[dict[str, Any]]:
         """One line per sheet for tables and JSON."""
-        common = {"file": self.path.name, "status": self.status, "source_id": self.source_id, "file_id": self.file_id}
+        common = {
+            "file": self.path.name,
+            "status": self.status,
+            "source_id": self.source_id,
+            "file_id": self.file_id,
+        }
         if not self.outcomes:
             return [
                 common
-                | {"table": "", "sheet": "", "rows_in": 0, "accepted": 0, "new": 0, "quarantined": 0}
+                | {
+                    "table": "",
+                    "sheet": "",
+                    "rows_in": 0,
+                    "accepted": 0,
+                    "new": 0,
+                    "quarantined": 0,
+                }
                 | {"reason": self.reason}
             ]
         return [
@@ -102,7 +114,9 @@ def content_hash(path: Path) -> str:
         return hasher.hexdigest()
     except OSError as error:
         raise refuse(
-            path, f"the file cannot be read ({error.strerror}).", "Check that it exists and its permissions."
+            path,
+            f"the file cannot be read ({error.strerror}).",
+            "Check that it exists and its permissions.",
         ) from error
 
 
@@ -162,7 +176,9 @@ def _ingest(
     file_id = "f-" + fingerprint[:16]
     source_ids = {one.source for one in chosen}
     if len(source_ids) != 1:
-        raise refuse(path, "its sheets are mapped to different sources.", "Use one `source` per file.")
+        raise refuse(
+            path, "its sheets are mapped to different sources.", "Use one `source` per file."
+        )
     report = Report(path, "checked", source_ids.pop(), file_id)
     replaced = _replaced(lake, replaces)
     with workbench(lake) as bench:
@@ -187,7 +203,11 @@ def _ingest(
                 is_synthetic=first.synthetic,
             )
             receipt = deliver(
-                lake, bench, origin, [tally.part for tally in tallies], (*replaced, *([file_id] if again else []))
+                lake,
+                bench,
+                origin,
+                [tally.part for tally in tallies],
+                (*replaced, *([file_id] if again else [])),
             )
             report.status = "taken" if receipt.committed else "known"
             report.snapshot = receipt.snapshot
@@ -207,9 +227,7 @@ def _ingest(
     return report
 
 
-def _given(
-    path: Path, mapping: Sequence[Mapping] | Path | None, lake: Lakehouse
-) -> list[Mapping]:
+def _given(path: Path, mapping: Sequence[Mapping] | Path | None, lake: Lakehouse) -> list[Mapping]:
     """The mapping that was named, or that stands beside the file; empty if there is none."""
     if isinstance(mapping, Path):
         return mappings.load(mapping)
@@ -229,7 +247,9 @@ def resolve(
     if any(one.header_row != first.header_row for one in chosen):
         found = []
         for one in chosen:
-            there = sheets(path, lake.settings, one.encoding, one.delimiter, one.decimal, one.header_row)
+            there = sheets(
+                path, lake.settings, one.encoding, one.delimiter, one.decimal, one.header_row
+            )
             found.append((one, _sheet_of(one, there, path)))
         return chosen, found
     there = sheets(
@@ -245,7 +265,9 @@ def _sheet_of(mapping: Mapping, there: list[Sheet], path: Path) -> Sheet:
         if sheet.name == mapping.sheet:
             return sheet
     names = ", ".join(sheet.name for sheet in there)
-    raise refuse(path, f"there is no sheet '{mapping.sheet}'; there are: {names}.", "Correct `sheet`.")
+    raise refuse(
+        path, f"there is no sheet '{mapping.sheet}'; there are: {names}.", "Correct `sheet`."
+    )
 
 
 def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[Mapping, Sheet]]]:
@@ -254,7 +276,7 @@ def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[M
     problems: list[RefusedFile] = []
     skipped: list[str] = []
     for sheet in sheets(path, lake.settings):
-        proposal = mappings.propose(sheet, source, _peek(sheet))
+        proposal = mappings.propose(sheet, source, first_cells(sheet))
         if proposal is None:
             problems.append(mappings.no_table(path, sheet))
             skipped.append(sheet.name)
@@ -271,8 +293,11 @@ def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[M
             skipped.append(sheet.name)
         else:
             unplaced = [
-                placed.header for placed in proposal.placements if placed.header and placed.header not in
-                {place.header for place in proposal.mapping.columns.values()}
+                placed.header
+                for placed in proposal.placements
+                if placed.header
+                and placed.header
+                not in {place.header for place in proposal.mapping.columns.values()}
             ]
             if unplaced:
                 sheet.notes.append(f"columns not taken: {', '.join(unplaced)}")
@@ -284,7 +309,7 @@ def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[M
     return [mapping for mapping, _ in pairs], pairs
 
 
-def _peek(sheet: Sheet) -> pl.DataFrame:
+def first_cells(sheet: Sheet) -> pl.DataFrame:
     """The first batch of a sheet, put back in front of the others."""
     from itertools import chain
 
@@ -326,7 +351,7 @@ def _replaced(lake: Lakehouse, names: Iterable[str]) -> tuple[str, ...]:
             what = "no file" if not rows else "several files"
             raise PlatformError(
                 f"--replaces {name}: {what} of that name in the lake.",
-                "Name the file_id, see `battery-platform sql \"select distinct file_id, file_name from raw_files\"`.",
+                'Name the file_id, see `battery-platform sql "select distinct file_id, file_name from raw_files"`.',
             )
         found.append(rows[0][0])
     return tuple(found)
@@ -378,10 +403,10 @@ def retry(lake: Lakehouse, progress: Progress = NO_PROGRESS) -> list[Report]:
     order = []
     for _, path_text, fingerprint, mapping_json in waiting:
         path = Path(path_text)
-        parts = [
-            mappings.parse(part, path)[0] for part in json.loads(mapping_json)["parts"]
-        ]
-        order.append((min(list(TABLES).index(part.table) for part in parts), path, fingerprint, parts))
+        parts = [mappings.parse(part, path)[0] for part in json.loads(mapping_json)["parts"]]
+        order.append(
+            (min(list(TABLES).index(part.table) for part in parts), path, fingerprint, parts)
+        )
     for _, path, fingerprint, parts in sorted(order, key=lambda item: (item[0], str(item[1]))):
         if not path.is_file() or content_hash(path) != fingerprint:
             reports.append(

@@ -124,7 +124,9 @@ class _TextWay:
             self.write_accepted(verdict.accepted)
         violations = _with_original(verdict.violations, text)
         if batch.ragged:
-            violations = pl.concat([violations, _ragged(batch.ragged, len(self.subject.sheet.header))])
+            violations = pl.concat(
+                [violations, _ragged(batch.ragged, len(self.subject.sheet.header))]
+            )
         if violations.height:
             self.quarantine(violations, batch)
 
@@ -298,7 +300,11 @@ def _typed_scan(subject: Subject, way: _TextWay) -> tuple[pl.LazyFrame, pl.Expr]
     }
     for name, position in way.positions.items():
         column = wanted[name]
-        if column.required and column.dtype in (pl.Float64, pl.Int64) and name not in mapping.values:
+        if (
+            column.required
+            and column.dtype in (pl.Float64, pl.Int64)
+            and name not in mapping.values
+        ):
             schema[f"c{position}"] = column.dtype
     scan = pl.scan_csv(
         subject.path,
@@ -324,7 +330,11 @@ def _typed_scan(subject: Subject, way: _TextWay) -> tuple[pl.LazyFrame, pl.Expr]
             made.append(expression.alias(name))
             if readable is not None:
                 fine.append(readable)
-    typed = scan.select(pl.col("row_number").cast(pl.Int64), *made, pl.all_horizontal(fine[1:] or [pl.lit(True)]).alias("_readable"))
+    typed = scan.select(
+        pl.col("row_number").cast(pl.Int64),
+        *made,
+        pl.all_horizontal(fine[1:] or [pl.lit(True)]).alias("_readable"),
+    )
     return typed, fine[0] & pl.col("_readable")
 
 
@@ -345,15 +355,22 @@ def _typed(
         _, utc = as_moment(cell, mapping)
         return utc, utc.is_not_null() | cell.is_null()
     if column.dtype == pl.String:
-        plain = ~cell.is_in([word for word in mapping.missing if word]) & (cell == cell.str.strip_chars())
+        plain = ~cell.is_in([word for word in mapping.missing if word]) & (
+            cell == cell.str.strip_chars()
+        )
         if column.role == "choice":
             plain = plain & (cell == cell.str.to_lowercase())
         if column.name in mapping.values:
             plain = plain & ~cell.is_in(list(mapping.values[column.name]))
-        return cell, plain | cell.is_null()
+        value = cell
+        if column.name.endswith("_id") and mapping.id_prefix:
+            value = pl.concat_str(pl.lit(mapping.id_prefix), cell)
+        return value, plain | cell.is_null()
     text = cell if way.decimal == "." else cell.str.replace(",", ".", literal=True)
     value = text.cast(column.dtype, strict=False)
-    return (converted(value, scale, offset) if scaled else value), value.is_not_null() | cell.is_null()
+    return (
+        converted(value, scale, offset) if scaled else value
+    ), value.is_not_null() | cell.is_null()
 
 
 def _lines(subject: Subject, rows: pl.Series) -> Iterator[Batch]:
@@ -438,7 +455,9 @@ def _rewrite(subject: Subject, bench: Workbench, part: Part, leave: pl.Series) -
     """Write the accepted rows anew without those that leave."""
     path = bench.path(part.table.raw)
     gone = pl.LazyFrame({"row_number": leave}, schema={"row_number": pl.Int64})
-    _scan(part).join(gone, on="row_number", how="anti", maintain_order="left").sink_parquet(path, **PARQUET)
+    _scan(part).join(gone, on="row_number", how="anti", maintain_order="left").sink_parquet(
+        path, **PARQUET
+    )
     for old in part.accepted:
         old.unlink()
     empty = pl.scan_parquet(path).select(pl.len()).collect().item() == 0
@@ -468,7 +487,9 @@ def _originals(subject: Subject, lake: Lakehouse, rows: pl.Series) -> Iterator[B
                 yield Batch(cells)
 
 
-def _violation(rows: pl.DataFrame, field_name: str, rule: str, message: pl.Expr, remedy: str) -> pl.DataFrame:
+def _violation(
+    rows: pl.DataFrame, field_name: str, rule: str, message: pl.Expr, remedy: str
+) -> pl.DataFrame:
     return rows.select(
         "row_number",
         pl.lit(field_name).alias("field"),
@@ -512,7 +533,9 @@ def _doubled(subject: Subject, part: Part) -> pl.DataFrame:
                 same,
                 names[0],
                 "repeated_row",
-                pl.format(f"{label} = {{}} repeats row {{}} word for word.", shown, pl.col("_first")),
+                pl.format(
+                    f"{label} = {{}} repeats row {{}} word for word.", shown, pl.col("_first")
+                ),
                 "Delete the repetition; the first row was kept.",
             ),
         ]
@@ -551,7 +574,9 @@ def _backwards(subject: Subject, part: Part) -> pl.DataFrame:
                 late,
                 time,
                 "time_backwards",
-                pl.format(f"{time} is {{}} although {{}} was reached before.", t, pl.col("_reached")),
+                pl.format(
+                    f"{time} is {{}} although {{}} was reached before.", t, pl.col("_reached")
+                ),
                 "Check for a clock change, a restarted test or rows out of order in the export.",
             ),
         ]
@@ -602,13 +627,19 @@ def _against_the_lake(
     names = list(keys(subject.contract))
     content = [column.name for column in columns(subject.contract) if column.name not in names]
     on = " AND ".join(f"n.{sql_name(name)} = o.{sql_name(name)}" for name in names)
-    same = " AND ".join(f"n.{sql_name(c)} IS NOT DISTINCT FROM o.{sql_name(c)}" for c in content) or "true"
-    differing = ", ".join(
-        f"CASE WHEN n.{sql_name(c)} IS DISTINCT FROM o.{sql_name(c)} THEN '{c} ' || "
-        f"coalesce(o.{sql_name(c)}::VARCHAR, 'missing') || ' there, ' || "
-        f"coalesce(n.{sql_name(c)}::VARCHAR, 'missing') || ' here' END"
-        for c in content
-    ) or "''"
+    same = (
+        " AND ".join(f"n.{sql_name(c)} IS NOT DISTINCT FROM o.{sql_name(c)}" for c in content)
+        or "true"
+    )
+    differing = (
+        ", ".join(
+            f"CASE WHEN n.{sql_name(c)} IS DISTINCT FROM o.{sql_name(c)} THEN '{c} ' || "
+            f"coalesce(o.{sql_name(c)}::VARCHAR, 'missing') || ' there, ' || "
+            f"coalesce(n.{sql_name(c)}::VARCHAR, 'missing') || ' here' END"
+            for c in content
+        )
+        or "''"
+    )
     files = ", ".join(sql_text(str(path)) for path in part.accepted)
     own = ", ".join(sql_text(file_id) for file_id in (subject.file_id, *subject.replaces))
     query = f"""
@@ -649,7 +680,8 @@ def _against_the_lake(
         message.alias("message"),
         pl.lit(
             "Decide which is right; a corrected file takes the old one's place with "
-            "`ingest NEW --replaces OLD`."
+            "`ingest NEW --replaces OLD`; if it is another record, give this source's identifiers "
+            "an `id_prefix` in the mapping."
         ).alias("remedy"),
     )
     return violations.cast(VIOLATION), known.rename("row_number")  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class Mapping:
     columns: dict[str, Place]
     sheet: str | None = None
     files: str | None = None
+    id_prefix: str = ""
     synthetic: bool = False
     licence: str = "not stated"
     citation: str = ""
@@ -66,7 +68,11 @@ class Mapping:
         places = {
             name: {
                 key: value
-                for key, value in (("header", place.header), ("column", place.column), ("unit", place.unit))
+                for key, value in (
+                    ("header", place.header),
+                    ("column", place.column),
+                    ("unit", place.unit),
+                )
                 if value not in (None, "")
             }
             for name, place in self.columns.items()
@@ -76,6 +82,7 @@ class Mapping:
         for name in (
             "sheet",
             "files",
+            "id_prefix",
             "synthetic",
             "licence",
             "citation",
@@ -113,9 +120,13 @@ def load(path: Path) -> list[Mapping]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise refuse(path, "there is no such mapping file.", "Write one with `map FILE`.") from error
+        raise refuse(
+            path, "there is no such mapping file.", "Write one with `map FILE`."
+        ) from error
     except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise refuse(path, f"the mapping cannot be read: {_one_line(error)}.", "Correct the YAML.") from error
+        raise refuse(
+            path, f"the mapping cannot be read: {_one_line(error)}.", "Correct the YAML."
+        ) from error
     return parse(content, path)
 
 
@@ -142,7 +153,9 @@ def _one(content: dict[str, Any], path: Path) -> Mapping:
     unknown = sorted(str(name) for name in set(content) - _KNOWN)
     if unknown:
         raise refuse(
-            path, f"the mapping has the unknown entry '{unknown[0]}'.", f"Known: {', '.join(sorted(_KNOWN))}."
+            path,
+            f"the mapping has the unknown entry '{unknown[0]}'.",
+            f"Known: {', '.join(sorted(_KNOWN))}.",
         )
     for name in ("source", "table", "columns"):
         if not content.get(name):
@@ -155,7 +168,9 @@ def _one(content: dict[str, Any], path: Path) -> Mapping:
             "Use letters, digits, dot, dash and underscore, 80 at most.",
         )
     if content["table"] not in TABLES:
-        raise refuse(path, f"there is no table '{content['table']}'.", f"Tables: {', '.join(TABLES)}.")
+        raise refuse(
+            path, f"there is no table '{content['table']}'.", f"Tables: {', '.join(TABLES)}."
+        )
     given = dict(content)
     given["source"] = source
     given["columns"] = _places(content, path)
@@ -174,9 +189,8 @@ def _places(content: dict[str, Any], path: Path) -> dict[str, Place]:
     if not isinstance(content["columns"], dict):
         raise refuse(path, "`columns` must name each contract column.", _SEE)
     places = {}
-    for name, place in content["columns"].items():
-        if isinstance(place, str):
-            place = {"header": place}
+    for name, given in content["columns"].items():
+        place = {"header": given} if isinstance(given, str) else given
         if not isinstance(place, dict) or not set(place) <= {"header", "column", "unit"}:
             raise refuse(
                 path, f"the place of '{name}' must be a header, or header/column and unit.", _SEE
@@ -193,7 +207,9 @@ def _places(content: dict[str, Any], path: Path) -> dict[str, Place]:
             )
         column = place.get("column")
         places[str(name)] = Place(
-            str(place.get("header", "")), int(column) if column else None, None if unit is None else str(unit)
+            str(place.get("header", "")),
+            int(column) if column else None,
+            None if unit is None else str(unit),
         )
     return places
 
@@ -205,6 +221,17 @@ def _check_columns(given: dict[str, Any], path: Path) -> None:
             raise refuse(
                 path, f"{given['table']} has no column '{name}'.", f"It has: {', '.join(known)}."
             )
+    for name, value in given.get("constants", {}).items():
+        wanted = known[name]
+        number = wanted.dtype in (pl.Float64, pl.Int64)
+        if number and not (isinstance(value, int | float) and isfinite(value)):
+            raise refuse(
+                path,
+                f"the constant {name}: {value!r} is not a number.",
+                "Give a number in the contract's unit.",
+            )
+        if wanted.role == "moment":
+            raise refuse(path, f"{name} cannot be a constant.", "Place a header for it.")
     required = [
         column.name
         for column in known.values()
@@ -270,7 +297,9 @@ class Proposal:
         return not self.missing
 
 
-def propose(sheet: Sheet, source: str, sample: pl.DataFrame, table_name: str | None = None) -> Proposal | None:
+def propose(
+    sheet: Sheet, source: str, sample: pl.DataFrame, table_name: str | None = None
+) -> Proposal | None:
     """The best mapping for a sheet, or None where no table fits at all."""
     table_name = table_name or best_table(sheet.header)
     if table_name is None:
@@ -280,7 +309,9 @@ def propose(sheet: Sheet, source: str, sample: pl.DataFrame, table_name: str | N
     for position, text in enumerate(sheet.header):
         found = match(text, table_name) if text else None
         if found is None:
-            placements.append(Placement(text, None, None, 0.0, "no column of that name" if text else "no header"))
+            placements.append(
+                Placement(text, None, None, 0.0, "no column of that name" if text else "no header")
+            )
             continue
         unit = split_header(text).unit
         before = taken.get(found.column)
@@ -289,7 +320,9 @@ def propose(sheet: Sheet, source: str, sample: pl.DataFrame, table_name: str | N
             continue
         if before is not None:
             other = placements[before[1]]
-            placements[before[1]] = replace(other, column=None, why=f"{found.column} fits another header better")
+            placements[before[1]] = replace(
+                other, column=None, why=f"{found.column} fits another header better"
+            )
         taken[found.column] = (found.confidence, position)
         placements.append(Placement(text, found.column, unit, found.confidence, found.why))
     places: dict[str, Place] = {}
@@ -298,13 +331,21 @@ def propose(sheet: Sheet, source: str, sample: pl.DataFrame, table_name: str | N
         if placed.column is None or placed.confidence < CERTAIN:
             continue
         unit = placed.unit
-        if unit is None and unit_of(placed.column) is not None and split_header(placed.header).unit is None:
+        if (
+            unit is None
+            and unit_of(placed.column) is not None
+            and split_header(placed.header).unit is None
+        ):
             unit, note = _unit_without_a_word(placed.column, sample[f"c{position}"])
             assumed.append(note)
         places[placed.column] = Place(header=placed.header, unit=unit)
     constants: dict[str, Any] = {}
     wanted = {column.name: column for column in columns(table(table_name).contract)}
-    if "loading_basis" in wanted and "mass_loading_mg_cm2" in places and "loading_basis" not in places:
+    if (
+        "loading_basis" in wanted
+        and "mass_loading_mg_cm2" in places
+        and "loading_basis" not in places
+    ):
         constants["loading_basis"] = "coating"
         assumed.append("loading_basis: the file does not say; the whole dry coating is assumed")
     if any(wanted[name].role == "moment" for name in places):
@@ -336,10 +377,17 @@ def propose(sheet: Sheet, source: str, sample: pl.DataFrame, table_name: str | N
 def _unit_without_a_word(column: str, cells: pl.Series) -> tuple[str | None, str]:
     """The unit of a column whose header states none; percent columns may hold fractions."""
     numbers = (
-        cells.str.strip_chars().str.replace(",", ".").cast(pl.Float64, strict=False).drop_nulls().drop_nans()
+        cells.str.strip_chars()
+        .str.replace(",", ".")
+        .cast(pl.Float64, strict=False)
+        .drop_nulls()
+        .drop_nans()
     )
     if column.endswith("_pct") and len(numbers) and float(numbers.abs().max()) <= 1.0:  # type: ignore[arg-type]
-        return "fraction", f"{column}: no unit is stated; all values lie within 1, so fractions are assumed"
+        return (
+            "fraction",
+            f"{column}: no unit is stated; all values lie within 1, so fractions are assumed",
+        )
     return None, f"{column}: no unit is stated; {shown_unit(column)} is assumed"
 
 
@@ -351,7 +399,9 @@ def as_yaml(mappings: list[Mapping]) -> str:
         content = {
             "source": mappings[0].source,
             "sheets": {
-                mapping.sheet: {k: v for k, v in mapping.as_dict().items() if k not in {"source", "sheet"}}
+                mapping.sheet: {
+                    k: v for k, v in mapping.as_dict().items() if k not in {"source", "sheet"}
+                }
                 for mapping in mappings
             },
         }
@@ -447,8 +497,6 @@ def safe_source(stem: str) -> str:
     """A source name made of a file name: what cannot be used becomes an underscore."""
     made = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).strip("_.-")[:80]
     return made or "unnamed"
-
-
 
 
 def no_table(path: Path, sheet: Sheet) -> RefusedFile:

@@ -6,6 +6,8 @@ time zone are those of the mapping.
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from battery_platform.contracts.base import Column, Contract, columns
@@ -84,9 +86,9 @@ def parse(
     return pl.DataFrame(typed), pl.concat(problems)
 
 
-def _constant(column: Column, value: object, height: int) -> pl.Series:
+def _constant(column: Column, value: Any, height: int) -> pl.Series:
     kind = float if column.dtype == pl.Float64 else int if column.dtype == pl.Int64 else str
-    return pl.Series(column.name, [kind(value)] * height, dtype=column.dtype)  # type: ignore[arg-type]
+    return pl.Series(column.name, [kind(value)] * height, dtype=column.dtype)
 
 
 def _cleaned(cells: pl.Series, column: Column, mapping: Mapping) -> pl.Series:
@@ -109,10 +111,14 @@ def _column(
     factors: dict[str, tuple[float, float]],
     decimal: str,
 ) -> tuple[pl.Series, pl.DataFrame]:
-    frame = pl.DataFrame({"cell": cells, "row_number": text["row_number"], "raw": text[column.name]})
+    frame = pl.DataFrame(
+        {"cell": cells, "row_number": text["row_number"], "raw": text[column.name]}
+    )
     cell = pl.col("cell")
     if column.dtype == pl.String:
         value = cell.str.to_lowercase() if column.role == "choice" else cell
+        if column.name.endswith("_id"):
+            value = pl.concat_str(pl.lit(mapping.id_prefix), value)
         return frame.select(value.alias(column.name))[column.name], no_violations()
     if column.role == "moment":
         written, utc = as_moment(cell, mapping)
@@ -192,13 +198,17 @@ def _number_column(
     return frame.select(value.alias(column.name))[column.name], pl.concat(found)
 
 
-def _problem(rows: pl.DataFrame, column: Column, rule: str, message: str, remedy: str) -> pl.DataFrame:
+def _problem(
+    rows: pl.DataFrame, column: Column, rule: str, message: str, remedy: str
+) -> pl.DataFrame:
     before, after = message.split("{}")
     return rows.select(
         "row_number",
         pl.lit(column.name).alias("field"),
         pl.col("raw").alias("value"),
         pl.lit(rule).alias("rule"),
-        pl.concat_str(pl.lit(before), pl.col("raw").str.strip_chars(), pl.lit(after)).alias("message"),
+        pl.concat_str(pl.lit(before), pl.col("raw").str.strip_chars(), pl.lit(after)).alias(
+            "message"
+        ),
         pl.lit(remedy).alias("remedy"),
     ).cast(VIOLATION)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -971,7 +971,9 @@ def _written_moments(moments: Array, dialect: Dialect) -> list[str]:
 
 def _written_numbers(values: Array, digits: int, factor: float, dialect: Dialect) -> list[str]:
     digits += max(0, round(float(np.log10(factor))))
-    texts = (dialect.missing if v != v else f"{v / factor:.{digits}f}" for v in values.tolist())
+    texts = (
+        dialect.missing if math.isnan(v) else f"{v / factor:.{digits}f}" for v in values.tolist()
+    )
     return [text.replace(".", dialect.decimal) for text in texts]
 
 
@@ -1270,7 +1272,7 @@ def _write_if_changed(path: Path, content: bytes) -> None:
         return
     unfinished = path.with_name(f".{path.name}.part")
     unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
 def write_plant(folder: Path, batches: int = 200, seed: int = 20260101) -> list[Path]:

@@ -89,7 +89,9 @@ def kind_of(path: Path) -> str:
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         return "workbook"
     if head.startswith((b"\x1f\x8b", b"BZh", b"7z\xbc\xaf", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
-        raise refuse(path, "this is a compressed archive.", "Unpack it and hand in the files in it.")
+        raise refuse(
+            path, "this is a compressed archive.", "Unpack it and hand in the files in it."
+        )
     sniff_encoding(path, head)
     return "text"
 
@@ -114,7 +116,9 @@ def sniff_encoding(path: Path, head: bytes) -> str:
             "Hand in CSV, TSV, XLSX or Parquet; other instruments' files have readers of their own.",
         )
     if head.startswith(b"%PDF"):
-        raise refuse(path, "this is a PDF document, not a table.", "Hand in the table as CSV or XLSX.")
+        raise refuse(
+            path, "this is a PDF document, not a table.", "Hand in the table as CSV or XLSX."
+        )
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=False)
     except UnicodeDecodeError:
@@ -321,7 +325,15 @@ def _looks_like_number(cell: str) -> bool:
     return bool(re.match(r"^[+-]?[\d.,]+([eE][+-]?\d+)?\s*%?$", cell))
 
 
-_UNIT_WORDS = {unit.pint for unit in UNITS} | {"dimensionless", "1/s", "hour", "mPa*s", "mm", "m", "g"}
+_UNIT_WORDS = {unit.pint for unit in UNITS} | {
+    "dimensionless",
+    "1/s",
+    "hour",
+    "mPa*s",
+    "mm",
+    "m",
+    "g",
+}
 
 
 def _is_unit_row(row: list[str]) -> bool:
@@ -329,9 +341,7 @@ def _is_unit_row(row: list[str]) -> bool:
     return bool(words) and all(normalise_unit(word) in _UNIT_WORDS for word in words)
 
 
-def _batches(
-    width: int, *sources: Iterator[tuple[int, list[str]]]
-) -> Iterator[Batch]:
+def _batches(width: int, *sources: Iterator[tuple[int, list[str]]]) -> Iterator[Batch]:
     numbers: list[int] = []
     columns: list[list[str]] = [[] for _ in range(width)]
     ragged: list[tuple[int, int, str]] = []
@@ -373,7 +383,9 @@ def _guard_zip(path: Path, settings: Settings) -> None:
             names = archive.namelist()
             if not any(name.startswith("xl/") for name in names):
                 raise refuse(
-                    path, "this is a zip archive, not a workbook.", "Unpack it and hand in its files."
+                    path,
+                    "this is a zip archive, not a workbook.",
+                    "Unpack it and hand in its files.",
                 )
             for name in names:
                 with archive.open(name) as member:
@@ -387,7 +399,9 @@ def _guard_zip(path: Path, settings: Settings) -> None:
                                 "BATTERY_PLATFORM_MAX_WORKBOOK_MIB.",
                             )
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise refuse(path, f"the workbook is damaged ({error}).", "Save it again from Excel.") from error
+        raise refuse(
+            path, f"the workbook is damaged ({error}).", "Save it again from Excel."
+        ) from error
 
 
 def _workbook(path: Path, settings: Settings, header_row: int | None) -> list[Sheet]:
@@ -465,7 +479,9 @@ def _parquet(path: Path) -> Sheet:
             if batch.is_empty():
                 return
             cells = batch.select(
-                pl.int_range(start + 1, start + batch.height + 1, dtype=pl.Int64).alias("row_number"),
+                pl.int_range(start + 1, start + batch.height + 1, dtype=pl.Int64).alias(
+                    "row_number"
+                ),
                 *[
                     _as_text(batch.schema[name], name).fill_null("").alias(f"c{i}")
                     for i, name in enumerate(header)

@@ -44,9 +44,9 @@ def balance(lake: Lakehouse, source_ids: Sequence[str] | None = None) -> Balance
     for row in manifest:
         key = (row["file_id"], row["sheet"], row["table_name"])
         found = (stored.get(key, 0), held.get(key, 0))
-        if (
-            row["rows_in"] != row["rows_accepted"] + row["rows_quarantined"]
-            or found != (row["rows_new"], row["rows_quarantined"])
+        if row["rows_in"] != row["rows_accepted"] + row["rows_quarantined"] or found != (
+            row["rows_new"],
+            row["rows_quarantined"],
         ):
             broken.append(
                 f"{row['file_name']} {row['sheet']}: {row['rows_in']} rows in, "
@@ -54,6 +54,13 @@ def balance(lake: Lakehouse, source_ids: Sequence[str] | None = None) -> Balance
                 f"{row['rows_quarantined']} quarantined, but {found[0]} and {found[1]} in the lake"
             )
     total = {
-        name: sum(row[name] for row in manifest) for name in ("rows_in", "rows_accepted", "rows_quarantined")
+        name: sum(row[name] for row in manifest)
+        for name in ("rows_in", "rows_accepted", "rows_quarantined")
     }
-    return Balance(len(manifest), total["rows_in"], total["rows_accepted"], total["rows_quarantined"], tuple(broken))
+    return Balance(
+        len(manifest),
+        total["rows_in"],
+        total["rows_accepted"],
+        total["rows_quarantined"],
+        tuple(broken),
+    )

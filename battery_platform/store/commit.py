@@ -107,7 +107,9 @@ def workbench(lake: Lakehouse) -> Iterator[Workbench]:
         bench.clear()
 
 
-def known(lake: Lakehouse, content_hash: str, mapping_hash: str | None = None) -> list[dict[str, Any]]:
+def known(
+    lake: Lakehouse, content_hash: str, mapping_hash: str | None = None
+) -> list[dict[str, Any]]:
     """The manifest of these very bytes, if they are in the lake (under that mapping)."""
     condition = "content_hash = ?" + ("" if mapping_hash is None else " AND mapping_hash = ?")
     parameters = [content_hash] if mapping_hash is None else [content_hash, mapping_hash]
@@ -167,7 +169,9 @@ def deliver(
 def _may_have_landed(lake: Lakehouse, delivery_id: str) -> bool:
     """Whether Parquet must stay although the commit failed; if in doubt upkeep removes it."""
     try:
-        return bool(lake.value("SELECT count(*) FROM raw_files WHERE delivery_id = ?", [delivery_id]))
+        return bool(
+            lake.value("SELECT count(*) FROM raw_files WHERE delivery_id = ?", [delivery_id])
+        )
     except duckdb.Error:
         return True
 
@@ -247,4 +251,3 @@ def _assert_balance(
 def _count(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: list[str]) -> int:
     found = cursor.execute(sql, parameters).fetchone()
     return int(found[0]) if found else 0
-

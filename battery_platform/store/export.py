@@ -6,7 +6,6 @@ export or the new one.
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from dataclasses import dataclass
@@ -42,7 +41,9 @@ def export_marts(lake: Lakehouse) -> Export:
             snapshot = int(found[0]) if found else 0
             for name in names:
                 target = sql_text(str(tables / f"{name}.parquet"))
-                cursor.execute(f"COPY {sql_name(name)} TO {target} (FORMAT parquet, COMPRESSION zstd)")
+                cursor.execute(
+                    f"COPY {sql_name(name)} TO {target} (FORMAT parquet, COMPRESSION zstd)"
+                )
             cursor.execute("COMMIT")
         with duckdb.connect(str(database)) as plain:
             plain.execute(
@@ -54,7 +55,7 @@ def export_marts(lake: Lakehouse) -> Export:
                 plain.execute(f"CREATE TABLE {sql_name(name)} AS FROM read_parquet({source})")
                 found = plain.execute(f"SELECT count(*) FROM {sql_name(name)}").fetchone()
                 rows[name] = int(found[0]) if found else 0
-        os.replace(database, folder / "warehouse.duckdb")
+        database.replace(folder / "warehouse.duckdb")
         _publish(tables, folder / "parquet")
     finally:
         database.unlink(missing_ok=True)
@@ -69,6 +70,6 @@ def _publish(made: Path, place: Path) -> None:
     old = place.resolve() if place.is_symlink() else None
     link = place.with_name(f".{kept.name}.link")
     link.symlink_to(kept.name)
-    os.replace(link, place)
+    link.replace(place)
     if old is not None and old != kept and old.is_dir():
         shutil.rmtree(old)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -212,12 +212,14 @@ class Lakehouse:
             except duckdb.Error as error:
                 raise StoreError(
                     f"The query failed: {' '.join(str(error).split())[:500]}",
-                    "Tables are listed by `battery-platform sql \"show tables\"`.",
+                    'Tables are listed by `battery-platform sql "show tables"`.',
                 ) from error
 
     # -- writing ---------------------------------------------------------------------------
 
-    def write(self, work: Callable[[duckdb.DuckDBPyConnection], Result], lock: str = "commit") -> Result:
+    def write(
+        self, work: Callable[[duckdb.DuckDBPyConnection], Result], lock: str = "commit"
+    ) -> Result:
         """Run `work` in one transaction, under the writers' lock, again if another writer won.
 
         With SQLite as catalogue a short file lock makes writers take turns; Postgres needs it
@@ -269,7 +271,7 @@ class Lakehouse:
                 words = str(error).lower()
                 if number == tries - 1 or not any(passing in words for passing in _PASSING):
                     raise
-                time.sleep(random.uniform(0.02, 0.1) * 2**number)
+                time.sleep((0.02 + 0.08 * secrets.randbelow(1000) / 1000) * 2**number)
         raise AssertionError("unreachable")
 
 

@@ -50,10 +50,13 @@ def trace(lake: Lakehouse, identifier: str) -> Trace:
 
 def _trace_record(lake: Lakehouse, identifier: str) -> Trace:
     kinds = lake.rows(
-        "SELECT DISTINCT entity_kind FROM core_provenance WHERE entity_id = ? ORDER BY 1", [identifier]
+        "SELECT DISTINCT entity_kind FROM core_provenance WHERE entity_id = ? ORDER BY 1",
+        [identifier],
     )
     if not kinds:
-        recipe = lake.rows("SELECT electrode_id FROM mart_electrodes WHERE recipe_id = ?", [identifier])
+        recipe = lake.rows(
+            "SELECT electrode_id FROM mart_electrodes WHERE recipe_id = ?", [identifier]
+        )
         if not recipe:
             raise PlatformError(
                 f"Nothing in the lake is called '{identifier}'.",

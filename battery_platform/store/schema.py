@@ -62,6 +62,12 @@ PINS: dict[str, str] = {
     "pinned_at": "TIMESTAMP",
 }
 
+BUILDS: dict[str, str] = {
+    "data_version": "VARCHAR",
+    "code_version": "VARCHAR",
+    "built_at": "TIMESTAMP",
+}
+
 
 def raw_columns(table: Table) -> dict[str, str]:
     """Columns of a raw table with their SQL types."""
@@ -71,4 +77,9 @@ def raw_columns(table: Table) -> dict[str, str]:
 def all_tables() -> dict[str, dict[str, str]]:
     """Every table that Python writes, with its columns."""
     raw = {table.raw: raw_columns(table) for table in TABLES.values()}
-    return raw | {"raw_files": FILES, "quarantine": QUARANTINE, "snapshot_pins": PINS}
+    return raw | {
+        "raw_files": FILES,
+        "quarantine": QUARANTINE,
+        "snapshot_pins": PINS,
+        "raw_builds": BUILDS,
+    }

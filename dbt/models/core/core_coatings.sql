@@ -2,10 +2,21 @@ with handed_in as (
     select
         1 as origin_rank,
         'step_table' as origin,
-        *
+        coating_id,
+        slurry_id,
+        comma_gap_um,
+        coating_speed_m_min,
+        wet_thickness_um,
+        coated_at,
+        source_id,
+        file_id,
+        sheet,
+        row_number,
+        is_synthetic,
+        cast(null as double) as drying_temperature_degc
     from {{ ref('stg_coatings') }}
 
-    union all by name
+    union all
 
     select
         2 as origin_rank,
@@ -14,11 +25,14 @@ with handed_in as (
         slurry_id,
         comma_gap_um,
         coating_speed_m_min,
-        drying_temperature_degc,
+        cast(null as double) as wet_thickness_um,
+        cast(null as timestamp) as coated_at,
         source_id,
         file_id,
+        sheet,
         row_number,
-        is_synthetic
+        is_synthetic,
+        drying_temperature_degc
     from {{ ref('stg_electrode_sheets') }}
 ),
 

@@ -2,18 +2,75 @@ with handed_in as (
     select
         1 as origin_rank,
         'step_table' as origin,
-        row_number() over (
-            partition by coating_id, calendering_id order by electrode_id
-        ) as replicate,
-        *
+        electrode_id,
+        coating_id,
+        calendering_id,
+        area_cm2,
+        thickness_um,
+        mass_loading_mg_cm2,
+        loading_basis,
+        porosity_pct,
+        composite_density_g_cm3,
+        adhesion_n_m,
+        measured_at,
+        source_id,
+        file_id,
+        sheet,
+        row_number,
+        is_synthetic,
+        cast(null as varchar) as slurry_id,
+        row_number() over (partition by coating_id, calendering_id order by electrode_id) as replicate,
+        cast(null as varchar) as active_material,
+        cast(null as double) as active_material_pct,
+        cast(null as double) as conductive_additive_pct,
+        cast(null as double) as binder_pct,
+        cast(null as double) as solid_content_pct,
+        cast(null as double) as viscosity_pa_s,
+        cast(null as double) as comma_gap_um,
+        cast(null as double) as coating_speed_m_min,
+        cast(null as double) as drying_temperature_degc,
+        cast(null as double) as compression_degree_pct,
+        cast(null as double) as specific_capacity_mah_g,
+        cast(null as double) as theoretical_capacity_mah_g,
+        cast(null as varchar) as active_mass_source
     from {{ ref('stg_electrodes') }}
 
-    union all by name
+    union all
 
     select
         2 as origin_rank,
         'electrode_sheet' as origin,
-        *
+        electrode_id,
+        coating_id,
+        cast(null as varchar) as calendering_id,
+        cast(null as double) as area_cm2,
+        thickness_um,
+        mass_loading_mg_cm2,
+        loading_basis,
+        porosity_pct,
+        composite_density_g_cm3,
+        adhesion_n_m,
+        measured_at,
+        source_id,
+        file_id,
+        sheet,
+        row_number,
+        is_synthetic,
+        slurry_id,
+        replicate,
+        active_material,
+        active_material_pct,
+        conductive_additive_pct,
+        binder_pct,
+        solid_content_pct,
+        viscosity_pa_s,
+        comma_gap_um,
+        coating_speed_m_min,
+        drying_temperature_degc,
+        compression_degree_pct,
+        specific_capacity_mah_g,
+        theoretical_capacity_mah_g,
+        active_mass_source
     from {{ ref('stg_electrode_sheets') }}
 ),
 

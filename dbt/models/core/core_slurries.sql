@@ -8,27 +8,50 @@ handed_in as (
     select
         1 as origin_rank,
         'step_table' as origin,
-        slurry.*,
+        slurry.slurry_id,
+        slurry.active_lot_id,
+        slurry.conductive_lot_id,
+        slurry.binder_lot_id,
+        slurry.active_material_pct,
+        slurry.conductive_additive_pct,
+        slurry.binder_pct,
+        slurry.solid_content_pct,
+        slurry.viscosity_pa_s,
+        slurry.shear_rate_1_s,
+        slurry.mixing_time_min,
+        slurry.mixed_at,
+        slurry.source_id,
+        slurry.file_id,
+        slurry.sheet,
+        slurry.row_number,
+        slurry.is_synthetic,
         lots.material_name as active_material
     from {{ ref('stg_slurry_batches') }} as slurry
     left join lots on lots.lot_id = slurry.active_lot_id
 
-    union all by name
+    union all
 
     select
         2 as origin_rank,
         'electrode_sheet' as origin,
         slurry_id,
-        active_material,
+        cast(null as varchar) as active_lot_id,
+        cast(null as varchar) as conductive_lot_id,
+        cast(null as varchar) as binder_lot_id,
         active_material_pct,
         conductive_additive_pct,
         binder_pct,
         solid_content_pct,
         viscosity_pa_s,
+        cast(null as double) as shear_rate_1_s,
+        cast(null as double) as mixing_time_min,
+        cast(null as timestamp) as mixed_at,
         source_id,
         file_id,
+        sheet,
         row_number,
-        is_synthetic
+        is_synthetic,
+        active_material
     from {{ ref('stg_electrode_sheets') }}
 )
 
