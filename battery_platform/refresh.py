@@ -32,7 +32,7 @@ class Refreshed:
     marts: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     run_id: str = ""
-    step_seconds: float = 0.0
+    work_seconds: float = 0.0
 
     def as_row(self) -> dict[str, Any]:
         """One object for `--json`."""
@@ -82,7 +82,7 @@ def run_refresh(settings: Settings, batches: int, step: Step, rebuild: bool = Fa
         dg.DagsterEventType.STEP_SKIPPED,
     }
     failures: list[str] = []
-    step_seconds = 0.0
+    work_seconds = 0.0
     with dg.DagsterInstance.get() as instance:
 
         def work() -> bool:
@@ -101,12 +101,12 @@ def run_refresh(settings: Settings, batches: int, step: Step, rebuild: bool = Fa
                 finished = running.done()
                 for entry in instance.all_logs(run_id, of_type=told)[seen:]:
                     seen += 1
-                    step_seconds += _tell(entry, starts, failures, step)
+                    work_seconds += _tell(entry, starts, failures, step)
                 if finished:
                     break
                 time.sleep(0.2)
             ok = running.result()
-    return _sum_up(settings, ok, started, failures, run_id, step_seconds)
+    return _sum_up(settings, ok, started, failures, run_id, work_seconds)
 
 
 def _tell(entry: Any, starts: dict[str, float], failures: list[str], step: Step) -> float:
@@ -135,7 +135,7 @@ def _sum_up(
     started: float,
     failures: list[str],
     run_id: str,
-    step_seconds: float,
+    work_seconds: float,
 ) -> Refreshed:
     lake = Lakehouse(settings)
     try:
@@ -157,4 +157,4 @@ def _sum_up(
     finally:
         lake.close()
     seconds = time.perf_counter() - started
-    return Refreshed(ok, seconds, snapshot, held, sources, marts, failures, run_id, step_seconds)
+    return Refreshed(ok, seconds, snapshot, held, sources, marts, failures, run_id, work_seconds)

@@ -36,13 +36,28 @@ def no_violations() -> pl.DataFrame:
 
 
 def passes(contract: type[Contract]) -> pl.Expr:
-    """True for a row that breaks no rule and holds finite numbers only."""
+    """True for a row that breaks no rule and holds finite numbers only.
+
+    Where a column has both bounds, presence, range and finiteness are one comparison.
+    """
+    merged = {
+        column.name: pl.col(column.name)
+        .is_between(column.low, column.high)
+        .fill_null(not column.required)
+        for column in columns(contract)
+        if column.low is not None and column.high is not None
+    }
+    others = [
+        rule.ok
+        for rule in rules(contract)
+        if not (rule.field in merged and rule.name in {"present", "at_least", "at_most"})
+    ]
     finite = [
         pl.col(column.name).is_finite().fill_null(True)
         for column in columns(contract)
-        if column.dtype == pl.Float64
+        if column.dtype == pl.Float64 and column.name not in merged
     ]
-    return pl.all_horizontal([rule.ok for rule in rules(contract)] + finite)
+    return pl.all_horizontal([*merged.values(), *others, *finite])
 
 
 def judge(

@@ -77,7 +77,10 @@ def prepare_manifest() -> bool:
                 f"dbt cannot parse its project: {(done.stdout + done.stderr).strip()[-800:]}",
                 "Correct the model it names.",
             )
-        (made / "manifest.json").replace(TARGET / "manifest.json")
+        # dbt parses only what changed where it finds its own notes in the target folder
+        for name in ("partial_parse.msgpack", "manifest.json"):
+            if (made / name).is_file():
+                (made / name).replace(TARGET / name)
         mark.write_text(found)
     return True
 

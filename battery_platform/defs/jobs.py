@@ -7,7 +7,6 @@ import dagster as dg
 
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import DROP_KEY
-from battery_platform.records.dropfolder import Folders, waiting
 from battery_platform.settings import Settings
 
 UPKEEP = dg.AssetSelection.keys(["store", "lake_upkeep"])
@@ -69,6 +68,8 @@ def drop_folder_sensor(
     context: dg.SensorEvaluationContext, lakehouse: LakehouseResource
 ) -> dg.SensorResult:
     """A file counts as settled when two ticks in a row saw the same size and time of change."""
+    from battery_platform.records.dropfolder import Folders, waiting
+
     now = {name: list(state) for name, state in waiting(Folders.of(lakehouse.settings())).items()}
     before = json.loads(context.cursor) if context.cursor else {}
     still = {name: state for name, state in now.items() if before.get(name) == state}

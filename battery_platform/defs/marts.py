@@ -11,7 +11,6 @@ from battery_platform.defs.gates import require_passed
 from battery_platform.defs.metadata import OWNERS
 from battery_platform.defs.raw_tables import RAW_CHECKS
 from battery_platform.defs.resources import LakehouseResource
-from battery_platform.store.builds import data_version, is_built, record_build
 
 DBT_POOL = "dbt"
 LAYERS = {"staging": "staging", "core": "core", "marts": "marts"}
@@ -58,6 +57,8 @@ def dbt_models(
     context: dg.AssetExecutionContext, config: BuildConfig, lakehouse: LakehouseResource
 ) -> Iterator[Any]:
     """Build all models in the lake, unless a raw table was found unfit."""
+    from battery_platform.store.builds import data_version, is_built, record_build
+
     require_passed(context, RAW_CHECKS)
     settings = lakehouse.settings()
     lake = lakehouse.lake()

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from battery_platform.defs.metadata import OWNERS, ingest_metadata
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.records.catalogue import Entry, entries
-from battery_platform.records.dropfolder import take
-from battery_platform.records.ingest import Report
+
+if TYPE_CHECKING:
+    from battery_platform.records.ingest import Report
 
 GROUP = "sources"
 CODE_VERSION = "1"
@@ -27,7 +29,7 @@ class PlantConfig(dg.Config):
 def _result(
     context: dg.AssetExecutionContext,
     lakehouse: LakehouseResource,
-    reports: Sequence[Report],
+    reports: "Sequence[Report]",
     source_ids: Sequence[str] | None,
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     for report in reports:
@@ -102,7 +104,7 @@ def _public(entry: Entry) -> dg.AssetsDefinition:
     return take_entry
 
 
-def _raise_if_refused(reports: Sequence[Report]) -> None:
+def _raise_if_refused(reports: "Sequence[Report]") -> None:
     refused = [report.reason for report in reports if report.status == "refused"]
     if refused:
         raise dg.Failure(description="A file of ours was refused: " + "; ".join(refused))
@@ -150,6 +152,8 @@ def drop_folder(
     context: dg.AssetExecutionContext, lakehouse: LakehouseResource
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Take what has settled in the drop folder."""
+    from battery_platform.records.dropfolder import take
+
     return _result(context, lakehouse, take(lakehouse.lake()), None)
 
 

@@ -5,6 +5,7 @@ The same bytes under the same mapping are taken once. `check` does everything bu
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,12 @@ from battery_platform.records import mapping as mappings
 from battery_platform.records.judging import Subject, Tally, judge_sheet
 from battery_platform.records.mapping import Mapping
 from battery_platform.records.reading import Sheet, kind_of, refuse, sheets
+from battery_platform.settings import MIB
 from battery_platform.store.commit import Origin, deliver, known, workbench
 from battery_platform.store.lakehouse import Lakehouse
 
 Progress = Callable[[str, int], None]
+HASH_WINDOW = 32 * MIB
 NO_PROGRESS: Progress = lambda file_name, rows: None  # noqa: E731
 
 
@@ -107,10 +110,17 @@ def _first_reason(outcome: Outcome) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """Hash of a file's bytes."""
+    """Hash of a file's bytes, mapped window by window so that a large file is never held."""
     try:
         hasher = blake3(max_threads=2)
-        hasher.update_mmap(path)
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            for start in range(0, size, HASH_WINDOW):
+                length = min(HASH_WINDOW, size - start)
+                with mmap.mmap(
+                    stream.fileno(), length, access=mmap.ACCESS_READ, offset=start
+                ) as window:
+                    hasher.update(window)
         return hasher.hexdigest()
     except OSError as error:
         raise refuse(

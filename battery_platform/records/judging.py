@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -27,10 +29,12 @@ from battery_platform.records.reading import BATCH_ROWS, Batch, Sheet, refuse
 from battery_platform.settings import MIB
 from battery_platform.store.audit import known_ids
 from battery_platform.store.commit import PARQUET, Part, Workbench
-from battery_platform.store.lakehouse import Lakehouse, sql_name, sql_text
+from battery_platform.store.lakehouse import Lakehouse, is_disk_full, sql_name, sql_text
 from battery_platform.store.schema import QUARANTINE, raw_columns
 
 Progress = Callable[[int], None]
+Schema = MappingType[str, Any]
+SAMPLE_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -224,59 +228,60 @@ def _streams(subject: Subject, lake: Lakehouse) -> bool:
     )
 
 
-@dataclass
-class _Shape:
-    """Line count and regularity of a text file, from its bytes alone."""
-
-    rows: int
-    regular: bool
-
-
-def _shape(path: Path, delimiter: str, width: int, header_row: int) -> _Shape:
-    """Count separators and line ends; quotes, blank or ragged lines make a file irregular."""
-    separators = newlines = 0
+def _is_plain(path: Path) -> bool:
+    """Whether each line is one row: no quotes, and a line end after the last one."""
     last = b""
+    with path.open("rb") as stream:
+        while block := stream.read(4 * MIB):
+            if b'"' in block:
+                return False
+            last = block
+    return last.endswith(b"\n")
+
+
+def _is_even(path: Path, delimiter: str, width: int, header_row: int) -> bool:
+    """Whether every line has the header's number of fields, by counting delimiters."""
+    separators = newlines = 0
     with path.open("rb") as stream:
         for _ in range(header_row):
             stream.readline()
-        while block := stream.read(4 * MIB):
+        while block := stream.read(MIB // 4):
             data = np.frombuffer(block, dtype=np.uint8)
             separators += int(np.count_nonzero(data == ord(delimiter)))
             newlines += int(np.count_nonzero(data == 10))
-            if b'"' in block or b"\n\n" in block or b"\n\r\n" in block:
-                return _Shape(0, False)
-            last = block[-1:]
-    if last != b"\n":
-        return _Shape(0, False)
-    return _Shape(newlines, separators == newlines * (width - 1))
+    return separators == newlines * (width - 1)
 
 
 def _stream(subject: Subject, bench: Workbench, way: _TextWay, progress: Progress) -> None:
     """Keep the rows that break no rule in one pass; send the others the way through text."""
-    sheet, dialect = subject.sheet, subject.sheet.dialect
-    assert dialect is not None
-    shape = _shape(subject.path, dialect.delimiter, len(sheet.header), sheet.header_row)
-    if not shape.regular:
-        for batch in sheet.rows:
+    accepted = bench.path(way.tally.part.table.raw)
+    refused = accepted.with_suffix(".rows")
+    rows: pl.Series | None = None
+    try:
+        scan = _typed_scan(subject, way) if _is_plain(subject.path) else None
+        if scan is not None:
+            typed, fine = scan
+            good = way.finished(typed.filter(fine))
+            bad = typed.filter(~fine).select("row_number")
+            pl.collect_all(
+                [
+                    good.sink_parquet(accepted, lazy=True, **PARQUET),
+                    bad.sink_parquet(refused, lazy=True, **PARQUET),
+                ],
+                engine="streaming",
+            )
+            rows = pl.read_parquet(refused)["row_number"].sort()
+    except pl.exceptions.ComputeError as error:
+        if is_disk_full(error):
+            raise
+        # A line with too many fields, or bytes that are no UTF-8: the text way names it.
+    finally:
+        refused.unlink(missing_ok=True)
+    if rows is None:
+        for batch in subject.sheet.rows:
             way.take(batch)
             progress(way.tally.part.rows_in)
         return
-    accepted = bench.path(way.tally.part.table.raw)
-    refused = accepted.with_suffix(".rows")
-    try:
-        typed, fine = _typed_scan(subject, way)
-        good = way.finished(typed.filter(fine))
-        bad = typed.filter(~fine).select("row_number")
-        pl.collect_all(
-            [
-                good.sink_parquet(accepted, lazy=True, **PARQUET),
-                bad.sink_parquet(refused, lazy=True, **PARQUET),
-            ],
-            engine="streaming",
-        )
-        rows = pl.read_parquet(refused)["row_number"].sort()
-    finally:
-        refused.unlink(missing_ok=True)
     part = way.tally.part
     part.accepted.append(accepted)
     part.rows_accepted = pl.scan_parquet(accepted).select(pl.len()).collect().item()
@@ -286,91 +291,104 @@ def _stream(subject: Subject, bench: Workbench, way: _TextWay, progress: Progres
         way.take(batch)
 
 
-def _typed_scan(subject: Subject, way: _TextWay) -> tuple[pl.LazyFrame, pl.Expr]:
+def _typed_scan(subject: Subject, way: _TextWay) -> tuple[pl.LazyFrame, pl.Expr] | None:
     """The file as typed columns, and an expression for rows that need no second look.
 
-    Required numbers are read as numbers: text in them becomes null, which their rule refuses.
-    Optional ones are read as text, for there null would hide bad text.
+    Numbers are read as numbers; text among them becomes null, and a row with such a null is
+    looked at again as text. Optional columns that are often empty are read as text instead.
+    None if lines of different width could hide behind empty last fields.
     """
     sheet, dialect, mapping = subject.sheet, subject.sheet.dialect, subject.mapping
     assert dialect is not None
+    texts = {f"c{i}": pl.String for i in range(len(sheet.header))}
+    last = f"c{len(sheet.header) - 1}"
+
+    def scan(schema: Schema, rows: int | None = None) -> pl.LazyFrame:
+        return pl.scan_csv(
+            subject.path,
+            has_header=False,
+            skip_lines=sheet.header_row,
+            separator=dialect.delimiter,
+            quote_char=None,
+            schema=schema,
+            n_rows=rows,
+            ignore_errors=True,
+            decimal_comma=way.decimal == ",",
+            row_index_name="row_number",
+            row_index_offset=sheet.header_row + 1,
+        )
+
+    sample = scan(texts, SAMPLE_ROWS).collect()
+    empty = {name for name in texts if sample[name].null_count()}
+    if last in empty and not _is_even(
+        subject.path, dialect.delimiter, len(sheet.header), sheet.header_row
+    ):
+        return None
+    schema: dict[str, Any] = dict(texts)
     wanted = {column.name: column for column in columns(subject.contract)}
-    schema: dict[str, type[pl.DataType] | pl.DataType] = {
-        f"c{i}": pl.String for i in range(len(sheet.header))
-    }
     for name, position in way.positions.items():
-        column = wanted[name]
-        if (
-            column.required
-            and column.dtype in (pl.Float64, pl.Int64)
-            and name not in mapping.values
-        ):
-            schema[f"c{position}"] = column.dtype
-    scan = pl.scan_csv(
-        subject.path,
-        has_header=False,
-        skip_rows=sheet.header_row,
-        separator=dialect.delimiter,
-        quote_char=None,
-        schema=schema,
-        ignore_errors=True,
-        decimal_comma=way.decimal == ",",
-        row_index_name="row_number",
-        row_index_offset=sheet.header_row + 1,
-        low_memory=True,
-    )
-    made, fine = [], [passes(subject.contract)]
+        column, cell = wanted[name], f"c{position}"
+        full = column.required or cell not in empty
+        if full and column.dtype in (pl.Float64, pl.Int64) and name not in mapping.values:
+            schema[cell] = column.dtype
+    made = []
+    readable = [] if last in empty else [pl.col(last).is_not_null()]
     for name, column in wanted.items():
         if name in mapping.constants:
             made.append(pl.lit(mapping.constants[name], dtype=column.dtype).alias(name))
         elif name not in way.positions:
             made.append(pl.lit(None, dtype=column.dtype).alias(name))
         else:
-            expression, readable = _typed(column, way.positions[name], schema, way, mapping)
+            expression, understood = _typed(column, way.positions[name], schema, way, mapping)
             made.append(expression.alias(name))
-            if readable is not None:
-                fine.append(readable)
-    typed = scan.select(
+            readable.append(understood)
+    typed = scan(schema).select(
         pl.col("row_number").cast(pl.Int64),
         *made,
-        pl.all_horizontal(fine[1:] or [pl.lit(True)]).alias("_readable"),
+        pl.all_horizontal(readable or [pl.lit(True)]).alias("_readable"),
     )
-    return typed, fine[0] & pl.col("_readable")
+    return typed, pl.col("_readable") & passes(subject.contract)
 
 
 def _typed(
     column: Column,
     position: int,
-    schema: dict[str, type[pl.DataType] | pl.DataType],
+    schema: dict[str, Any],
     way: _TextWay,
     mapping: Mapping,
-) -> tuple[pl.Expr, pl.Expr | None]:
-    """A column of the streaming pass, and when its text was fully understood."""
+) -> tuple[pl.Expr, pl.Expr]:
+    """A column of the streaming pass, and where its text was fully understood."""
     cell = pl.col(f"c{position}")
     scale, offset = way.factors.get(column.name, (1.0, 0.0))
     scaled = (scale, offset) != (1.0, 0.0)
     if schema[f"c{position}"] != pl.String:
-        return (converted(cell, scale, offset) if scaled else cell), None
+        return (converted(cell, scale, offset) if scaled else cell), cell.is_not_null()
     if column.role == "moment":
         _, utc = as_moment(cell, mapping)
         return utc, utc.is_not_null() | cell.is_null()
     if column.dtype == pl.String:
-        plain = ~cell.is_in([word for word in mapping.missing if word]) & (
-            cell == cell.str.strip_chars()
-        )
-        if column.role == "choice":
-            plain = plain & (cell == cell.str.to_lowercase())
-        if column.name in mapping.values:
-            plain = plain & ~cell.is_in(list(mapping.values[column.name]))
         value = cell
         if column.name.endswith("_id") and mapping.id_prefix:
             value = pl.concat_str(pl.lit(mapping.id_prefix), cell)
-        return value, plain | cell.is_null()
+        return value, _is_plain_word(cell, column, mapping) | cell.is_null()
     text = cell if way.decimal == "." else cell.str.replace(",", ".", literal=True)
-    value = text.cast(column.dtype, strict=False)
+    number = text.cast(column.dtype, strict=False)
     return (
-        converted(value, scale, offset) if scaled else value
-    ), value.is_not_null() | cell.is_null()
+        converted(number, scale, offset) if scaled else number
+    ), number.is_not_null() | cell.is_null()
+
+
+def _is_plain_word(cell: pl.Expr, column: Column, mapping: Mapping) -> pl.Expr:
+    """Text that stays as it is: no blanks around it, no word for missing, nothing to translate."""
+    words = {word for word in mapping.missing if word} | set(mapping.values.get(column.name, {}))
+    longest = max((len(word.encode()) for word in words), default=0)
+    plain = ~(cell.str.starts_with(" ") | cell.str.ends_with(" ") | cell.str.ends_with("\t"))
+    if longest:
+        # Most identifiers are longer than any such word; the rest take the way through text.
+        plain = plain & (cell.str.len_bytes() > longest)
+    if column.role == "choice":
+        plain = plain & (cell == cell.str.to_lowercase())
+    return plain
 
 
 def _lines(subject: Subject, rows: pl.Series) -> Iterator[Batch]:
@@ -393,9 +411,15 @@ def _lines(subject: Subject, rows: pl.Series) -> Iterator[Batch]:
             while cursor < len(wanted) and wanted[cursor] < last:
                 k = int(wanted[cursor]) - line
                 start = int(ends[k - 1]) + 1 if k else 0
-                cells = block[start : int(ends[k])].rstrip(b"\r").decode("utf-8", "replace")
-                found.append(cells.split(dialect.delimiter))
-                numbers.append(int(wanted[cursor]))
+                cells = (
+                    block[start : int(ends[k])]
+                    .rstrip(b"\r")
+                    .decode("utf-8")
+                    .split(dialect.delimiter)
+                )
+                if any(cell.strip() for cell in cells):
+                    found.append(cells)
+                    numbers.append(int(wanted[cursor]))
                 cursor += 1
                 if len(found) == BATCH_ROWS:
                     yield _line_batch(numbers, found, width)
