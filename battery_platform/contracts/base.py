@@ -77,7 +77,7 @@ def choice(
     allowed: Sequence[str], description: str, names: Sequence[str] = (), optional: bool = False
 ) -> Any:
     """One of a few words; `aliases` in a mapping translate a plant's own words."""
-    remedy = f"Use one of: {', '.join(allowed)}; a mapping's `values` translates other words."
+    remedy = "A mapping's `values` translates a plant's own words."
     return pa.Field(
         isin=list(allowed),
         nullable=optional,
@@ -159,6 +159,9 @@ class Rule:
     message: pl.Expr
     remedy: pl.Expr
     pandera_key: tuple[str | None, int]
+    """Where Pandera has it: the column (None for physics between columns) and the check's place."""
+    reads: tuple[str, ...] = ()
+    """The columns that physics between columns looks at."""
 
 
 def _format(template: str) -> pl.Expr:
@@ -247,6 +250,7 @@ def rules(contract: type[Contract]) -> tuple[Rule, ...]:
                 _format(check.description),
                 pl.lit(check.error),
                 (None, position),
+                tuple(expression.meta.root_names()),
             )
         )
     if len(found) > 63:

@@ -83,6 +83,10 @@ def judge(
         )
         if rule.name == "present":
             broken = broken.join(unreadable, on=["row_number", "field"], how="anti")
+        if rule.reads:
+            # A value that is impossible by itself is told once, not again by each law it enters.
+            told = pl.concat(found).filter(pl.col("field").is_in(rule.reads))
+            broken = broken.join(told, on="row_number", how="anti")
         found.append(broken.cast(VIOLATION))  # type: ignore[arg-type]
     violations = pl.concat(found).sort("row_number", maintain_order=True)
     accepted = frame.join(violations.select("row_number").unique(), on="row_number", how="anti")

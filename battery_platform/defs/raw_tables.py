@@ -12,7 +12,7 @@ import dagster as dg
 from battery_platform.contracts.registry import TABLES, Table
 from battery_platform.defs.metadata import OWNERS, markdown_table, picture
 from battery_platform.defs.resources import LakehouseResource
-from battery_platform.defs.sources import SOURCE_KEYS
+from battery_platform.defs.sources import SOURCE_KEYS, sources_of
 
 if TYPE_CHECKING:
     from battery_platform.store.lakehouse import Lakehouse
@@ -33,7 +33,7 @@ def raw_key(name: str) -> dg.AssetKey:
 _SPECS = [
     dg.AssetSpec(
         raw_key(table.name),
-        deps=SOURCE_KEYS,
+        deps=sources_of(table.name),
         group_name=GROUP,
         kinds={"ducklake", "pandera"},
         owners=OWNERS,

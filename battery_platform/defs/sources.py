@@ -110,6 +110,18 @@ def _raise_if_refused(reports: "Sequence[Report]") -> None:
         raise dg.Failure(description="A file of ours was refused: " + "; ".join(refused))
 
 
+PLANT_TABLES = {
+    "material_lots",
+    "slurry_batches",
+    "coatings",
+    "dryings",
+    "calenderings",
+    "electrodes",
+    "cells",
+    "formations",
+    "cycling_tests",
+    "test_cycles",
+}
 PLANT_KEY = dg.AssetKey(["sources", "synthetic_plant"])
 DROP_KEY = dg.AssetKey(["sources", "drop_folder"])
 
@@ -163,3 +175,14 @@ ASSETS: list[dg.AssetsDefinition] = [
     *[_public(entry) for entry in entries().values()],
 ]
 SOURCE_KEYS = [asset.key for asset in ASSETS]
+
+
+def sources_of(table_name: str) -> list[dg.AssetKey]:
+    """The sources that may bring rows of a table."""
+    public = [
+        dg.AssetKey(["sources", entry.id])
+        for entry in entries().values()
+        if table_name in entry.tables
+    ]
+    plant = [PLANT_KEY] if table_name in PLANT_TABLES else []
+    return [DROP_KEY, *plant, *public]

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import yaml
 
 from battery_platform.errors import PlatformError
-from battery_platform.settings import MIB, Settings
+from battery_platform.settings import Settings
 
 Progress = Callable[[str, int, int], None]
 
@@ -63,6 +63,11 @@ class Entry:
             for item in self.files
             if item.mapping
         )
+
+    @property
+    def tables(self) -> set[str]:
+        """The tables that its files go into."""
+        return {item.mapping["table"] for item in self.files if item.mapping}
 
     def mapping(self, item: PublicFile) -> dict[str, Any]:
         """The file's mapping with what the entry states for all of them."""
@@ -180,7 +185,7 @@ def _download(url: str, part: Path, item: PublicFile, progress: Progress) -> Non
             resumed = have > 0 and response.status_code == 206
             done = have if resumed else 0
             with part.open("ab" if resumed else "wb") as stream:
-                for block in response.iter_bytes(1 * MIB):
+                for block in response.iter_bytes():
                     done += len(block)
                     if done > item.size_bytes:
                         break

@@ -102,7 +102,7 @@ class Lakehouse:
         try:
             for name in EXTENSIONS[: 3 if settings.on_postgres else 2]:
                 self._load(root, name)
-            with self._first_opening():
+            with self._lock("open"):
                 self._retry(lambda: self._attach(root))
                 root.execute(f"USE {LAKE}")
                 self._retry(lambda: _create_tables(root))
@@ -226,8 +226,12 @@ class Lakehouse:
         only where two deliver the very same thing (`lock` then names that thing).
         """
 
+        name = lock if self.settings.on_postgres else "commit"
+        with self._guard:
+            self._open()  # before the lock is taken: opening takes one of its own
+
         def attempt() -> Result:
-            with self._lock(lock), self.cursor() as cursor:
+            with self._lock(name), self.cursor() as cursor:
                 cursor.execute("BEGIN TRANSACTION")
                 try:
                     result = work(cursor)
@@ -242,7 +246,6 @@ class Lakehouse:
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[None]:
-        name = name if self.settings.on_postgres else "commit"
         path = self.settings.home / "lake" / f"{name}.lock"
         try:
             with FileLock(path, timeout=self.settings.lock_timeout_s):
@@ -252,11 +255,6 @@ class Lakehouse:
                 f"Another writer has held {path} for {self.settings.lock_timeout_s:g} s.",
                 "Wait for it, or look for a hanging process with `battery-platform doctor`.",
             ) from error
-
-    @contextlib.contextmanager
-    def _first_opening(self) -> Iterator[None]:
-        with self._lock("open"):
-            yield
 
     def _retry(self, attempt: Callable[[], Result], tries: int = 8) -> Result:
         for number in range(tries):

@@ -1,0 +1,160 @@
+"""The lakehouse: transactions, time travel, pins, upkeep, export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from battery_platform.errors import PlatformError, StoreError
+from battery_platform.records.ingest import ingest
+from battery_platform.settings import Settings
+from battery_platform.store import commit
+from battery_platform.store.export import export_marts
+from battery_platform.store.lakehouse import Lakehouse, postgres_words
+from battery_platform.store.upkeep import pin, unpin, upkeep
+
+Write = Callable[[str, str | bytes], Path]
+
+
+def lots(*names: str) -> str:
+    rows = "".join(f"{name},binder,PVdF\n" for name in names)
+    return "lot_id,material_kind,material_name\n" + rows
+
+
+def test_an_earlier_snapshot_can_be_read(lake: Lakehouse, write: Write) -> None:
+    first = ingest(lake, write("a.csv", lots("A"))).snapshot
+    ingest(lake, write("b.csv", lots("B")))
+    assert first is not None
+    assert lake.ask("SELECT lot_id FROM raw_material_lots", at=first) == [{"lot_id": "A"}]
+    assert len(lake.ask("SELECT lot_id FROM raw_material_lots")) == 2
+
+
+def test_asking_cannot_write(lake: Lakehouse, write: Write) -> None:
+    ingest(lake, write("a.csv", lots("A")))
+    with pytest.raises(StoreError, match="query failed"):
+        lake.ask("DELETE FROM raw_material_lots")
+    assert lake.value("SELECT count(*) FROM raw_material_lots") == 1
+
+
+def test_upkeep_merges_files_and_keeps_pinned_snapshots(lake: Lakehouse, write: Write) -> None:
+    kept = ingest(lake, write("a.csv", lots("A"))).snapshot
+    lost = ingest(lake, write("b.csv", lots("B"))).snapshot
+    for name in "CDE":
+        ingest(lake, write(f"{name}.csv", lots(name)))
+    assert kept is not None
+    assert lost is not None
+    pin(lake, kept, "model mass-loading v1")
+    done = upkeep(lake, keep_days=0, orphan_age=timedelta(0))
+    assert done.snapshots_after < done.snapshots_before
+    assert lake.ask("SELECT lot_id FROM raw_material_lots", at=kept) == [{"lot_id": "A"}]
+    with pytest.raises(StoreError):
+        lake.ask("SELECT lot_id FROM raw_material_lots", at=lost)
+    assert lake.value("SELECT count(*) FROM raw_material_lots") == 5
+    unpin(lake, kept, "model mass-loading v1")
+    upkeep(lake, keep_days=0, orphan_age=timedelta(0))
+    with pytest.raises(StoreError):
+        lake.ask("SELECT lot_id FROM raw_material_lots", at=kept)
+
+
+def test_a_failed_commit_leaves_neither_rows_nor_files(
+    lake: Lakehouse, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise StoreError("the balance is broken")
+
+    monkeypatch.setattr(commit, "_assert_balance", broken)
+    before = set(Path(lake.settings.data_path).rglob("*.parquet"))
+    with pytest.raises(StoreError):
+        ingest(lake, write("a.csv", lots("A")))
+    assert lake.value("SELECT count(*) FROM raw_files") == 0
+    assert lake.value("SELECT count(*) FROM raw_material_lots") == 0
+    assert set(Path(lake.settings.data_path).rglob("*.parquet")) == before
+
+
+def test_a_commit_whose_answer_was_lost_keeps_its_rows(
+    lake: Lakehouse, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_for_real = Lakehouse.write
+
+    def lossy(self: Lakehouse, work: Callable[..., object], lock: str = "commit") -> object:
+        write_for_real(self, work, lock)
+        raise duckdb.TransactionException("the connection went away")
+
+    monkeypatch.setattr(Lakehouse, "write", lossy)
+    path = write("a.csv", lots("A", "B"))
+    with pytest.raises(duckdb.TransactionException):
+        ingest(lake, path)
+    monkeypatch.undo()
+    assert ingest(lake, path).status == "known"
+    assert lake.value("SELECT count(*) FROM raw_material_lots") == 2
+
+
+def test_a_passing_conflict_is_tried_again(lake: Lakehouse) -> None:
+    tries: list[int] = []
+
+    def work(cursor: duckdb.DuckDBPyConnection) -> int:
+        tries.append(1)
+        if len(tries) < 3:
+            raise duckdb.TransactionException("Failed to commit: database is locked")
+        return 7
+
+    assert lake.write(work) == 7
+    assert len(tries) == 3
+
+
+def test_export_is_published_whole(lake: Lakehouse, settings: Settings) -> None:
+    with lake.cursor() as cursor:
+        cursor.execute("CREATE TABLE mart_electrodes AS SELECT 'E1' AS electrode_id")
+    first = export_marts(lake)
+    with lake.cursor() as cursor:
+        cursor.execute("INSERT INTO mart_electrodes VALUES ('E2')")
+    second = export_marts(lake)
+    assert (first.rows, second.rows) == ({"mart_electrodes": 1}, {"mart_electrodes": 2})
+    with duckdb.connect(str(settings.export_folder / "warehouse.duckdb"), read_only=True) as plain:
+        assert plain.execute("SELECT count(*) FROM mart_electrodes").fetchone() == (2,)
+        assert plain.execute("SELECT snapshot_id FROM export_info").fetchone() == (second.snapshot,)
+    parquet = settings.export_folder / "parquet" / "mart_electrodes.parquet"
+    assert duckdb.execute("SELECT count(*) FROM read_parquet(?)", [str(parquet)]).fetchone() == (2,)
+    assert len([path for path in settings.export_folder.iterdir() if not path.is_symlink()]) == 2
+
+
+def test_a_contract_that_gained_a_column_gains_it_in_the_lake(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from battery_platform.store import schema
+
+    first = Lakehouse(settings)
+    first.snapshot()
+    first.close()
+    wanted = schema.all_tables()
+    wanted["snapshot_pins"] = wanted["snapshot_pins"] | {"reason": "VARCHAR"}
+    monkeypatch.setattr(schema, "all_tables", lambda: wanted)
+    second = Lakehouse(settings)
+    columns = {row[0] for row in second.rows("DESCRIBE snapshot_pins")}
+    second.close()
+    assert "reason" in columns
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("BATTERY_PLATFORM_THREADS", "many", "THREADS='many'"),
+        ("BATTERY_PLATFORM_MEMORY_MIB", "0", "whole number above 0"),
+        ("BATTERY_PLATFORM_CATALOGUE", "mysql://x", "must begin with"),
+        ("BATTERY_PLATFORM_SETTLE_SECONDS", "nan", "number of seconds"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(name: str, value: str, words: str) -> None:
+    with pytest.raises(PlatformError, match=words):
+        Settings.from_env({name: value})
+
+
+def test_postgres_addresses() -> None:
+    words = postgres_words("postgresql://me:se%40cret@127.0.0.1:5433/lake")
+    assert words == "dbname=lake host=127.0.0.1 port=5433 user=me password=se@cret"
+    with pytest.raises(PlatformError, match="space"):
+        postgres_words("postgresql://me:a%20b@127.0.0.1/lake")
