@@ -45,8 +45,8 @@ catalogue_app = typer.Typer(
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(catalogue_app, name="catalogue")
 
-out = Console()
-err = Console(stderr=True)
+out = Console(width=None if sys.stdout.isatty() else 160)
+err = Console(file=sys.stderr)  # bound now: a refresh redirects what libraries write
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files, or folders whose files are taken.")]
@@ -155,6 +155,11 @@ def _take(
     chosen = records.in_order(lake, records.files_below(paths))
     if not chosen:
         raise PlatformError("No file was found there.", "Name files or folders that hold some.")
+    if replaces and len(chosen) != 1:
+        raise PlatformError(
+            f"--replaces takes the place of files by one new file, {len(chosen)} were named.",
+            "Name the one corrected file.",
+        )
     reports: list[Report] = []
     with _progress(len(chosen), quiet=as_json) as step:
         for path in chosen:
@@ -197,34 +202,40 @@ def _progress(files: int, quiet: bool) -> Any:
 
 def _tell(reports: Sequence[Report], as_json: bool, commit: bool) -> None:
     rows = [row for report in reports for row in report.rows()]
-    _show(rows, as_json)
     if as_json:
+        _show(rows, True)
         return
+    shown = ("file", "sheet", "table", "status", "rows_in", "accepted", "new", "quarantined")
+    idle = {name for name in ("sheet",) if not any(row[name] for row in rows)}
+    _show([{name: row[name] for name in shown if name not in idle} for row in rows], False)
     for report in reports:
+        if report.status == "known":
+            err.print(Text(f"{report.path.name}: {report.reason}", style="dim"), soft_wrap=True)
         for note in dict.fromkeys(report.notes):
             err.print(Text(f"{report.path.name}: {note}", style="dim"), soft_wrap=True)
     refused = [report for report in reports if report.status == "refused"]
     for report in refused:
         err.print(Text(report.reason, style="red"), soft_wrap=True)
-    quarantined = sum(report.total("rows_quarantined") for report in reports)
-    if quarantined and commit:
+    _tell_quarantined(reports, commit)
+
+
+def _tell_quarantined(reports: Sequence[Report], commit: bool) -> None:
+    """The first reasons of each sheet, and where the others are."""
+    shown = 3 if commit else 20
+    total = 0
+    for report in reports:
+        for outcome in report.outcomes:
+            total += outcome.rows_quarantined
+            place = f"{report.path.name}{' ' + outcome.sheet if outcome.sheet else ''}"
+            for row in outcome.violations.head(shown).iter_rows(named=True):
+                says = f"{place}:{row['row_number']}: {row['message']} {row['remedy']}"
+                err.print(Text(says, style="yellow"), soft_wrap=True)
+    if total and commit:
         out.print(
-            f"{quarantined} row(s) wait in quarantine: [bold]battery-platform quarantine show[/bold]"
+            f"{total} row(s) wait in quarantine: [bold]battery-platform quarantine show[/bold]"
         )
-    if quarantined and not commit:
-        for report in reports:
-            for outcome in report.outcomes:
-                _show(
-                    [
-                        {
-                            name: row[name]
-                            for name in ("row_number", "field", "value", "message", "remedy")
-                        }
-                        for row in outcome.violations.head(20).iter_rows(named=True)
-                    ],
-                    False,
-                    title=f"{report.path.name} {outcome.sheet}: rows that would be quarantined",
-                )
+    elif total:
+        out.print(f"{total} row(s) would be quarantined; nothing was stored.")
 
 
 @app.command(name="map")
@@ -315,12 +326,17 @@ def _placement(
 
 
 @quarantine_app.command("list")
-def quarantine_list(as_json: AsJson = False) -> None:
+def quarantine_list(
+    name: Annotated[str | None, typer.Argument(help="File name, file_id or source_id.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """How many rows wait, by file, field and rule."""
     rows = _lake().records(
         """SELECT source_id, file_name, table_name, field, rule, count(DISTINCT row_number) AS n_rows,
                   any_value(is_synthetic) AS is_synthetic
-           FROM quarantine GROUP BY ALL ORDER BY n_rows DESC, file_name, field"""
+           FROM quarantine WHERE $name IS NULL OR $name IN (file_name, file_id, source_id)
+           GROUP BY ALL ORDER BY is_synthetic, n_rows DESC, file_name, field""",
+        {"name": name},
     )
     _show(
         rows,
@@ -343,15 +359,15 @@ def quarantine_show(
            FROM quarantine
            WHERE ($name IS NULL OR $name IN (file_name, file_id, source_id))
              AND ($rule IS NULL OR rule = $rule)
-           ORDER BY file_name, sheet, row_number LIMIT $limit""",
-        {"name": name, "rule": rule, "limit": limit},  # type: ignore[arg-type]
+           ORDER BY is_synthetic, file_name, sheet, row_number LIMIT $limit""",
+        {"name": name, "rule": rule, "limit": limit},
     )
     if as_json:
         _show(rows, True)
         return
     shown = [
         {
-            "where": f"{row['file_name']} {row['sheet']}:{row['row_number']}"
+            "where": f"{row['file_name']}{' ' + row['sheet'] if row['sheet'] else ''}:{row['row_number']}"
             + (" (synthetic)" if row["is_synthetic"] else ""),
             "field": row["field"],
             "value": row["value"],
@@ -364,7 +380,10 @@ def quarantine_show(
 
 
 @quarantine_app.command("retry")
-def quarantine_retry(as_json: AsJson = False) -> None:
+def quarantine_retry(
+    name: Annotated[str | None, typer.Argument(help="Only this file or source.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Judge the files with quarantined rows again, e.g. after the missing electrodes came in."""
     from battery_platform.records.ingest import retry
 
@@ -372,7 +391,7 @@ def quarantine_retry(as_json: AsJson = False) -> None:
     before = lake.value(
         "SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, row_number FROM quarantine)"
     )
-    reports = retry(lake)
+    reports = retry(lake, name)
     _show(
         [row for report in reports for row in report.rows()],
         as_json,
@@ -603,7 +622,7 @@ def _origin_text(row: dict[str, Any]) -> str:
 def _downstream_text(row: dict[str, Any]) -> str:
     if "id" in row:
         return f"{row['kind']} {row['id']}"
-    return f"{row['records']} {row['kind']}(s), {row['stated_in_the_file']} of them stated in the file, e.g. {row['first_id']}"
+    return f"{row['kind']}: {row['records']}, {row['stated_in_the_file']} of them stated in the file, e.g. {row['first_id']}"
 
 
 @app.command()

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +87,11 @@ def run_refresh(settings: Settings, batches: int, step: Step, rebuild: bool = Fa
 
         def work() -> bool:
             # dbt writes every model to standard output: that goes to a file, for those who need it
-            with (settings.home / "dagster" / "refresh.log").open("w") as log, redirect_stdout(log):
+            with (
+                (settings.home / "dagster" / "refresh.log").open("w") as log,
+                redirect_stdout(log),
+                redirect_stderr(log),
+            ):
                 result = job.execute_in_process(
                     run_config=run_config, instance=instance, raise_on_error=False, run_id=run_id
                 )

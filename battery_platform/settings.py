@@ -40,9 +40,7 @@ class Settings:
     )
     lake_data: str = field(
         default="",
-        metadata=_env(
-            "LAKE_DATA", "folder or object store of the lake's Parquet; empty: under home"
-        ),
+        metadata=_env("LAKE_DATA", "folder of the lake's Parquet; empty: under home"),
     )
     mirror: Path | None = field(
         default=None,
@@ -143,12 +141,15 @@ def _convert(name: str, text: str) -> object:
     if name in {"home", "mirror"}:
         return Path(text).expanduser().resolve()
     if name in {"settle_seconds", "lock_timeout_s"}:
-        seconds = float(text)
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = -1.0
         if not 0 <= seconds < float("inf"):
             raise ValueError("a number of seconds at or above 0 is expected")
         return seconds
     if name in _POSITIVE or name == "keep_snapshots_days":
-        number = int(text)
+        number = int(text) if text.isdecimal() else 0
         if number < 1:
             raise ValueError("a whole number above 0 is expected")
         return number

@@ -166,7 +166,7 @@ class Rule:
 
 def _format(template: str) -> pl.Expr:
     pieces = [(literal, name) for literal, name, _, _ in string.Formatter().parse(template)]
-    text = "".join(literal.replace("{", "{{") + ("{}" if name else "") for literal, name in pieces)
+    text = "".join(literal + ("{}" if name else "") for literal, name in pieces)
     values = [
         pl.col(name).cast(pl.String).fill_null("missing") for _, name in pieces if name is not None
     ]
@@ -190,13 +190,16 @@ def _unit_hint(column: str, low: float | None, high: float | None, remedy: str) 
     return hint
 
 
-def _column_rule(column: str, number_: int, check: pa.Check, remedy: str, numeric: bool) -> Rule:
+def _column_rule(
+    column: str,
+    number_: int,
+    check: pa.Check,
+    hint: pl.Expr,
+) -> Rule:
     stats = check.statistics or {}
     value = pl.col(column)
     unit = shown_unit(column)
     shown = f" {unit}" if unit else ""
-    low: float | None = None
-    high: float | None = None
     if "allowed_values" in stats:
         allowed = list(stats["allowed_values"])
         ok, name = value.is_in(allowed), "allowed_word"
@@ -215,7 +218,6 @@ def _column_rule(column: str, number_: int, check: pa.Check, remedy: str, numeri
         says = f"{column} is {{{column}}}{shown}: above the greatest possible value of {high:g}{shown}."
     else:
         raise TypeError(f"{column}: no expression is known for the Pandera check {check.name}")
-    hint = _unit_hint(column, low, high, remedy) if numeric else pl.lit(remedy)
     return Rule(name, column, ok.fill_null(True), _format(says), hint, (column, number_))
 
 
@@ -238,8 +240,16 @@ def rules(contract: type[Contract]) -> tuple[Rule, ...]:
             )
         numeric = spec.dtype.type in (pl.Float64, pl.Int64)
         remedy = (spec.metadata or {}).get("remedy", DEFAULT_REMEDY)
+        bounds: dict[str, Any] = {}
+        for check in spec.checks:
+            bounds.update(check.statistics or {})
+        hint = (
+            _unit_hint(column, bounds.get("min_value"), bounds.get("max_value"), remedy)
+            if numeric
+            else pl.lit(remedy)
+        )
         for position, check in enumerate(spec.checks):
-            found.append(_column_rule(column, position, check, remedy, numeric))
+            found.append(_column_rule(column, position, check, hint))
     for position, check in enumerate(schema.checks):
         expression = _expression_of(contract, check.name)
         found.append(
@@ -325,4 +335,5 @@ def keys(contract: type[Contract]) -> tuple[str, ...]:
 
 def sequence(contract: type[Contract]) -> tuple[str, str] | None:
     """Group and time column of a contract whose rows must not run backwards in time."""
-    return (contract.to_schema().metadata or {}).get(contract.__name__, {}).get("sequence")  # type: ignore[no-any-return]
+    metadata: dict[str, Any] = getattr(contract.__config__, "metadata", None) or {}
+    return metadata.get("sequence")

@@ -6,8 +6,6 @@ is named.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import polars as pl
 
 from battery_platform.contracts.base import (
@@ -260,7 +258,7 @@ class TestPoints(Contract):
     class Config:
         """Rows of one test must not run backwards in time."""
 
-        metadata: ClassVar = {"sequence": ("test_id", "test_time_s")}
+        metadata = {"sequence": ("test_id", "test_time_s")}  # noqa: RUF012 -- read by Pandera
 
     test_id: str = key("Identifier of the test", ("test", "test id", "versuch"))
     point: int = key_count(

@@ -222,8 +222,9 @@ class ElectrodeSheets(Contract):
 
     @rule(
         "active_material_pct",
-        "The shares that are given already exceed 100 % of the dry coating.",
-        "Check active material ({active_material_pct} %), conductive additive and binder.",
+        "The shares that are given (active material {active_material_pct} %) already exceed 100 % "
+        "of the dry coating.",
+        "Check active material, conductive additive and binder.",
     )
     def fractions_do_not_exceed_100(cls) -> pl.Expr:
         shares = ("active_material_pct", "conductive_additive_pct", "binder_pct")
@@ -235,15 +236,14 @@ class ElectrodeSheets(Contract):
         "A row needs at least one measured property; check that the columns were placed (`map`).",
     )
     def something_was_measured(cls) -> pl.Expr:
-        return pl.any_horizontal(
-            pl.col("mass_loading_mg_cm2", "porosity_pct", "thickness_um").is_not_null()
-        )
+        properties = ("mass_loading_mg_cm2", "porosity_pct", "thickness_um")
+        return pl.any_horizontal([pl.col(name).is_not_null() for name in properties])
 
     @rule(
         "loading_basis",
         "A loading of {mass_loading_mg_cm2} mg/cm² is given without its basis.",
-        "State in the mapping whether it counts the coating or the active material alone: "
-        "`constants: {{loading_basis: coating}}`.",
+        "State in the mapping, under `constants`, whether `loading_basis` is `coating` or "
+        "`active_material`.",
     )
     def loading_has_a_basis(cls) -> pl.Expr:
         return pl.col("mass_loading_mg_cm2").is_null() | pl.col("loading_basis").is_not_null()

@@ -45,6 +45,8 @@ UNITS: tuple[Unit, ...] = (
     Unit("_um", "µm", "um", ("m", "mm", "nm")),
     Unit("_mm", "mm", "mm", ("m", "um", "cm")),
     Unit("_cm2", "cm²", "cm**2", ("mm**2", "m**2")),
+    Unit("_ah", "Ah", "A*h", ("mA*h",)),
+    Unit("_wh", "Wh", "W*h", ("mW*h",)),
     Unit("_mah", "mAh", "mA*h", ("A*h",)),
     Unit("_mwh", "mWh", "mW*h", ("W*h",)),
     Unit("_mg", "mg", "mg", ("g", "ug", "kg")),
@@ -54,6 +56,7 @@ UNITS: tuple[Unit, ...] = (
     Unit("_min", "min", "min", ("s", "hour")),
     Unit("_c", "C (1/h)", "1/hour"),
     Unit("_v", "V", "V", ("mV",)),
+    Unit("_a", "A", "A", ("mA",)),
     Unit("_s", "s", "s", ("hour", "ms")),
 )
 
@@ -104,7 +107,8 @@ _POWERS = str.maketrans({"²": "**2", "³": "**3", "⁻": "-", "¹": "1", "µ": 
 
 def unit_of(column: str) -> Unit | None:
     """The unit that a column's name ends with, or None for a name without one."""
-    return next((unit for unit in UNITS if column.endswith(unit.suffix)), None)
+    fitting = [unit for unit in UNITS if column.endswith(unit.suffix)]
+    return max(fitting, key=lambda unit: len(unit.suffix), default=None)
 
 
 def shown_unit(column: str) -> str:
@@ -157,6 +161,12 @@ def conversion(source: str, column: str) -> tuple[float, float] | None:
         return None
     # Rounding removes the last-bit noise of Pint's chain of factors (0.1 instead of 0.09999999).
     return float(f"{one - zero:.12g}"), float(f"{zero:.12g}")
+
+
+@lru_cache(maxsize=4096)
+def is_unit(text: str) -> bool:
+    """Whether a text is a unit that some column could be in."""
+    return any(conversion(text, f"x{unit.suffix}") is not None for unit in UNITS)
 
 
 @lru_cache(maxsize=512)

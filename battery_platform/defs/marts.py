@@ -1,6 +1,8 @@
 """The dbt models as assets: staging, core and marts, with row counts and column lineage."""
 
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -67,7 +69,9 @@ def dbt_models(
         context.log.info("nothing new since the marts were built: they are left as they are")
         return
     dbt = DbtCliResource(
-        project_dir=str(settings.dbt_project), profiles_dir=str(settings.dbt_project)
+        project_dir=str(settings.dbt_project),
+        profiles_dir=str(settings.dbt_project),
+        dbt_executable=str(Path(sys.executable).with_name("dbt")),
     )
     with run_environment(lake):
         invocation = dbt.cli(["build"], context=context, manifest=manifest_path())

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from battery_platform.contracts.base import Column, columns
 from battery_platform.contracts.registry import TABLES, table
-from battery_platform.contracts.units import UNITS, conversion, unit_of
+from battery_platform.contracts.units import conversion, is_unit, normalise_unit, unit_of
 
 CERTAIN = 0.9
 """Placements at least this sure are used without asking; weaker ones are only proposed."""
@@ -62,11 +62,6 @@ def split_header(text: str) -> Header:
     return Header(text, None)
 
 
-@lru_cache(maxsize=4096)
-def is_unit(text: str) -> bool:
-    return any(conversion(text, f"x{unit.suffix}") is not None for unit in UNITS)
-
-
 def _column_words(column: Column) -> list[str]:
     unit = unit_of(column.name)
     stem = column.name.removesuffix(unit.suffix) if unit else column.name
@@ -81,37 +76,55 @@ def _column_words(column: Column) -> list[str]:
 
 
 @lru_cache(maxsize=32)
-def vocabulary(table_name: str) -> dict[str, str]:
-    """Plain words of a table's columns; the first column to claim a word keeps it."""
-    words: dict[str, str] = {}
+def vocabulary(table_name: str) -> dict[str, tuple[Column, ...]]:
+    """Plain words of a table's columns; a word may be claimed by several."""
+    words: dict[str, tuple[Column, ...]] = {}
     for column in columns(table(table_name).contract):
-        words.setdefault(plain(column.name), column.name)
-    for column in columns(table(table_name).contract):
-        for word in _column_words(column):
-            words.setdefault(word, column.name)
+        for word in dict.fromkeys([plain(column.name), *_column_words(column)]):
+            words[word] = (*words.get(word, ()), column)
     return words
 
 
-def match(text: str, table_name: str) -> Match | None:
-    """The column of that table which a header means, if any."""
+def match(text: str, table_name: str, numeric: bool | None = None) -> Match | None:
+    """The column of that table which a header means, if any.
+
+    `numeric` says what stands below the header; it decides where one word names both a quantity
+    and a text (`Active material`: a share or a name).
+    """
     words = vocabulary(table_name)
-    whole = plain(text)
-    if whole in words and words[whole] == text.strip():
-        return Match(words[whole], 1.0, "the column's own name")
+    for column in columns(table(table_name).contract):
+        if column.name == text.strip():
+            return Match(column.name, 1.0, "the column's own name")
     header = split_header(text)
     bare = plain(header.words)
-    for candidate in (whole, bare, _without_qualifier(bare)):
-        if candidate in words:
-            return _with_unit(
-                Match(words[candidate], 0.95, f"'{candidate}' is a known name"), header
-            )
+    for candidate in (plain(text), bare, _without_qualifier(bare)):
+        known = _fitting(words.get(candidate, ()), header, numeric)
+        if known is not None:
+            return Match(known.name, 0.95, f"'{candidate}' is a known name")
     near = difflib.get_close_matches(bare, list(words), n=1, cutoff=0.82)
-    if near and len(bare) > 3:
-        ratio = difflib.SequenceMatcher(None, bare, near[0]).ratio()
-        return _with_unit(
-            Match(words[near[0]], round(0.85 * ratio, 2), f"close to '{near[0]}'"), header
+    close = _fitting(words[near[0]], header, numeric) if near and len(bare) > 3 else None
+    if close is None:
+        return None
+    ratio = difflib.SequenceMatcher(None, bare, near[0]).ratio()
+    return Match(close.name, round(0.85 * ratio, 2), f"close to '{near[0]}'")
+
+
+def _fitting(claimed: tuple[Column, ...], header: Header, numeric: bool | None) -> Column | None:
+    """The column that a word means beside this unit and these values.
+
+    A unit of another kind rules a column out: `Dicke [mg]` is no thickness.
+    """
+    if header.unit is not None:
+        claimed = tuple(
+            column
+            for column in claimed
+            if conversion(header.unit, column.name) is not None
+            or (unit_of(column.name) is None and normalise_unit(header.unit) == "dimensionless")
         )
-    return None
+    quantities = [column for column in claimed if unit_of(column.name) is not None]
+    others = [column for column in claimed if unit_of(column.name) is None]
+    ordered = [*others, *quantities] if numeric is False else [*quantities, *others]
+    return ordered[0] if ordered else None
 
 
 def _without_qualifier(words: str) -> str:
@@ -120,15 +133,6 @@ def _without_qualifier(words: str) -> str:
         r" (pct|percent|value|wert|valeur|mean|avg|measured|gemessen|mesuree?|total|nominal|wt|%)$"
     )
     return re.sub(idle, "", words)
-
-
-def _with_unit(found: Match, header: Header) -> Match | None:
-    """A match whose unit is of another kind is none: `Dicke [mg]` is no thickness."""
-    if header.unit is None:
-        return found
-    if unit_of(found.column) is None:
-        return found
-    return found if conversion(header.unit, found.column) is not None else None
 
 
 def best_table(header: list[str]) -> str | None:

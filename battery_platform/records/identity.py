@@ -68,8 +68,15 @@ def derivable(table_name: str) -> set[str]:
     return found | ({"replicate"} if table_name == "electrode_sheets" else set())
 
 
-def derive(frame: pl.DataFrame, table_name: str, source_id: str, absent: set[str]) -> pl.DataFrame:
-    """Fill the identifiers in `absent`; those that the source gives stay as they are."""
+def derive(
+    frame: pl.DataFrame, table_name: str, source_id: str, absent: set[str], by_content: bool
+) -> pl.DataFrame:
+    """Fill the identifiers in `absent`; those that the source gives stay as they are.
+
+    With `by_content` a record is named by what it says, not by its source and place: so are
+    records of files that nobody gave a source name.
+    """
+    content = [name for name in frame.columns if name not in {"row_number", *absent}]
     for derivation in DERIVATIONS.get(table_name, ()):
         if derivation.column == "electrode_id" and "replicate" in absent:
             over = ["coating_id", "compression_degree_pct"]
@@ -77,10 +84,14 @@ def derive(frame: pl.DataFrame, table_name: str, source_id: str, absent: set[str
         if derivation.column not in absent:
             continue
         parts = list(derivation.parts)
-        if derivation.numbered:
+        prefix = f"{source_id}-{derivation.mark}"
+        final = derivation is DERIVATIONS[table_name][-1]
+        if by_content and final:
+            parts, prefix = content, f"sheet-{derivation.mark}"
+        if derivation.numbered or (by_content and final):
             frame = frame.with_columns(pl.int_range(1, pl.len() + 1).over(parts).alias("_number"))
             parts.append("_number")
-        frame = frame.with_columns(_hashed(frame, parts, f"{source_id}-{derivation.mark}"))
+        frame = frame.with_columns(_hashed(frame, parts, prefix))
         frame = frame.with_columns(pl.col("_hashed").alias(derivation.column)).drop(
             "_hashed", "_number", strict=False
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,25 @@ import polars as pl
 from blake3 import blake3
 
 from battery_platform.contracts.registry import TABLES
-from battery_platform.errors import PlatformError, RefusedFile
+from battery_platform.errors import PlatformError, RefusedFile, StoreError
 from battery_platform.records import mapping as mappings
 from battery_platform.records.judging import Subject, Tally, judge_sheet
 from battery_platform.records.mapping import Mapping
 from battery_platform.records.reading import Sheet, kind_of, refuse, sheets
 from battery_platform.settings import MIB
-from battery_platform.store.commit import Origin, deliver, known, workbench
+from battery_platform.store.commit import (
+    Origin,
+    Overtaken,
+    Workbench,
+    deliver,
+    known,
+    workbench,
+)
 from battery_platform.store.lakehouse import Lakehouse
 
 Progress = Callable[[str, int], None]
 HASH_WINDOW = 32 * MIB
+OVERTAKEN_TRIES = 5
 NO_PROGRESS: Progress = lambda file_name, rows: None  # noqa: E731
 
 
@@ -182,59 +190,100 @@ def _ingest(
         before = known(lake, fingerprint, mappings.digest(chosen) if chosen else None)
         if before:
             return _known(path, before)
-    chosen, found = resolve(path, lake, chosen)
-    file_id = "f-" + fingerprint[:16]
-    source_ids = {one.source for one in chosen}
-    if len(source_ids) != 1:
-        raise refuse(
-            path, "its sheets are mapped to different sources.", "Use one `source` per file."
-        )
-    report = Report(path, "checked", source_ids.pop(), file_id)
-    replaced = _replaced(lake, replaces)
-    with workbench(lake) as bench:
+    for _ in range(OVERTAKEN_TRIES):
+        judged_at = lake.snapshot()
+        one = _Judgement(path, fingerprint, *resolve(path, lake, chosen), _replaced(lake, replaces))
+        with workbench(lake) as bench:
+            tallies = one.judge(lake, bench, progress)
+            if not commit:
+                return one.report("checked", tallies)
+            leaving = (*one.replaced, *([one.file_id] if again else []))
+            parts = [tally.part for tally in tallies]
+            try:
+                receipt = deliver(
+                    lake, bench, one.origin(filed_as or path), parts, leaving, judged_at
+                )
+            except Overtaken:
+                continue
+        report = one.report("taken" if receipt.committed else "known", tallies)
+        report.snapshot = receipt.snapshot
+        return report
+    raise StoreError(
+        f"{path.name}: other files keep bringing the same records.", "Run the command again."
+    )
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """One file under its mappings, on the way into the lake."""
+
+    path: Path
+    fingerprint: str
+    mappings: list[Mapping]
+    sheets: list[tuple[Mapping, Sheet]]
+    replaced: tuple[str, ...]
+
+    @property
+    def file_id(self) -> str:
+        return "f-" + self.fingerprint[:16]
+
+    def judge(self, lake: Lakehouse, bench: Workbench, progress: Progress) -> list[Tally]:
+        """Judge each sheet; both outcomes lie on the bench."""
+        if len({one.source for one in self.mappings}) != 1:
+            raise refuse(
+                self.path,
+                "its sheets are mapped to different sources.",
+                "Use one `source` per file.",
+            )
         tallies: list[Tally] = []
-        for one, sheet in found:
-            subject = Subject(path, file_id, sheet, one, replaced)
-            tally = judge_sheet(subject, lake, bench, lambda rows: progress(path.name, rows))
-            tallies.append(tally)
-            report.notes += [*sheet.notes, *one.assumed]
-        if commit:
-            first = chosen[0]
-            origin = Origin(
-                file_id=file_id,
-                source_id=report.source_id,
-                path=filed_as or path,
-                size_bytes=path.stat().st_size,
-                content_hash=fingerprint,
-                mapping_hash=mappings.digest(chosen),
-                mapping={"parts": [one.as_dict() for one in chosen]},
-                licence=first.licence,
-                citation=first.citation,
-                is_synthetic=first.synthetic,
+        for one, sheet in sorted(self.sheets, key=lambda pair: list(TABLES).index(pair[0].table)):
+            before = tuple(tally.part for tally in tallies)
+            subject = Subject(self.path, self.file_id, sheet, one, self.replaced, before)
+            tallies.append(
+                judge_sheet(subject, lake, bench, lambda rows: progress(self.path.name, rows))
             )
-            receipt = deliver(
-                lake,
-                bench,
-                origin,
-                [tally.part for tally in tallies],
-                (*replaced, *([file_id] if again else [])),
-            )
-            report.status = "taken" if receipt.committed else "known"
-            report.snapshot = receipt.snapshot
-    for tally in tallies:
-        part = tally.part
-        report.outcomes.append(
-            Outcome(
-                part.table.name,
-                part.sheet,
-                part.rows_in,
-                part.rows_accepted,
-                part.rows_new,
-                part.rows_quarantined,
-                tally.violations,
-            )
+        return tallies
+
+    def origin(self, filed_as: Path) -> Origin:
+        """What the manifest says of the file."""
+        first = self.mappings[0]
+        return Origin(
+            file_id=self.file_id,
+            source_id=first.source,
+            path=filed_as,
+            size_bytes=self.path.stat().st_size,
+            content_hash=self.fingerprint,
+            mapping_hash=mappings.digest(self.mappings),
+            mapping={"parts": [one.as_dict() for one in self.mappings]},
+            licence=first.licence,
+            citation=first.citation,
+            is_synthetic=first.synthetic,
         )
-    return report
+
+    def report(self, status: str, tallies: list[Tally]) -> Report:
+        """What became of it."""
+        made = Report(self.path, status, self.mappings[0].source, self.file_id)
+        if self.mappings[0].automatic:
+            made.notes.append(
+                f"no mapping: the source is named '{made.source_id}' after the file; `map` writes a "
+                "mapping whose `source` and `files` keep a series of exports together"
+            )
+        for one, sheet in self.sheets:
+            made.notes += [*sheet.notes, *one.assumed]
+        for tally in tallies:
+            part = tally.part
+            made.outcomes.append(
+                Outcome(
+                    part.table.name,
+                    part.sheet,
+                    part.rows_in,
+                    part.rows_accepted,
+                    part.rows_new,
+                    part.rows_quarantined,
+                    tally.violations,
+                )
+            )
+        return made
 
 
 def _given(path: Path, mapping: Sequence[Mapping] | Path | None, lake: Lakehouse) -> list[Mapping]:
@@ -258,7 +307,13 @@ def resolve(
         found = []
         for one in chosen:
             there = sheets(
-                path, lake.settings, one.encoding, one.delimiter, one.decimal, one.header_row
+                path,
+                lake.settings,
+                one.encoding,
+                one.delimiter,
+                one.decimal,
+                one.header_row,
+                only=one.sheet,
             )
             found.append((one, _sheet_of(one, there, path)))
         return chosen, found
@@ -311,7 +366,7 @@ def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[M
             ]
             if unplaced:
                 sheet.notes.append(f"columns not taken: {', '.join(unplaced)}")
-            pairs.append((proposal.mapping, sheet))
+            pairs.append((replace(proposal.mapping, automatic=True), sheet))
     if not pairs:
         raise problems[0]
     for name, problem in zip(skipped, problems, strict=True):
@@ -353,9 +408,10 @@ def _replaced(lake: Lakehouse, names: Iterable[str]) -> tuple[str, ...]:
     """File ids behind the names, ids or paths given to `--replaces`."""
     found = []
     for name in names:
+        bare = name if Path(name).name == name else ""
         rows = lake.rows(
             "SELECT DISTINCT file_id FROM raw_files WHERE file_id = ? OR file_name = ? OR path = ?",
-            [name, Path(name).name, str(Path(name).resolve())],
+            [name, bare, str(Path(name).resolve())],
         )
         if len(rows) != 1:
             what = "no file" if not rows else "several files"
@@ -401,12 +457,19 @@ def files_below(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def retry(lake: Lakehouse, progress: Progress = NO_PROGRESS) -> list[Report]:
-    """Judge every file with quarantined rows again, under the mapping it was read with."""
+def retry(
+    lake: Lakehouse, name: str | None = None, progress: Progress = NO_PROGRESS
+) -> list[Report]:
+    """Judge files with quarantined rows again, under the mapping they were read with.
+
+    `name` (a file name, file_id or source_id) keeps to some of them.
+    """
     reports = []
     waiting = lake.rows(
         """SELECT DISTINCT f.file_id, f.path, f.content_hash, f.mapping FROM raw_files f
-           SEMI JOIN quarantine q ON f.file_id = q.file_id"""
+           SEMI JOIN quarantine q ON f.file_id = q.file_id
+           WHERE $name IS NULL OR $name IN (f.file_name, f.file_id, f.source_id)""",
+        {"name": name},
     )
     import json
 

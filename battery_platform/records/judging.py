@@ -25,12 +25,12 @@ from battery_platform.contracts.verdicts import VIOLATION, judge, no_violations,
 from battery_platform.records import identity
 from battery_platform.records.mapping import Mapping, factor, header_position
 from battery_platform.records.parsing import as_moment, converted, parse
-from battery_platform.records.reading import BATCH_ROWS, Batch, Sheet, refuse
+from battery_platform.records.reading import BATCH_ROWS, Batch, Sheet, readable_name, refuse
 from battery_platform.settings import MIB
-from battery_platform.store.audit import known_ids
+from battery_platform.store.audit import known_ids, stated_ids
 from battery_platform.store.commit import PARQUET, Part, Workbench
 from battery_platform.store.lakehouse import Lakehouse, is_disk_full, sql_name, sql_text
-from battery_platform.store.schema import QUARANTINE, raw_columns
+from battery_platform.store.schema import KNOWN, QUARANTINE, raw_columns
 
 Progress = Callable[[int], None]
 Schema = MappingType[str, Any]
@@ -46,6 +46,8 @@ class Subject:
     sheet: Sheet
     mapping: Mapping
     replaces: tuple[str, ...] = ()
+    before: tuple[Part, ...] = ()
+    """What sheets of the same file brought that come earlier in the process."""
 
     @property
     def contract(self) -> type[Contract]:
@@ -121,7 +123,11 @@ class _TextWay:
             text, self.subject.contract, self.subject.mapping, self.factors, self.decimal
         )
         typed = identity.derive(
-            typed, self.subject.mapping.table, self.subject.mapping.source, self.absent
+            typed,
+            self.subject.mapping.table,
+            self.subject.mapping.source,
+            self.absent,
+            self.subject.mapping.automatic,
         ).select("row_number", *[column.name for column in columns(self.subject.contract)])
         verdict = judge(typed, self.subject.contract, problems)
         if verdict.accepted.height:
@@ -166,7 +172,7 @@ class _TextWay:
             .alias("record"),
             pl.lit(subject.file_id).alias("file_id"),
             pl.lit(subject.mapping.source).alias("source_id"),
-            pl.lit(subject.path.name).alias("file_name"),
+            pl.lit(readable_name(subject.path)).alias("file_name"),
             pl.lit(subject.mapping.table).alias("table_name"),
             pl.lit(subject.sheet.name).alias("sheet"),
             pl.lit(subject.mapping.synthetic).alias("is_synthetic"),
@@ -239,11 +245,11 @@ def _is_plain(path: Path) -> bool:
     return last.endswith(b"\n")
 
 
-def _is_even(path: Path, delimiter: str, width: int, header_row: int) -> bool:
+def _is_even(path: Path, delimiter: str, width: int, first_row: int) -> bool:
     """Whether every line has the header's number of fields, by counting delimiters."""
     separators = newlines = 0
     with path.open("rb") as stream:
-        for _ in range(header_row):
+        for _ in range(first_row - 1):
             stream.readline()
         while block := stream.read(MIB // 4):
             data = np.frombuffer(block, dtype=np.uint8)
@@ -255,7 +261,7 @@ def _is_even(path: Path, delimiter: str, width: int, header_row: int) -> bool:
 def _stream(subject: Subject, bench: Workbench, way: _TextWay, progress: Progress) -> None:
     """Keep the rows that break no rule in one pass; send the others the way through text."""
     accepted = bench.path(way.tally.part.table.raw)
-    refused = accepted.with_suffix(".rows")
+    refused = accepted.with_name(f"{accepted.stem}.rows.parquet")
     rows: pl.Series | None = None
     try:
         scan = _typed_scan(subject, way) if _is_plain(subject.path) else None
@@ -271,7 +277,7 @@ def _stream(subject: Subject, bench: Workbench, way: _TextWay, progress: Progres
                 engine="streaming",
             )
             rows = pl.read_parquet(refused)["row_number"].sort()
-    except pl.exceptions.ComputeError as error:
+    except pl.exceptions.PolarsError as error:
         if is_disk_full(error):
             raise
         # A line with too many fields, or bytes that are no UTF-8: the text way names it.
@@ -307,7 +313,7 @@ def _typed_scan(subject: Subject, way: _TextWay) -> tuple[pl.LazyFrame, pl.Expr]
         return pl.scan_csv(
             subject.path,
             has_header=False,
-            skip_lines=sheet.header_row,
+            skip_lines=sheet.first_row - 1,
             separator=dialect.delimiter,
             quote_char=None,
             schema=schema,
@@ -315,13 +321,13 @@ def _typed_scan(subject: Subject, way: _TextWay) -> tuple[pl.LazyFrame, pl.Expr]
             ignore_errors=True,
             decimal_comma=way.decimal == ",",
             row_index_name="row_number",
-            row_index_offset=sheet.header_row + 1,
+            row_index_offset=sheet.first_row,
         )
 
     sample = scan(texts, SAMPLE_ROWS).collect()
     empty = {name for name in texts if sample[name].null_count()}
     if last in empty and not _is_even(
-        subject.path, dialect.delimiter, len(sheet.header), sheet.header_row
+        subject.path, dialect.delimiter, len(sheet.header), sheet.first_row
     ):
         return None
     schema: dict[str, Any] = dict(texts)
@@ -362,7 +368,9 @@ def _typed(
     scale, offset = way.factors.get(column.name, (1.0, 0.0))
     scaled = (scale, offset) != (1.0, 0.0)
     if schema[f"c{position}"] != pl.String:
-        return (converted(cell, scale, offset) if scaled else cell), cell.is_not_null()
+        marks = [float(word) for word in mapping.missing if _is_number(word)]
+        understood = cell.is_not_null() & ~cell.is_in(marks) if marks else cell.is_not_null()
+        return (converted(cell, scale, offset) if scaled else cell), understood
     if column.role == "moment":
         _, utc = as_moment(cell, mapping)
         return utc, utc.is_not_null() | cell.is_null()
@@ -378,14 +386,23 @@ def _typed(
     ), number.is_not_null() | cell.is_null()
 
 
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_plain_word(cell: pl.Expr, column: Column, mapping: Mapping) -> pl.Expr:
     """Text that stays as it is: no blanks around it, no word for missing, nothing to translate."""
     words = {word for word in mapping.missing if word} | set(mapping.values.get(column.name, {}))
     longest = max((len(word.encode()) for word in words), default=0)
-    plain = ~(cell.str.starts_with(" ") | cell.str.ends_with(" ") | cell.str.ends_with("\t"))
+    ends = (cell.str.slice(0, 1), cell.str.slice(-1, 1))
+    plain = pl.all_horizontal([end.is_between(pl.lit("!"), pl.lit("~")) for end in ends])
     if longest:
-        # Most identifiers are longer than any such word; the rest take the way through text.
-        plain = plain & (cell.str.len_bytes() > longest)
+        known = cell.str.to_lowercase().is_in(sorted(words)) | cell.is_in(sorted(words))
+        plain = plain & ((cell.str.len_bytes() > longest) | ~known)
     if column.role == "choice":
         plain = plain & (cell == cell.str.to_lowercase())
     return plain
@@ -454,17 +471,25 @@ def _judge_between_rows(subject: Subject, lake: Lakehouse, bench: Workbench, way
     part.rows_new = part.rows_accepted
     if not part.accepted:
         return
-    found = [_doubled(subject, part), _backwards(subject, part)]
+    found = [_doubled(subject, part, way.absent), _backwards(subject, part)]
     found += _unknown_references(subject, lake, part)
-    conflicts, known_rows = _against_the_lake(subject, lake, part)
+    conflicts, known = _against_the_lake(subject, lake, part, way.absent)
     violations = pl.concat([*found, conflicts])
-    if violations.is_empty() and known_rows.is_empty():
+    if violations.is_empty() and known.is_empty():
         return
     out = violations["row_number"].unique()
-    known_rows = known_rows.filter(~known_rows.is_in(out.implode()))
-    _rewrite(subject, bench, part, pl.concat([out, known_rows]))
+    known = known.filter(~pl.col("row_number").is_in(out.implode()))
+    _rewrite(bench, part, pl.concat([out, known["row_number"]]))
     part.rows_accepted -= len(out)
-    part.rows_new = part.rows_accepted - len(known_rows)
+    part.rows_new = part.rows_accepted - known.height
+    if known.height:
+        path = bench.path("raw_known")
+        known.with_columns(
+            pl.lit(subject.file_id).alias("file_id"),
+            pl.lit(subject.sheet.name).alias("sheet"),
+            pl.lit(part.table.name).alias("table_name"),
+        ).select(*KNOWN).write_parquet(path, **PARQUET)
+        part.known.append(path)
     if violations.height:
         for batch in _originals(subject, lake, out):
             here = violations.join(batch.cells.select("row_number"), on="row_number", how="semi")
@@ -475,7 +500,7 @@ def _scan(part: Part) -> pl.LazyFrame:
     return pl.scan_parquet(part.accepted)
 
 
-def _rewrite(subject: Subject, bench: Workbench, part: Part, leave: pl.Series) -> None:
+def _rewrite(bench: Workbench, part: Part, leave: pl.Series) -> None:
     """Write the accepted rows anew without those that leave."""
     path = bench.path(part.table.raw)
     gone = pl.LazyFrame({"row_number": leave}, schema={"row_number": pl.Int64})
@@ -524,7 +549,7 @@ def _violation(
     ).cast(VIOLATION)  # type: ignore[arg-type]
 
 
-def _doubled(subject: Subject, part: Part) -> pl.DataFrame:
+def _doubled(subject: Subject, part: Part, derived: set[str]) -> pl.DataFrame:
     """Rows of this file that share an identifier and are not the same record said twice."""
     names = list(keys(subject.contract))
     hashed = _scan(part).select(pl.struct(names).hash().alias("h")).collect()["h"].to_numpy()
@@ -533,7 +558,11 @@ def _doubled(subject: Subject, part: Part) -> pl.DataFrame:
     if not len(twice):
         return no_violations()
     mask = pl.Series(np.isin(hashed, twice))
-    content = [column.name for column in columns(subject.contract)]
+    content = [
+        column.name
+        for column in columns(subject.contract)
+        if column.name not in derived or column.name in names
+    ]
     rows = _scan(part).select("row_number", *content).collect().filter(mask)
     rows = rows.filter(pl.struct(names).is_duplicated()).sort("row_number")
     rows = rows.with_columns(
@@ -572,7 +601,7 @@ def _backwards(subject: Subject, part: Part) -> pl.DataFrame:
     if spec is None:
         return no_violations()
     group, time = spec
-    frame = _scan(part).select("row_number", group, time).collect()
+    frame = _scan(part).select("row_number", group, time).collect().sort("row_number")
     falls = (frame[time].diff() < 0) & (frame[group] == frame[group].shift())
     changes = frame.select((pl.col(group) != pl.col(group).shift()).sum()).item()
     if not falls.any() and changes + 1 == frame[group].n_unique():
@@ -615,10 +644,15 @@ def _unknown_references(subject: Subject, lake: Lakehouse, part: Part) -> list[p
             continue
         target = TABLES[column.refers_to]
         used = _scan(part).select(column.name).unique().drop_nulls().collect()
+        known = known_ids(target)
+        for sibling in subject.before:
+            if sibling.accepted and (id_column := stated_ids(sibling.table, target)):
+                files = ", ".join(sql_text(str(path)) for path in sibling.accepted)
+                known += f" UNION SELECT {id_column} FROM read_parquet([{files}])"
         with lake.cursor() as cursor:
             cursor.register("used_ids", used.to_arrow())
             unknown = cursor.execute(
-                f"SELECT {column.name} FROM used_ids WHERE {column.name} NOT IN ({known_ids(target)})"
+                f"SELECT {column.name} FROM used_ids WHERE {column.name} NOT IN ({known})"
             ).pl()
         if unknown.is_empty():
             continue
@@ -645,11 +679,18 @@ def _unknown_references(subject: Subject, lake: Lakehouse, part: Part) -> list[p
 
 
 def _against_the_lake(
-    subject: Subject, lake: Lakehouse, part: Part
-) -> tuple[pl.DataFrame, pl.Series]:
-    """Records that other files already brought: the same ones are known, others contradict."""
+    subject: Subject, lake: Lakehouse, part: Part, derived: set[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Records that other files already brought: the same ones are known, others contradict.
+
+    What we derived ourselves (`derived`) is no part of what a source says.
+    """
     names = list(keys(subject.contract))
-    content = [column.name for column in columns(subject.contract) if column.name not in names]
+    content = [
+        column.name
+        for column in columns(subject.contract)
+        if column.name not in names and column.name not in derived
+    ]
     on = " AND ".join(f"n.{sql_name(name)} = o.{sql_name(name)}" for name in names)
     same = (
         " AND ".join(f"n.{sql_name(c)} IS NOT DISTINCT FROM o.{sql_name(c)}" for c in content)
@@ -676,7 +717,7 @@ def _against_the_lake(
             if not cursor.execute(
                 f"SELECT 1 FROM {part.table.raw} WHERE file_id NOT IN ({own}) LIMIT 1"
             ).fetchall():
-                return no_violations(), pl.Series("row_number", [], dtype=pl.Int64)
+                return no_violations(), pl.DataFrame(schema=_KNOWN_ROWS)
             met = cursor.execute(query).pl()
             named = dict(
                 cursor.execute("SELECT DISTINCT file_id, file_name FROM raw_files").fetchall()
@@ -687,8 +728,20 @@ def _against_the_lake(
             "comparing it with the records of the lake needs more memory than allowed.",
             "Raise BATTERY_PLATFORM_MEMORY_MIB.",
         ) from error
-    known = met.filter("same")["row_number"].cast(pl.Int64).unique()
-    contradicting = met.filter(~pl.col("same") & ~pl.col("row_number").is_in(known.implode()))
+    known = (
+        met.filter("same")
+        .unique("row_number", keep="first", maintain_order=True)
+        .select(
+            "row_number",
+            pl.col("file_id").alias("owner_file_id"),
+            pl.col("other_sheet").alias("owner_sheet"),
+            pl.col("other_row").alias("owner_row_number"),
+        )
+        .cast(_KNOWN_ROWS)  # type: ignore[arg-type]
+    )
+    contradicting = met.filter(
+        ~pl.col("same") & ~pl.col("row_number").is_in(known["row_number"].implode())
+    )
     message = pl.format(
         f"{names[0]} = {{}} is recorded with different content in {{}}, row {{}}: {{}}.",
         pl.col("id").cast(pl.String),
@@ -708,4 +761,12 @@ def _against_the_lake(
             "an `id_prefix` in the mapping."
         ).alias("remedy"),
     )
-    return violations.cast(VIOLATION), known.rename("row_number")  # type: ignore[arg-type]
+    return violations.cast(VIOLATION), known  # type: ignore[arg-type]
+
+
+_KNOWN_ROWS = {
+    "row_number": pl.Int64,
+    "owner_file_id": pl.String,
+    "owner_sheet": pl.String,
+    "owner_row_number": pl.Int64,
+}

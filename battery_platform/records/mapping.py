@@ -6,6 +6,7 @@ assumed rather than read is listed in it, so that nothing is defaulted in silenc
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import re
@@ -20,9 +21,9 @@ import yaml
 
 from battery_platform.contracts.base import columns
 from battery_platform.contracts.registry import TABLES, table
-from battery_platform.contracts.units import conversion, shown_unit, unit_of
+from battery_platform.contracts.units import conversion, is_unit, shown_unit, unit_of
 from battery_platform.errors import RefusedFile
-from battery_platform.records.headers import CERTAIN, best_table, is_unit, match, split_header
+from battery_platform.records.headers import CERTAIN, best_table, match, split_header
 from battery_platform.records.identity import derivable
 from battery_platform.records.reading import Sheet, refuse
 
@@ -62,6 +63,8 @@ class Mapping:
     constants: dict[str, Any] = field(default_factory=dict)
     values: dict[str, dict[str, str]] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
+    automatic: bool = False
+    """Made from the headers without anybody naming the source."""
 
     def as_dict(self) -> dict[str, Any]:
         """The YAML form, without what is default."""
@@ -101,6 +104,8 @@ class Mapping:
         for name in ("constants", "values"):
             if getattr(self, name):
                 made[name] = getattr(self, name)
+        if self.automatic:
+            made["automatic"] = True
         if self.assumed:
             made["assumed"] = list(self.assumed)
         return made
@@ -139,6 +144,9 @@ def parse(content: Any, path: Path) -> list[Mapping]:
         return [_one(common, path)]
     if not isinstance(content["sheets"], dict):
         raise refuse(path, "`sheets` must name each sheet with its mapping.", _SEE)
+    for name, own in content["sheets"].items():
+        if not isinstance(own, dict | None):
+            raise refuse(path, f"the mapping of sheet '{name}' must be `name: value` lines.", _SEE)
     return [
         _one({**common, "sheet": str(name), **(own or {})}, path)
         for name, own in content["sheets"].items()
@@ -146,6 +154,34 @@ def parse(content: Any, path: Path) -> list[Mapping]:
 
 
 _SEE = "See docs/how-to/process-engineer.md, or let `battery-platform map FILE` write it."
+_KIND_WORDS: dict[type, str] = {
+    tuple: "a list",
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    list: "a list",
+    dict: "`name: value` lines",
+}
+_KINDS: dict[str, tuple[type, ...]] = {
+    "table": (str,),
+    "sheet": (str, type(None)),
+    "files": (str, type(None)),
+    "id_prefix": (str,),
+    "synthetic": (bool,),
+    "automatic": (bool,),
+    "licence": (str,),
+    "citation": (str,),
+    "encoding": (str, type(None)),
+    "delimiter": (str, type(None)),
+    "decimal": (str, type(None)),
+    "header_row": (int, type(None)),
+    "timezone": (str,),
+    "datetime_format": (str, type(None)),
+    "missing": (list, tuple),
+    "constants": (dict,),
+    "values": (dict,),
+    "assumed": (list, tuple),
+}
 _KNOWN = set(Mapping.__dataclass_fields__)
 
 
@@ -167,6 +203,10 @@ def _one(content: dict[str, Any], path: Path) -> Mapping:
             f"the source name {source!r} cannot be used.",
             "Use letters, digits, dot, dash and underscore, 80 at most.",
         )
+    for name, kinds in _KINDS.items():
+        if name in content and not isinstance(content[name], kinds):
+            wanted = " or ".join(_KIND_WORDS[kind] for kind in kinds if kind is not type(None))
+            raise refuse(path, f"`{name}: {content[name]!r}` is not {wanted}.", _SEE)
     if content["table"] not in TABLES:
         raise refuse(
             path, f"there is no table '{content['table']}'.", f"Tables: {', '.join(TABLES)}."
@@ -174,9 +214,13 @@ def _one(content: dict[str, Any], path: Path) -> Mapping:
     given = dict(content)
     given["source"] = source
     given["columns"] = _places(content, path)
-    for name in ("constants", "values"):
-        if not isinstance(given.get(name, {}), dict):
-            raise refuse(path, f"`{name}` must be `name: value` lines.", _SEE)
+    for name, words in given.get("values", {}).items():
+        if not isinstance(words, dict) or any(
+            isinstance(word, dict | list) for word in words.values()
+        ):
+            raise refuse(
+                path, f"`values` of {name} must be `plant word: contract word` lines.", _SEE
+            )
     _check_columns(given, path)
     if "missing" in given:
         given["missing"] = tuple(str(word) for word in given["missing"])
@@ -206,9 +250,13 @@ def _places(content: dict[str, Any], path: Path) -> dict[str, Place]:
                 "Correct `unit` in the mapping.",
             )
         column = place.get("column")
+        if column is not None and (not isinstance(column, int) or column < 1):
+            raise refuse(
+                path, f"`column: {column!r}` of '{name}' is no position (1 is the first).", _SEE
+            )
         places[str(name)] = Place(
             str(place.get("header", "")),
-            int(column) if column else None,
+            column,
             None if unit is None else str(unit),
         )
     return places
@@ -249,6 +297,15 @@ def _check_columns(given: dict[str, Any], path: Path) -> None:
 
 
 def _check_words(given: dict[str, Any], path: Path) -> None:
+    if given.get("encoding") is not None:
+        try:
+            codecs.lookup(given["encoding"])
+        except LookupError as error:
+            raise refuse(
+                path,
+                f"there is no encoding '{given['encoding']}'.",
+                "Use utf-8, latin-1 or utf-16.",
+            ) from error
     if given.get("decimal") not in (None, ".", ","):
         raise refuse(path, "`decimal` must be '.' or ','.", "Correct the mapping.")
     if given.get("delimiter") is not None and len(str(given["delimiter"])) != 1:
@@ -307,7 +364,7 @@ def propose(
     placements: list[Placement] = []
     taken: dict[str, tuple[float, int]] = {}
     for position, text in enumerate(sheet.header):
-        found = match(text, table_name) if text else None
+        found = match(text, table_name, _is_numeric(sample[f"c{position}"])) if text else None
         if found is None:
             placements.append(
                 Placement(text, None, None, 0.0, "no column of that name" if text else "no header")
@@ -348,8 +405,16 @@ def propose(
     ):
         constants["loading_basis"] = "coating"
         assumed.append("loading_basis: the file does not say; the whole dry coating is assumed")
-    if any(wanted[name].role == "moment" for name in places):
+    moments = [
+        sample[f"c{position}"]
+        for position, placed in enumerate(placements)
+        if placed.column in places and wanted[placed.column].role == "moment"
+    ]
+    datetime_format = None
+    if moments:
         assumed.append("timezone: the file does not say; time stamps are taken as UTC")
+        datetime_format, note = _datetime_format(moments)
+        assumed += [note] if note else []
     missing = tuple(
         name
         for name, column in wanted.items()
@@ -368,10 +433,52 @@ def propose(
         delimiter=dialect.delimiter or None if dialect else None,
         decimal=dialect.decimal if dialect and dialect.delimiter else None,
         header_row=sheet.header_row or None,
+        datetime_format=datetime_format,
         constants=constants,
         assumed=tuple(assumed),
     )
     return Proposal(mapping, tuple(placements), missing)
+
+
+_DATETIME_FORMATS = tuple(
+    day + clock
+    for day in ("%d.%m.%Y", "%d.%m.%y", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y")
+    for clock in (" %H:%M:%S", " %H:%M", "")
+)
+
+
+def _datetime_format(columns_: list[pl.Series]) -> tuple[str | None, str]:
+    """The one format that reads every time stamp of the sample, if they are not ISO already."""
+    cells = pl.concat([cells.alias("cell") for cells in columns_]).str.strip_chars()
+    filled = cells.replace("", None).drop_nulls().head(2000)
+    if filled.is_empty() or filled.str.contains(r"^\d{4}-\d\d-\d\d").all():
+        return None, ""
+    fitting = []
+    for form in _DATETIME_FORMATS:
+        if "%H" in form:
+            read = filled.str.to_datetime(form, strict=False)
+        else:
+            read = filled.str.to_date(form, strict=False)
+        if read.null_count() == 0:
+            fitting.append(form)
+    if not fitting:
+        return (
+            None,
+            "datetime_format: no usual format reads all time stamps; name it in the mapping",
+        )
+    if len(fitting) > 1:
+        shown = " or ".join(fitting)
+        return fitting[0], f"datetime_format: {shown} would both do; {fitting[0]} is assumed"
+    return fitting[0], ""
+
+
+def _is_numeric(cells: pl.Series) -> bool | None:
+    """Whether most filled cells are numbers; None if there is nothing to tell it from."""
+    filled = cells.str.strip_chars().replace("", None).drop_nulls().head(200)
+    if filled.is_empty():
+        return None
+    numbers = filled.str.replace(",", ".").cast(pl.Float64, strict=False)
+    return numbers.null_count() < 0.5 * len(filled)
 
 
 def _unit_without_a_word(column: str, cells: pl.Series) -> tuple[str | None, str]:

@@ -20,11 +20,11 @@ ISO_FORMATS = (
     "%Y-%m-%dT%H:%M:%S",
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%SZ",
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M",
 )
 _NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity|1\.#(inf|ind|qnan)|#(div/0|num|value|ref|name)[!?]?)$"
+_GROUPED = r"^[+-]?[1-9]\d{0,2}((\.\d{3})+,\d+|(\.\d{3}){2,})$"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -32,7 +32,11 @@ def as_number(text: pl.Expr, decimal: str) -> pl.Expr:
     """A float where the text is a number in the source's notation, else null."""
     plain = text.str.replace_all("[\u00a0\u202f]", "").str.replace("\u2212", "-")
     if decimal == ",":
-        plain = plain.str.replace_all(r"\.(\d{3})", "${1}").str.replace(",", ".", literal=True)
+        # 1.234,5 and 1.234.567 group thousands; 1.234 alone could be either and is not read
+        grouped = plain.str.contains(_GROUPED)
+        bare = pl.when(grouped).then(plain.str.replace_all(".", "", literal=True)).otherwise(plain)
+        foreign = bare.str.contains(".", literal=True)
+        plain = pl.when(~foreign).then(bare.str.replace(",", ".", literal=True))
     return pl.when(plain.str.contains(_NUMBER)).then(plain.cast(pl.Float64, strict=False))
 
 
@@ -49,6 +53,11 @@ def as_moment(text: pl.Expr, mapping: Mapping) -> tuple[pl.Expr, pl.Expr]:
         tries = [text.str.to_datetime(form, time_unit="us", strict=False) for form in ISO_FORMATS]
         day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
         written = pl.coalesce(*tries, day)
+    if mapping.datetime_format is None:
+        marked = _with_offset(text)
+        written = pl.coalesce(written, marked)
+    else:
+        marked = None
     if mapping.timezone == "UTC":
         return written, written
     utc = (
@@ -56,7 +65,19 @@ def as_moment(text: pl.Expr, mapping: Mapping) -> tuple[pl.Expr, pl.Expr]:
         .dt.convert_time_zone("UTC")
         .dt.replace_time_zone(None)
     )
-    return written, utc
+    return written, utc if marked is None else pl.coalesce(marked, utc)
+
+
+def _with_offset(text: pl.Expr) -> pl.Expr:
+    """ISO time stamps that state their own offset, in UTC whatever the mapping's time zone."""
+    plain = (
+        text.str.replace("Z$", "+00:00")
+        .str.replace("T", " ", literal=True)
+        .str.replace(r"([+-]\d\d):?(\d\d)$", "${1}${2}")
+    )
+    forms = ("%Y-%m-%d %H:%M:%S%.f%z", "%Y-%m-%d %H:%M%z")
+    tries = [plain.str.to_datetime(form, time_unit="us", strict=False) for form in forms]
+    return pl.coalesce(tries).dt.convert_time_zone("UTC").dt.replace_time_zone(None)
 
 
 def parse(
@@ -185,16 +206,25 @@ def _number_column(
     value = pl.when(pl.col("value").is_finite()).then(pl.col("value"))
     if column.dtype == pl.Int64:
         whole = value == value.round(0)
+        if (scale, offset) == (1.0, 0.0):
+            # straight from the text: a float keeps no more than 15 digits
+            exact = cell.str.strip_prefix("+").cast(pl.Int64, strict=False)
+        else:
+            exact = value.cast(pl.Int64, strict=False)
+        whole_value = pl.coalesce(
+            exact, pl.when(whole & (value.abs() < 2**53)).then(value).cast(pl.Int64, strict=False)
+        )
+        whole = whole & whole_value.is_not_null()
         found.append(
             _problem(
                 frame.filter(~whole),
                 column,
                 "whole_number",
-                f"{column.name} is '{{}}': a whole number is expected.",
+                f"{column.name} is '{{}}': a whole number below 9.2e18 is expected.",
                 "Correct the value, or place another header.",
             )
         )
-        value = pl.when(whole).then(value).cast(pl.Int64, strict=False)
+        value = pl.when(whole).then(whole_value)
     return frame.select(value.alias(column.name))[column.name], pl.concat(found)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 import re
 import zipfile
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from battery_platform.contracts.units import UNITS, normalise_unit
+from battery_platform.contracts.units import is_unit
 from battery_platform.errors import RefusedFile
 from battery_platform.settings import MIB, Settings
 
@@ -57,13 +58,20 @@ class Sheet:
     name: str
     header: list[str]
     header_row: int
+    first_row: int
+    """Line of the first row below header and units."""
     rows: Iterator[Batch]
     dialect: Dialect | None = None
     notes: list[str] = field(default_factory=list)
 
 
 def refuse(path: Path, says: str, remedy: str) -> RefusedFile:
-    return RefusedFile(f"{path.name}: {says}", remedy)
+    return RefusedFile(f"{readable_name(path)}: {' '.join(says.split())}", remedy)
+
+
+def readable_name(path: Path) -> str:
+    """A file's name as text, even where its bytes are none."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def kind_of(path: Path) -> str:
@@ -75,7 +83,7 @@ def kind_of(path: Path) -> str:
         with path.open("rb") as stream:
             head = stream.read(64 * 1024)
     except FileNotFoundError as error:
-        raise refuse(path, "there is no such file.", f"Looked for {path}.") from error
+        raise refuse(path, "there is no such file.", f"Looked for {path.absolute()}.") from error
     except OSError as error:
         raise refuse(
             path, f"the file cannot be read ({error.strerror}).", "Check its permissions."
@@ -180,11 +188,12 @@ def sheets(
     delimiter: str | None = None,
     decimal: str | None = None,
     header_row: int | None = None,
+    only: str | None = None,
 ) -> list[Sheet]:
-    """The tables of a file. Arguments given override what would be sniffed."""
+    """The tables of a file, or `only` one sheet. Arguments given override what would be sniffed."""
     kind = kind_of(path)
     if kind == "workbook":
-        return _workbook(path, settings, header_row)
+        return _workbook(path, settings, header_row, only)
     if kind == "parquet":
         return [_parquet(path)]
     return [_delimited(path, encoding, delimiter, decimal, header_row)]
@@ -271,7 +280,7 @@ def _sheet(
     if header_row == 0:
         width = max((len(row) for _, row in rows), default=0)
         header = [f"#{position}" for position in range(1, width + 1)]
-        return Sheet(name, header, 0, _batches(width, iter(head), lines))
+        return Sheet(name, header, 0, 1, _batches(width, iter(head), lines))
     position = _find_header(rows) if header_row is None else _at_line(rows, header_row)
     if position is None:
         what = f"sheet '{name}'" if name else "the file"
@@ -300,7 +309,10 @@ def _sheet(
                 "Export the table with its rows; nothing was stored.",
             )
         head = [*head, *later]
-    return Sheet(name, header, number, _batches(len(header), iter(head[following:]), lines))
+    first_row = head[following][0] if following < len(head) else number + 1
+    return Sheet(
+        name, header, number, first_row, _batches(len(header), iter(head[following:]), lines)
+    )
 
 
 def _at_line(rows: list[tuple[int, list[str]]], line: int) -> int | None:
@@ -325,20 +337,9 @@ def _looks_like_number(cell: str) -> bool:
     return bool(re.match(r"^[+-]?[\d.,]+([eE][+-]?\d+)?\s*%?$", cell))
 
 
-_UNIT_WORDS = {unit.pint for unit in UNITS} | {
-    "dimensionless",
-    "1/s",
-    "hour",
-    "mPa*s",
-    "mm",
-    "m",
-    "g",
-}
-
-
 def _is_unit_row(row: list[str]) -> bool:
     words = [cell for cell in row if cell]
-    return bool(words) and all(normalise_unit(word) in _UNIT_WORDS for word in words)
+    return bool(words) and all(is_unit(word) and not _looks_like_number(word) for word in words)
 
 
 def _batches(width: int, *sources: Iterator[tuple[int, list[str]]]) -> Iterator[Batch]:
@@ -374,10 +375,34 @@ def _batches(width: int, *sources: Iterator[tuple[int, list[str]]]) -> Iterator[
 # -- workbooks and Parquet -----------------------------------------------------------------
 
 
+@dataclass
+class _Extent:
+    """How far the cells of a workbook reach; readers make room for all cells in between."""
+
+    rows: int = 0
+    columns: int = 0
+    rest: bytes = b""
+
+    def see(self, block: bytes) -> None:
+        """Look at a block of a sheet's XML."""
+        for letters, number in _CELL.findall(self.rest + block):
+            self.rows = max(self.rows, int(number))
+            column = 0
+            for letter in letters:
+                column = 26 * column + letter - 64
+            self.columns = max(self.columns, column)
+        self.rest = block[-16:]
+
+
+_CELL = re.compile(rb'r="([A-Z]{1,3})(\d{1,7})"')
+MAX_CELLS = 40_000_000
+
+
 def _guard_zip(path: Path, settings: Settings) -> None:
     """Unpack to nowhere, counting: a bomb is refused before anything holds its content."""
     limit = settings.max_workbook_mib * MIB
     total = 0
+    extent = _Extent()
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -391,6 +416,8 @@ def _guard_zip(path: Path, settings: Settings) -> None:
                 with archive.open(name) as member:
                     while block := member.read(1 * MIB):
                         total += len(block)
+                        if name.startswith("xl/worksheets/"):
+                            extent.see(block)
                         if total > limit:
                             raise refuse(
                                 path,
@@ -398,13 +425,23 @@ def _guard_zip(path: Path, settings: Settings) -> None:
                                 "Save the sheet as CSV, which is streamed, or raise "
                                 "BATTERY_PLATFORM_MAX_WORKBOOK_MIB.",
                             )
+                extent.rest = b""
+        if extent.rows * extent.columns > MAX_CELLS:
+            raise refuse(
+                path,
+                f"a sheet reaches to row {extent.rows} and column {extent.columns}, "
+                f"{extent.rows * extent.columns:,} cells in all.",
+                "Delete the stray cell at its end, or save the table as CSV.",
+            )
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise refuse(
             path, f"the workbook is damaged ({error}).", "Save it again from Excel."
         ) from error
 
 
-def _workbook(path: Path, settings: Settings, header_row: int | None) -> list[Sheet]:
+def _workbook(
+    path: Path, settings: Settings, header_row: int | None, only: str | None
+) -> list[Sheet]:
     import fastexcel
 
     if zipfile.is_zipfile(path) or path.read_bytes()[:2] == b"PK":
@@ -415,6 +452,8 @@ def _workbook(path: Path, settings: Settings, header_row: int | None) -> list[Sh
     try:
         book = fastexcel.read_excel(path)
         for name in book.sheet_names:
+            if only is not None and name != only and only in book.sheet_names:
+                continue
             frame = _exact_cells(book, name)
             if frame.is_empty():
                 continue
@@ -429,31 +468,50 @@ def _workbook(path: Path, settings: Settings, header_row: int | None) -> list[Sh
         raise refuse(path, f"the workbook cannot be read ({error}).", "Save it again.") from error
     if not found:
         raise refuse(path, "the workbook has no filled sheet.", "Export it again.")
-    made = []
+    made: list[Sheet] = []
+    skipped: list[str] = []
     for name, lines in found:
         try:
             sheet = _sheet(path, name, lines, header_row)
-        except RefusedFile:
+        except RefusedFile as error:
             if len(found) == 1:
                 raise
+            skipped.append(f"sheet '{name}' was not taken: {error.says}")
             continue
         sheet.dialect = Dialect("utf-8", "", ".")
         made.append(sheet)
     if not made:
         raise refuse(path, "no sheet has a header line.", "Give the table a header line.")
+    made[0].notes += skipped
     return made
 
 
+_FORMULA_ERRORS = {
+    "Div0": "#DIV/0!",
+    "NA": "#N/A",
+    "Name": "#NAME?",
+    "Null": "#NULL!",
+    "Num": "#NUM!",
+    "Ref": "#REF!",
+    "Value": "#VALUE!",
+}
+
+
 def _exact_cells(book: fastexcel.ExcelReader, name: str) -> pl.DataFrame:
-    """Cells as text with every digit: as strings alone they come rounded to nine decimals."""
-    text = book.load_sheet(
-        name, header_row=None, dtypes="string", skip_whitespace_tail_rows=True
-    ).to_polars()
+    """Cells as text with every digit: as strings alone they come rounded to nine decimals.
+
+    A formula that failed reads as Excel shows it, so that it is not taken for an empty cell.
+    """
+    cells, errors = book.load_sheet(
+        name, dtypes="string", header_row=None, skip_rows=0, skip_whitespace_tail_rows=True
+    ).to_arrow_with_errors()
+    text = pl.DataFrame(pl.from_arrow(cells))
     exact = book.load_sheet(
         name,
-        header_row=None,
         dtypes="float",
         dtype_coercion="coerce",
+        header_row=None,
+        skip_rows=0,
         skip_whitespace_tail_rows=True,
     ).to_polars()
     repaired = []
@@ -462,6 +520,12 @@ def _exact_cells(book: fastexcel.ExcelReader, name: str) -> pl.DataFrame:
         value = exact[column] if column in exact.columns else pl.Series([None] * text.height)
         differs = (rounded != value.cast(pl.Float64)).fill_null(False)
         repaired.append(value.cast(pl.String).zip_with(differs, text[column]).alias(column))
+    for error in errors.errors if errors else []:
+        row, column_number = error.position
+        kind = re.search(r"Error\((\w+)\)", error.detail)
+        if kind and row < text.height and column_number < len(repaired):
+            shown = _FORMULA_ERRORS.get(kind[1], f"#{kind[1]}")
+            repaired[column_number] = repaired[column_number].scatter(row, shown)
     return pl.DataFrame(repaired)
 
 
@@ -469,15 +533,21 @@ def _parquet(path: Path) -> Sheet:
     try:
         frame = pl.scan_parquet(path)
         header = frame.collect_schema().names()
+        height = frame.select(pl.len()).collect().item()
     except Exception as error:
         raise refuse(path, f"the Parquet file is damaged ({error}).", "Write it again.") from error
 
+    if height == 0:
+        raise refuse(path, "there are columns but no row.", "Write it again with its rows.")
+
     def rows() -> Iterator[Batch]:
-        start = 0
-        while True:
-            batch = frame.slice(start, BATCH_ROWS).collect()
-            if batch.is_empty():
-                return
+        for start in range(0, height, BATCH_ROWS):
+            try:
+                batch = frame.slice(start, BATCH_ROWS).collect()
+            except pl.exceptions.PolarsError as error:
+                raise refuse(
+                    path, f"the Parquet file is damaged ({error}).", "Write it again."
+                ) from error
             cells = batch.select(
                 pl.int_range(start + 1, start + batch.height + 1, dtype=pl.Int64).alias(
                     "row_number"
@@ -488,14 +558,15 @@ def _parquet(path: Path) -> Sheet:
                 ],
             )
             yield Batch(cells)
-            start += batch.height
 
-    return Sheet("", list(header), 0, rows(), Dialect("utf-8", "", "."))
+    return Sheet("", list(header), 0, 1, rows(), Dialect("utf-8", "", "."))
 
 
 def _as_text(dtype: pl.DataType, name: str) -> pl.Expr:
     value = pl.col(name)
-    if dtype == pl.Datetime:
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_zone:
+            return value.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S%.f+00:00")
         return value.dt.strftime("%Y-%m-%d %H:%M:%S%.f")
     if isinstance(dtype, pl.List | pl.Struct | pl.Array | pl.Binary):
         return pl.lit(None, dtype=pl.String)

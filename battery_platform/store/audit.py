@@ -43,6 +43,13 @@ def known_ids(table: Table) -> str:
     return query
 
 
+def stated_ids(table: Table, target: Table) -> str | None:
+    """The column of `table` that states records of `target`, if it states any."""
+    if table.name == target.name:
+        return keys(target.contract)[0]
+    return SHEET_KEYS.get(target.name) if table.name == "electrode_sheets" else None
+
+
 def audit(lake: Lakehouse, table: Table) -> Audit:
     """Judge a raw table as it stands."""
     rows = int(lake.value(f"SELECT count(*) FROM {table.raw}"))

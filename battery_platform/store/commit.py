@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from battery_platform.contracts.base import keys
 from battery_platform.contracts.registry import Table, table
 from battery_platform.errors import StoreError
 from battery_platform.store.lakehouse import LAKE, Lakehouse, is_disk_full, sql_name, sql_text
@@ -35,6 +37,7 @@ class Part:
     sheet: str
     accepted: list[Path] = field(default_factory=list)
     quarantine: list[Path] = field(default_factory=list)
+    known: list[Path] = field(default_factory=list)
     rows_in: int = 0
     rows_accepted: int = 0
     rows_new: int = 0
@@ -63,6 +66,10 @@ class Receipt:
 
     snapshot: int
     committed: bool
+
+
+class Overtaken(Exception):  # noqa: N818 -- told to the caller, who judges again
+    """Another file brought one of these records between judgement and commit."""
 
 
 class Workbench:
@@ -122,12 +129,15 @@ def deliver(
     origin: Origin,
     parts: Sequence[Part],
     replaces: Sequence[str] = (),
+    judged_at: int | None = None,
 ) -> Receipt:
     """Commit a judged file. Rows that an earlier judgement of it stored are replaced.
 
     `replaces` names files that this one supersedes; their rows leave in the same transaction.
+    `judged_at` is the snapshot against which the records were compared: if the lake has moved on
+    and holds one of them now, `Overtaken` is raised and nothing is stored.
     """
-    written = [path for part in parts for path in (*part.accepted, *part.quarantine)]
+    written = [path for part in parts for path in (*part.accepted, *part.quarantine, *part.known)]
 
     delivery_id = uuid.uuid4().hex
 
@@ -138,25 +148,31 @@ def deliver(
         ).fetchone()
         if same and same[0] == delivery_id:
             return True  # a commit whose answer was lost on the way
-        if same and origin.file_id not in replaces:
+        if same and not replaces:
             return False
-        for file_id in {origin.file_id, *replaces}:
-            _withdraw(cursor, file_id)
+        leaving = {origin.file_id, *replaces}
+        moved_on = judged_at is not None and _snapshot(cursor) != judged_at
+        for file_id in sorted(leaving):
+            _withdraw(cursor, file_id, leaving)
+        for part in parts if moved_on else ():
+            _assert_still_new(cursor, part)
         for part in parts:
             for path in part.accepted:
                 _add(cursor, part.table.raw, path)
             for path in part.quarantine:
                 _add(cursor, "quarantine", path)
+            for path in part.known:
+                _add(cursor, "raw_known", path)
             _insert_manifest(cursor, origin, part, delivery_id)
         cursor.execute(
             f"CALL ducklake_set_commit_message('{LAKE}', 'battery-platform', "
-            f"{sql_text(f'ingest {origin.path.name}')})"
+            f"{sql_text(f'ingest {_text(origin.path.name)}')})"
         )
         _assert_balance(cursor, origin, parts)
         return True
 
     try:
-        committed = lake.write(work, lock=f"file-{origin.content_hash[:16]}")
+        committed = lake.write(work)
     except BaseException:
         if _may_have_landed(lake, delivery_id):
             bench.keep(written)
@@ -164,6 +180,11 @@ def deliver(
     if committed:
         bench.keep(written)
     return Receipt(lake.snapshot(), committed)
+
+
+def _text(name: str) -> str:
+    """A file name as text that any database takes, even where its bytes are none."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _may_have_landed(lake: Lakehouse, delivery_id: str) -> bool:
@@ -182,16 +203,78 @@ def _add(cursor: duckdb.DuckDBPyConnection, table_name: str, path: Path) -> None
     )
 
 
-def _withdraw(cursor: duckdb.DuckDBPyConnection, file_id: str) -> None:
+def _snapshot(cursor: duckdb.DuckDBPyConnection) -> int:
+    return _count(cursor, f"SELECT max(snapshot_id) FROM ducklake_snapshots('{LAKE}')", [])
+
+
+def _assert_still_new(cursor: duckdb.DuckDBPyConnection, part: Part) -> None:
+    if not part.accepted:
+        return
+    files = ", ".join(sql_text(str(path)) for path in part.accepted)
+    on = " AND ".join(
+        f"n.{sql_name(name)} = o.{sql_name(name)}" for name in keys(part.table.contract)
+    )
+    met = f"SELECT 1 FROM read_parquet([{files}]) n JOIN {part.table.raw} o ON {on} LIMIT 1"
+    if cursor.execute(met).fetchone():
+        raise Overtaken
+
+
+def _withdraw(cursor: duckdb.DuckDBPyConnection, file_id: str, leaving: set[str]) -> None:
+    """Take a file's rows out; those that another file states too become that file's."""
     tables = cursor.execute(
         "SELECT DISTINCT table_name FROM raw_files WHERE file_id = ?", [file_id]
     ).fetchall()
     if not tables:
         return
+    others = ", ".join(sql_text(one) for one in sorted(leaving))
+    cursor.execute(f"DELETE FROM raw_known WHERE file_id IN ({others})")
+    heirs = cursor.execute(
+        """SELECT table_name, owner_sheet, owner_row_number, file_id, sheet, row_number
+           FROM raw_known WHERE owner_file_id = ?
+           QUALIFY row_number() OVER (
+             PARTITION BY table_name, owner_sheet, owner_row_number ORDER BY file_id, row_number
+           ) = 1""",
+        [file_id],
+    ).pl()
+    if heirs.height:
+        _hand_over(cursor, file_id, heirs)
     for (name,) in tables:
         cursor.execute(f"DELETE FROM {sql_name(table(name).raw)} WHERE file_id = ?", [file_id])
     for name in ("quarantine", "raw_files"):
         cursor.execute(f"DELETE FROM {name} WHERE file_id = ?", [file_id])
+
+
+def _hand_over(cursor: duckdb.DuckDBPyConnection, file_id: str, heirs: pl.DataFrame) -> None:
+    """Let the rows of a leaving file belong to files that said the same."""
+    cursor.register("heirs", heirs.to_arrow())
+    for name in heirs["table_name"].unique().to_list():
+        cursor.execute(
+            f"""UPDATE {sql_name(table(name).raw)} AS r
+                SET file_id = h.file_id, sheet = h.sheet, row_number = h.row_number,
+                    source_id = f.source_id, is_synthetic = f.is_synthetic
+                FROM heirs h JOIN raw_files f ON f.file_id = h.file_id AND f.sheet = h.sheet
+                WHERE h.table_name = {sql_text(name)} AND r.file_id = ?
+                  AND r.sheet = h.owner_sheet AND r.row_number = h.owner_row_number""",
+            [file_id],
+        )
+    cursor.execute(
+        """UPDATE raw_files AS f SET rows_new = f.rows_new + n.gained
+           FROM (SELECT file_id, sheet, table_name, count(*) AS gained FROM heirs GROUP BY ALL) n
+           WHERE f.file_id = n.file_id AND f.sheet = n.sheet AND f.table_name = n.table_name"""
+    )
+    cursor.execute(
+        """UPDATE raw_known AS k
+           SET owner_file_id = h.file_id, owner_sheet = h.sheet, owner_row_number = h.row_number
+           FROM heirs h
+           WHERE k.owner_file_id = ? AND k.table_name = h.table_name
+             AND k.owner_sheet = h.owner_sheet AND k.owner_row_number = h.owner_row_number""",
+        [file_id],
+    )
+    cursor.execute(
+        "DELETE FROM raw_known WHERE file_id = owner_file_id AND sheet = owner_sheet "
+        "AND row_number = owner_row_number"
+    )
+    cursor.unregister("heirs")
 
 
 def _insert_manifest(
@@ -201,8 +284,8 @@ def _insert_manifest(
         "file_id": origin.file_id,
         "delivery_id": delivery_id,
         "source_id": origin.source_id,
-        "file_name": origin.path.name,
-        "path": str(origin.path),
+        "file_name": _text(origin.path.name),
+        "path": _text(str(origin.path)),
         "sheet": part.sheet,
         "table_name": part.table.name,
         "size_bytes": origin.size_bytes,

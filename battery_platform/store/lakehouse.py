@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ EXTENSIONS = ("ducklake", "sqlite_scanner", "postgres_scanner")
 LAKE = "lake"
 
 Result = TypeVar("Result")
+Parameters = list[Any] | dict[str, Any] | None
 
 _PASSING = (
     "database is locked",
@@ -34,7 +36,15 @@ _PASSING = (
     "deadlock",
     "failed to commit ducklake transaction",
 )
-_DISK_FULL = ("no space left", "disk full", "file too large", "errno 28", "disk quota")
+_DISK_FULL = (
+    "no space left",
+    "disk i/o error",
+    "database or disk is full",
+    "disk full",
+    "file too large",
+    "errno 28",
+    "disk quota",
+)
 
 
 def install_extensions() -> None:
@@ -109,12 +119,14 @@ class Lakehouse:
         except BaseException as error:
             root.close()
             if isinstance(error, duckdb.Error):
+                if is_disk_full(error):
+                    raise self._full(error) from error
                 raise StoreError(
                     f"The lake's catalogue at {_without_password(settings.catalogue_url)} cannot be "
                     f"opened: {_first_line(error)}",
-                    "Check BATTERY_PLATFORM_CATALOGUE and that the server runs; "
-                    "`battery-platform doctor` tests it.",
-                ) from error
+                    "Check BATTERY_PLATFORM_CATALOGUE and that the server runs, and that the lake's "
+                    "folder was not moved since it was made.",
+                ) from None
             raise
         self._root = root
         return root
@@ -148,6 +160,10 @@ class Lakehouse:
         try:
             cursor.execute(f"USE {LAKE}")
             yield cursor
+        except duckdb.Error as error:
+            if is_disk_full(error):
+                raise self._full(error) from error
+            raise
         finally:
             cursor.close()
 
@@ -159,18 +175,18 @@ class Lakehouse:
 
     # -- reading ---------------------------------------------------------------------------
 
-    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         with self.cursor() as cursor:
             return cursor.execute(sql, parameters or []).fetchall()
 
-    def records(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
+    def records(self, sql: str, parameters: Parameters = None) -> list[dict[str, Any]]:
         """Rows as dictionaries, for tables that people or JSON readers see."""
         with self.cursor() as cursor:
             result = cursor.execute(sql, parameters or [])
             names = [column[0] for column in result.description or []]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
-    def value(self, sql: str, parameters: list[Any] | None = None) -> Any:
+    def value(self, sql: str, parameters: Parameters = None) -> Any:
         found = self.rows(sql, parameters)
         return found[0][0] if found else None
 
@@ -211,27 +227,23 @@ class Lakehouse:
                 return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
             except duckdb.Error as error:
                 raise StoreError(
-                    f"The query failed: {' '.join(str(error).split())[:500]}",
+                    "The query failed: "
+                    + re.sub(r"password=\S+", "password=***", " ".join(str(error).split())[:500]),
                     'Tables are listed by `battery-platform sql "show tables"`.',
                 ) from error
 
     # -- writing ---------------------------------------------------------------------------
 
-    def write(
-        self, work: Callable[[duckdb.DuckDBPyConnection], Result], lock: str = "commit"
-    ) -> Result:
+    def write(self, work: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
         """Run `work` in one transaction, under the writers' lock, again if another writer won.
 
-        With SQLite as catalogue a short file lock makes writers take turns; Postgres needs it
-        only where two deliver the very same thing (`lock` then names that thing).
+        The lock is a short one, for Parquet is written before: writers on one host take turns.
         """
-
-        name = lock if self.settings.on_postgres else "commit"
         with self._guard:
             self._open()  # before the lock is taken: opening takes one of its own
 
         def attempt() -> Result:
-            with self._lock(name), self.cursor() as cursor:
+            with self._lock("commit"), self.cursor() as cursor:
                 cursor.execute("BEGIN TRANSACTION")
                 try:
                     result = work(cursor)
@@ -256,16 +268,20 @@ class Lakehouse:
                 "Wait for it, or look for a hanging process with `battery-platform doctor`.",
             ) from error
 
+    def _full(self, error: duckdb.Error) -> StoreError:
+        return StoreError(
+            f"The disk under {self.settings.home} is full or fails ({_first_line(error)}); "
+            "nothing was stored.",
+            "Free some space and run the same command again.",
+        )
+
     def _retry(self, attempt: Callable[[], Result], tries: int = 8) -> Result:
         for number in range(tries):
             try:
                 return attempt()
             except duckdb.Error as error:
                 if is_disk_full(error):
-                    raise StoreError(
-                        f"The disk under {self.settings.home} is full; nothing was stored.",
-                        "Free some space and run the same command again.",
-                    ) from error
+                    raise self._full(error) from error
                 words = str(error).lower()
                 if number == tries - 1 or not any(passing in words for passing in _PASSING):
                     raise
@@ -331,4 +347,5 @@ def _without_password(url: str) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    lines = str(error).strip().splitlines()
+    return re.sub(r"password=\S+", "password=***", lines[0]) if lines else type(error).__name__

@@ -59,8 +59,9 @@ def _trace_record(lake: Lakehouse, identifier: str) -> Trace:
         )
         if not recipe:
             raise PlatformError(
-                f"Nothing in the lake is called '{identifier}'.",
-                "Give an identifier of a record, a recipe_id, a file name or a file_id.",
+                f"Nothing that the last refresh saw is called '{identifier}'.",
+                "Give an identifier of a record, a recipe_id, a file name or a file_id; what was "
+                "ingested since is there after `battery-platform refresh`.",
             )
         made = Trace(identifier, "recipe")
         made.origins = lake.records(

@@ -55,6 +55,17 @@ QUARANTINE: dict[str, str] = {
     "quarantined_at": "TIMESTAMP",
 }
 
+KNOWN: dict[str, str] = {
+    "file_id": "VARCHAR",
+    "sheet": "VARCHAR",
+    "table_name": "VARCHAR",
+    "row_number": "BIGINT",
+    "owner_file_id": "VARCHAR",
+    "owner_sheet": "VARCHAR",
+    "owner_row_number": "BIGINT",
+}
+"""Rows that say again what another file's row had said: accepted, but stored once."""
+
 PINS: dict[str, str] = {
     "snapshot_id": "BIGINT",
     "holder": "VARCHAR",
@@ -79,6 +90,7 @@ def all_tables() -> dict[str, dict[str, str]]:
     raw = {table.raw: raw_columns(table) for table in TABLES.values()}
     return raw | {
         "raw_files": FILES,
+        "raw_known": KNOWN,
         "quarantine": QUARANTINE,
         "snapshot_pins": PINS,
         "raw_builds": BUILDS,

@@ -139,7 +139,7 @@ def test_trace_goes_back_to_file_and_line_and_forward(
     assert forward["kind"] == "file"
     assert {"cell", "formation", "test"} <= {row["kind"] for row in forward["downstream"]}
     assert "mart_cells" in {row["mart"] for row in forward["marts"]}
-    assert "Nothing in the lake" in call("trace", "no-such-thing", fails=True).stderr
+    assert "is called 'no-such-thing'" in call("trace", "no-such-thing", fails=True).stderr
 
 
 def test_export_can_be_read_without_the_lake(refreshed: dict[str, Any], home: Path) -> None:

@@ -80,8 +80,8 @@ def test_a_commit_whose_answer_was_lost_keeps_its_rows(
 ) -> None:
     write_for_real = Lakehouse.write
 
-    def lossy(self: Lakehouse, work: Callable[..., object], lock: str = "commit") -> object:
-        write_for_real(self, work, lock)
+    def lossy(self: Lakehouse, work: Callable[..., object]) -> object:
+        write_for_real(self, work)
         raise duckdb.TransactionException("the connection went away")
 
     monkeypatch.setattr(Lakehouse, "write", lossy)

@@ -195,8 +195,9 @@ STRANGE = (
     (3, "2026-10-25 02:30:00"),
     (0, "NA"),
     (0, "n/a"),
-    (0, " T"),
-    (0, "T "),
+    (0, " bench-0"),
+    (0, "bench-0 "),
+    (0, "T1"),
     (0, "-"),
     (0, ""),
     (0, "é"),
@@ -211,7 +212,7 @@ def regular(decimal: str = ".", delimiter: str = ",", rows: int = 600) -> str:
     strange = iter(STRANGE * 2)
     for k in range(rows):
         cells = [
-            f"T{k // 100}",
+            f"bench-{k // 100}",
             str(k),
             f"{k % 100}.25",
             "2026-07-01 12:00:00",
@@ -281,7 +282,7 @@ def assert_alike(
         (",", ";", {}),
         (".", "\t", {"timezone": "Europe/Berlin"}),
         (".", ",", {"missing": ["", "-999", "warm"]}),
-        (".", ",", {"values": {"test_id": {"T1": "first"}, "voltage_v": {"abc": "3.6"}}}),
+        (".", ",", {"values": {"test_id": {"bench-1": "first"}, "voltage_v": {"abc": "3.6"}}}),
         (
             ".",
             ",",
@@ -335,7 +336,7 @@ def test_the_streaming_pass_sees_the_same_lines(
         "unit_row": f"{head}\n,,s,,,,V,,°C\n{body}",
         "letter_row": f"{head}\n,,s,,,,V,x,°C\n{body}",
         "no_header": body,
-        "quoted": text.replace("T0,", '"T0",'),
+        "quoted": text.replace("bench-0,", '"bench-0",'),
         "blank": f"{head}\n\n{body}\n\n",
         "no_end": text.rstrip("\n"),
     }
@@ -344,6 +345,15 @@ def test_the_streaming_pass_sees_the_same_lines(
         places = {column: {"column": k} for k, column in enumerate(HEADER, start=1)}
         mapping = MAPPING | {"header_row": 0, "columns": places}
     assert_alike(both, write("points.csv", variants[name]), mapping)
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\t", "\u2009", "\x0b"])
+def test_any_blank_around_an_identifier_is_no_part_of_it(
+    both: tuple[Lakehouse, Lakehouse], write: Write, blank: str
+) -> None:
+    text = regular(rows=20).replace("\nbench-0,7,", f"\n{blank}bench-0{blank},7,")
+    assert_alike(both, write("points.csv", text), MAPPING)
+    assert both[1].rows("SELECT DISTINCT test_id FROM raw_test_points") == [("bench-0",)]
 
 
 def test_text_columns_are_read_alike(both: tuple[Lakehouse, Lakehouse], write: Write) -> None:

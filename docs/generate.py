@@ -1,0 +1,164 @@
+"""Write docs/data-dictionary.md from the contracts and the dbt models: `python -m docs.generate`.
+
+What is told here is read from where it is enforced; nothing is stated a second time.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from battery_platform.contracts.base import Column, Contract, columns, keys, sequence
+from battery_platform.contracts.registry import TABLES, Table
+from battery_platform.contracts.units import shown_unit
+from battery_platform.records.identity import derivable
+from battery_platform.settings import PROJECT_ROOT
+
+TARGET = PROJECT_ROOT / "docs" / "data-dictionary.md"
+DBT = PROJECT_ROOT / "dbt" / "models"
+TYPES = {pl.String: "text", pl.Float64: "number", pl.Int64: "whole number", pl.Boolean: "yes/no"}
+
+HEAD = """\
+# Data dictionary
+
+Written by `python -m docs.generate` from the contracts and the dbt models; do not edit it.
+
+A column's name ends in its unit. Values given in another unit are converted, where the header or
+the mapping states it. Time stamps are stored in UTC. Every raw table also has `source_id`,
+`file_id`, `sheet`, `row_number` (line of the file) and `is_synthetic`.
+
+*Names* are the headers that are recognised beside the column's own, whatever their case, accents
+and punctuation. For each column that is required, of limited range or of few allowed words, a rule
+(`present`, `at_least`, `at_most`, `allowed_word`) refuses other values; the tables below list the
+rules between columns. What a rule says names columns in braces; a row's values take their place. A
+rule makes no verdict on a row in which a column that it needs is empty.
+"""
+
+
+def dictionary() -> str:
+    """The whole page."""
+    parts = [HEAD, "## Contents\n", _contents(), "## Raw tables\n"]
+    parts += [_raw(table) for table in TABLES.values()]
+    parts.append("## Manifest and quarantine\n")
+    parts += [_model(one) for one in _bookkeeping()]
+    for layer, title in (("marts", "Marts"), ("core", "Core tables")):
+        parts.append(f"## {title}\n")
+        parts += [_model(one) for one in _models(layer)]
+    return "\n".join(parts)
+
+
+def _contents() -> str:
+    groups = {
+        "Raw tables": [table.raw for table in TABLES.values()],
+        "Manifest and quarantine": [one["name"] for one in _bookkeeping()],
+        "Marts": [one["name"] for one in _models("marts")],
+        "Core tables": [one["name"] for one in _models("core")],
+    }
+    return "".join(
+        f"- {title}: {', '.join(f'[{name}](#{name})' for name in names)}\n"
+        for title, names in groups.items()
+    )
+
+
+def _raw(table: Table) -> str:
+    contract = table.contract
+    said = [f"### {table.raw}\n", f"*{table.title.capitalize()}.* {_text(contract)}\n"]
+    named = ", ".join(f"`{name}`" for name in keys(contract))
+    said.append(f"Named by {named}; `table: {table.name}` in a mapping.\n")
+    order = sequence(contract)
+    if order is not None:
+        said.append(f"Within one `{order[0]}`, `{order[1]}` must not run backwards.\n")
+    head = ("Column", "Type", "Unit", "Required", "Allowed", "Meaning", "Names")
+    derived = derivable(table.name)
+    said.append(_table(head, (_column(column, derived) for column in columns(contract))))
+    broken = [
+        (f"`{check.name}`", f"`{check.title}`", check.description or "", check.error or "")
+        for check in contract.to_schema().checks
+    ]
+    if broken:
+        said.append(_table(("Rule", "Field", "What it says", "What to do"), broken))
+    return "\n".join(said)
+
+
+def _column(column: Column, derived: set[str]) -> tuple[str, ...]:
+    meaning = column.description
+    if column.refers_to:
+        meaning += f"; refers to [{column.refers_to}](#raw_{column.refers_to})"
+    return (
+        f"`{column.name}`",
+        TYPES.get(column.dtype, "time stamp"),  # type: ignore[call-overload]
+        shown_unit(column.name),
+        _required(column, derived),
+        _allowed(column),
+        meaning,
+        ", ".join(column.names),
+    )
+
+
+def _required(column: Column, derived: set[str]) -> str:
+    if not column.required:
+        return ""
+    return "derived if left out" if column.name in derived else "yes"
+
+
+def _allowed(column: Column) -> str:
+    if column.allowed:
+        return ", ".join(column.allowed)
+    if column.low is None or column.high is None:
+        return ""
+    return f"{column.low:g} to {column.high:g}"
+
+
+def _text(contract: type[Contract]) -> str:
+    return " ".join(inspect.cleandoc(contract.__doc__ or "").split())
+
+
+def _models(layer: str) -> list[dict[str, Any]]:
+    """Models of a layer as its YAML describes them."""
+    found = yaml.safe_load((DBT / layer / f"_{layer}.yml").read_text(encoding="utf-8"))
+    return list(found["models"])
+
+
+def _bookkeeping() -> list[dict[str, Any]]:
+    """The tables of the raw layer that no contract describes."""
+    found = yaml.safe_load((DBT / "staging" / "_sources.yml").read_text(encoding="utf-8"))
+    raw = {table.raw for table in TABLES.values()}
+    return [one for one in found["sources"][0]["tables"] if one["name"] not in raw]
+
+
+def _model(model: dict[str, Any]) -> str:
+    rows = (
+        (
+            f"`{column['name']}`",
+            column.get("data_type", ""),
+            shown_unit(column["name"]),
+            column.get("description", ""),
+        )
+        for column in model["columns"]
+    )
+    table = _table(("Column", "Type", "Unit", "Meaning"), rows)
+    return f"### {model['name']}\n\n{model['description'].rstrip('.')}.\n\n{table}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def main(target: Path = TARGET) -> None:
+    """Write the page."""
+    target.write_text(dictionary(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
