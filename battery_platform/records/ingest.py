@@ -5,7 +5,6 @@ The same bytes under the same mapping are taken once. `check` does everything bu
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from battery_platform.store.commit import (
 from battery_platform.store.lakehouse import Lakehouse
 
 Progress = Callable[[str, int], None]
-HASH_WINDOW = 32 * MIB
+HASH_WINDOW = 4 * MIB
 OVERTAKEN_TRIES = 5
 NO_PROGRESS: Progress = lambda file_name, rows: None  # noqa: E731
 
@@ -118,17 +117,13 @@ def _first_reason(outcome: Outcome) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """Hash of a file's bytes, mapped window by window so that a large file is never held."""
+    """Hash of a file's bytes, read window by window so that a large file is never held."""
     try:
         hasher = blake3(max_threads=2)
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            for start in range(0, size, HASH_WINDOW):
-                length = min(HASH_WINDOW, size - start)
-                with mmap.mmap(
-                    stream.fileno(), length, access=mmap.ACCESS_READ, offset=start
-                ) as window:
-                    hasher.update(window)
+        window = memoryview(bytearray(HASH_WINDOW))
+        with path.open("rb", buffering=0) as stream:
+            while length := stream.readinto(window):
+                hasher.update(window[:length])
         return hasher.hexdigest()
     except OSError as error:
         raise refuse(

@@ -149,11 +149,15 @@ class _TextWay:
     def finished(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """Rows as the raw table holds them: contract columns, then where they come from."""
         subject = self.subject
+        words = {
+            "source_id": subject.mapping.source,
+            "file_id": subject.file_id,
+            "sheet": subject.sheet.name,
+        }
+        # One word for all rows: as an enumeration it is written once, not five million times.
+        constants = [pl.lit(word).cast(pl.Enum([word])).alias(name) for name, word in words.items()]
         return rows.with_columns(
-            pl.lit(subject.mapping.source).alias("source_id"),
-            pl.lit(subject.file_id).alias("file_id"),
-            pl.lit(subject.sheet.name).alias("sheet"),
-            pl.lit(subject.mapping.synthetic).alias("is_synthetic"),
+            *constants, pl.lit(subject.mapping.synthetic).alias("is_synthetic")
         ).select(*raw_columns(self.tally.part.table))
 
     def quarantine(self, violations: pl.DataFrame, batch: Batch) -> None:
@@ -234,15 +238,16 @@ def _streams(subject: Subject, lake: Lakehouse) -> bool:
     )
 
 
-def _is_plain(path: Path) -> bool:
-    """Whether each line is one row: no quotes, and a line end after the last one."""
-    last = b""
+def _plain_lines(path: Path) -> int | None:
+    """Number of lines, if each is one row: no quotes, and a line end after the last one."""
+    lines, last = 0, b""
     with path.open("rb") as stream:
-        while block := stream.read(4 * MIB):
+        while block := stream.read(MIB):
             if b'"' in block:
-                return False
+                return None
+            lines += block.count(b"\n")
             last = block
-    return last.endswith(b"\n")
+    return lines if last.endswith(b"\n") else None
 
 
 def _is_even(path: Path, delimiter: str, width: int, first_row: int) -> bool:
@@ -261,28 +266,19 @@ def _is_even(path: Path, delimiter: str, width: int, first_row: int) -> bool:
 def _stream(subject: Subject, bench: Workbench, way: _TextWay, progress: Progress) -> None:
     """Keep the rows that break no rule in one pass; send the others the way through text."""
     accepted = bench.path(way.tally.part.table.raw)
-    refused = accepted.with_name(f"{accepted.stem}.rows.parquet")
     rows: pl.Series | None = None
     try:
-        scan = _typed_scan(subject, way) if _is_plain(subject.path) else None
-        if scan is not None:
+        lines = _plain_lines(subject.path)
+        scan = _typed_scan(subject, way) if lines is not None else None
+        if scan is not None and lines is not None:
             typed, fine = scan
-            good = way.finished(typed.filter(fine))
-            bad = typed.filter(~fine).select("row_number")
-            pl.collect_all(
-                [
-                    good.sink_parquet(accepted, lazy=True, **PARQUET),
-                    bad.sink_parquet(refused, lazy=True, **PARQUET),
-                ],
-                engine="streaming",
-            )
-            rows = pl.read_parquet(refused)["row_number"].sort()
+            way.finished(typed.filter(fine)).sink_parquet(accepted, engine="streaming", **PARQUET)
+            kept = pl.read_parquet(accepted, columns=["row_number"])["row_number"]
+            rows = _others(kept, subject.sheet.first_row, lines)
     except pl.exceptions.PolarsError as error:
         if is_disk_full(error):
             raise
         # A line with too many fields, or bytes that are no UTF-8: the text way names it.
-    finally:
-        refused.unlink(missing_ok=True)
     if rows is None:
         for batch in subject.sheet.rows:
             way.take(batch)
@@ -290,11 +286,18 @@ def _stream(subject: Subject, bench: Workbench, way: _TextWay, progress: Progres
         return
     part = way.tally.part
     part.accepted.append(accepted)
-    part.rows_accepted = pl.scan_parquet(accepted).select(pl.len()).collect().item()
-    part.rows_in = part.rows_accepted
+    part.rows_accepted = part.rows_in = len(kept)
     progress(part.rows_in)
     for batch in _lines(subject, rows):
         way.take(batch)
+
+
+def _others(kept: pl.Series, first: int, last: int) -> pl.Series:
+    """The line numbers from `first` to `last` that were not kept."""
+    missing = np.ones(last + 1, dtype=bool)
+    missing[:first] = False
+    missing[kept.to_numpy()] = False
+    return pl.Series("row_number", np.flatnonzero(missing), dtype=pl.Int64)
 
 
 def _typed_scan(subject: Subject, way: _TextWay) -> tuple[pl.LazyFrame, pl.Expr] | None:
@@ -471,7 +474,7 @@ def _judge_between_rows(subject: Subject, lake: Lakehouse, bench: Workbench, way
     part.rows_new = part.rows_accepted
     if not part.accepted:
         return
-    found = [_doubled(subject, part, way.absent), _backwards(subject, part)]
+    found = [_judge_order(subject, part, way.absent)]
     found += _unknown_references(subject, lake, part)
     conflicts, known = _against_the_lake(subject, lake, part, way.absent)
     violations = pl.concat([*found, conflicts])
@@ -595,17 +598,52 @@ def _doubled(subject: Subject, part: Part, derived: set[str]) -> pl.DataFrame:
     )
 
 
-def _backwards(subject: Subject, part: Part) -> pl.DataFrame:
-    """Points whose time lies before what came earlier in the same test; a lone spike is named."""
+@dataclass(frozen=True)
+class _Runs:
+    """Where a new group begins in rows that loggers wrote, and whether each came but once."""
+
+    starts: pl.Series
+    once: bool
+
+    @classmethod
+    def of(cls, group: pl.Series) -> _Runs:
+        starts = (group != group.shift()).fill_null(True)
+        heads = group.gather(starts.arg_true())
+        return cls(starts, bool(heads.is_unique().all()))
+
+    def rising(self, values: pl.Series, strictly: bool) -> bool:
+        """Whether values only rise within each group, each group being one stretch."""
+        steps = values.diff()
+        down = (steps <= 0) if strictly else (steps < 0)
+        where = down.fill_null(False).arg_true()
+        return self.once and bool(self.starts.gather(where).all())
+
+
+def _judge_order(subject: Subject, part: Part, derived: set[str]) -> pl.DataFrame:
+    """Doubled identifiers, and time running backwards where rows are a sequence.
+
+    A running number that rises within each group proves identifiers unique without comparing
+    them all.
+    """
     spec = sequence(subject.contract)
     if spec is None:
-        return no_violations()
+        return _doubled(subject, part, derived)
     group, time = spec
-    frame = _scan(part).select("row_number", group, time).collect().sort("row_number")
-    falls = (frame[time].diff() < 0) & (frame[group] == frame[group].shift())
-    changes = frame.select((pl.col(group) != pl.col(group).shift()).sum()).item()
-    if not falls.any() and changes + 1 == frame[group].n_unique():
-        return no_violations()
+    number = next(name for name in keys(subject.contract) if name != group)
+    frame = _scan(part).select("row_number", group, number, time).collect()
+    if not frame["row_number"].is_sorted():
+        frame = frame.sort("row_number")
+    runs = _Runs.of(frame[group])
+    found = [no_violations()]
+    if not runs.rising(frame[number], strictly=True):
+        found.append(_doubled(subject, part, derived))
+    if not runs.rising(frame[time], strictly=False):
+        found.append(_backwards(frame, group, time))
+    return pl.concat(found)
+
+
+def _backwards(frame: pl.DataFrame, group: str, time: str) -> pl.DataFrame:
+    """Points whose time lies before what came earlier in the same test; a lone spike is named."""
     t, before = pl.col(time), pl.col(time).shift(1).over(group)
     after, then = pl.col(time).shift(-1).over(group), pl.col(time).shift(-2).over(group)
     spike = (t > after) & (after >= before.fill_null(float("-inf"))) & (t > then).fill_null(False)

@@ -26,7 +26,7 @@ from battery_platform.settings import MIB, Settings
 
 BATCH_ROWS = 200_000
 DELIMITERS = (";", "\t", ",", "|")
-SAMPLE_BYTES = 1 * MIB
+SAMPLE_BYTES = MIB // 4
 
 csv.field_size_limit(16 * MIB)
 

@@ -26,7 +26,7 @@ from battery_platform.errors import StoreError
 from battery_platform.store.lakehouse import LAKE, Lakehouse, is_disk_full, sql_name, sql_text
 from battery_platform.store.schema import FILES
 
-PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": True}
+PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "statistics": True}
 
 
 @dataclass

@@ -92,6 +92,9 @@ class Lakehouse:
         options = [f"DATA_PATH {sql_text(self.settings.data_path)}"]
         if not self.settings.on_postgres:
             options += ["META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 10000"]
+            if not self.settings.lake_catalogue and not self.settings.lake_data:
+                # catalogue and files lie together under home and may move together
+                options.append("OVERRIDE_DATA_PATH true")
         root.execute(f"ATTACH {sql_text(self.attach_path)} AS {LAKE} ({', '.join(options)})")
 
     def _open(self) -> duckdb.DuckDBPyConnection:
@@ -216,6 +219,9 @@ class Lakehouse:
                 self._load(reader, name)
             try:
                 options = "READ_ONLY" + (f", SNAPSHOT_VERSION {int(at)}" if at is not None else "")
+                options += (
+                    f", DATA_PATH {sql_text(self.settings.data_path)}, OVERRIDE_DATA_PATH true"
+                )
                 self._retry(
                     lambda: reader.execute(
                         f"ATTACH {sql_text(self.attach_path)} AS {LAKE} ({options})"
@@ -270,8 +276,8 @@ class Lakehouse:
 
     def _full(self, error: duckdb.Error) -> StoreError:
         return StoreError(
-            f"The disk under {self.settings.home} is full or fails ({_first_line(error)}); "
-            "nothing was stored.",
+            f"The disk under {self.settings.home} is full; nothing was stored "
+            f"({_first_line(error)}).",
             "Free some space and run the same command again.",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -158,3 +159,16 @@ def test_postgres_addresses() -> None:
     assert words == "dbname=lake host=127.0.0.1 port=5433 user=me password=se@cret"
     with pytest.raises(PlatformError, match="space"):
         postgres_words("postgresql://me:a%20b@127.0.0.1/lake")
+
+
+def test_a_moved_home_is_opened_where_it_is(settings: Settings, write: Write) -> None:
+    first = Lakehouse(settings)
+    ingest(first, write("a.csv", lots("A")))
+    first.close()
+    moved = replace(settings, home=settings.home.with_name("moved"))
+    settings.home.rename(moved.home)
+    second = Lakehouse(moved)
+    assert second.rows("SELECT lot_id FROM raw_material_lots") == [("A",)]
+    ingest(second, write("b.csv", lots("B")))
+    assert second.ask("SELECT count(*) AS n FROM raw_material_lots") == [{"n": 2}]
+    second.close()
