@@ -250,8 +250,12 @@ def rules(contract: type[Contract]) -> tuple[Rule, ...]:
         )
         for position, check in enumerate(spec.checks):
             found.append(_column_rule(column, position, check, hint))
-    for position, check in enumerate(schema.checks):
-        expression = _expression_of(contract, check.name)
+    physics = [
+        (position, check, *_law(contract, check.name))
+        for position, check in enumerate(schema.checks)
+    ]
+    # Shared laws are told before those of the contract itself, which often follow from them.
+    for position, check, expression, _ in sorted(physics, key=lambda item: -item[3]):
         found.append(
             Rule(
                 check.name,
@@ -268,11 +272,12 @@ def rules(contract: type[Contract]) -> tuple[Rule, ...]:
     return tuple(found)
 
 
-def _expression_of(contract: type[Contract], name: str) -> pl.Expr:
-    for owner in contract.__mro__:
+def _law(contract: type[Contract], name: str) -> tuple[pl.Expr, int]:
+    """The expression of a `@rule`, and how far up the contract's ancestors it stands."""
+    for distance, owner in enumerate(contract.__mro__):
         method = _EXPRESSIONS.get((owner.__module__, owner.__qualname__, name))
         if method is not None:
-            return method(contract)
+            return method(contract), distance
     raise TypeError(f"{contract.__name__} has no rule named {name}")
 
 

@@ -21,13 +21,10 @@ from battery_platform.contracts.base import (
     rule,
     text,
 )
+from battery_platform.contracts.laws import CapacityLaws, TimeLaws
 
 CELL_FORMATS = ("coin", "pouch", "cylindrical", "prismatic", "swagelok", "other")
 MASS_SOURCES = ("weighed", "from_loading_and_area", "from_recipe", "stated_by_supplier")
-
-
-def capacity_below_theory() -> pl.Expr:
-    return pl.col("specific_capacity_mah_g") <= 1.02 * pl.col("theoretical_capacity_mah_g")
 
 
 class Cells(Contract):
@@ -65,7 +62,7 @@ class Cells(Contract):
         return pl.col("active_mass_mg").is_null() | pl.col("active_mass_source").is_not_null()
 
 
-class Formations(Contract):
+class Formations(CapacityLaws, TimeLaws):
     """The first cycles of a cell, as one row."""
 
     formation_id: str = key("Identifier of the formation", ("formation", "formierung"))
@@ -117,25 +114,6 @@ class Formations(Contract):
     ended_at: Moment = moment("End", ("end", "ende", "fin"))
 
     @rule(
-        "specific_capacity_mah_g",
-        "A specific capacity of {specific_capacity_mah_g} mAh/g lies above the theoretical "
-        "{theoretical_capacity_mah_g} mAh/g.",
-        "Check the active mass and the unit of the current (A labelled mA is the usual cause).",
-    )
-    def capacity_below_theory(cls) -> pl.Expr:
-        return capacity_below_theory()
-
-    @rule(
-        "specific_capacity_mah_g",
-        "A specific capacity of {specific_capacity_mah_g} mAh/g is given without a sourced mass.",
-        "Fill in active_mass_source, or hand in the capacity in mAh only.",
-    )
-    def gravimetric_value_has_a_mass(cls) -> pl.Expr:
-        return (
-            pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
-        )
-
-    @rule(
         "coulombic_efficiency_pct",
         "A coulombic efficiency of {coulombic_efficiency_pct} % contradicts {charge_capacity_mah} mAh "
         "in and {discharge_capacity_mah} mAh out.",
@@ -147,16 +125,8 @@ class Formations(Contract):
         inverse = 100 * pl.col("charge_capacity_mah") / pl.col("discharge_capacity_mah")
         return ((given - ratio).abs() <= 1) | ((given - inverse).abs() <= 1)
 
-    @rule(
-        "ended_at",
-        "The formation ends at {ended_at}, before it starts at {started_at}.",
-        "Check the date format and the time zone in the mapping.",
-    )
-    def ends_after_start(cls) -> pl.Expr:
-        return pl.col("ended_at") >= pl.col("started_at")
 
-
-class CyclingTests(Contract):
+class CyclingTests(TimeLaws):
     """One test of a cell: its protocol in a row."""
 
     test_id: str = key("Identifier of the test", ("test", "test id", "versuch", "essai"))
@@ -187,16 +157,8 @@ class CyclingTests(Contract):
     def cutoffs_ordered(cls) -> pl.Expr:
         return pl.col("lower_cutoff_v") < pl.col("upper_cutoff_v")
 
-    @rule(
-        "ended_at",
-        "The test ends at {ended_at}, before it starts at {started_at}.",
-        "Check the date format and the time zone in the mapping.",
-    )
-    def ends_after_start(cls) -> pl.Expr:
-        return pl.col("ended_at") >= pl.col("started_at")
 
-
-class TestCycles(Contract):
+class TestCycles(CapacityLaws):
     """One row per cycle of a test."""
 
     __test__ = False
@@ -229,25 +191,6 @@ class TestCycles(Contract):
     active_mass_source: str = choice(
         MASS_SOURCES, "How the active mass is known", ("mass source",), optional=True
     )
-
-    @rule(
-        "specific_capacity_mah_g",
-        "A specific capacity of {specific_capacity_mah_g} mAh/g lies above the theoretical "
-        "{theoretical_capacity_mah_g} mAh/g.",
-        "Check the active mass and the unit of the current (A labelled mA is the usual cause).",
-    )
-    def capacity_below_theory(cls) -> pl.Expr:
-        return capacity_below_theory()
-
-    @rule(
-        "specific_capacity_mah_g",
-        "A specific capacity of {specific_capacity_mah_g} mAh/g is given without a sourced mass.",
-        "Fill in active_mass_source, or hand in the capacity in mAh only.",
-    )
-    def gravimetric_value_has_a_mass(cls) -> pl.Expr:
-        return (
-            pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
-        )
 
 
 class TestPoints(Contract):

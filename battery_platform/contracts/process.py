@@ -19,6 +19,7 @@ from battery_platform.contracts.base import (
     rule,
     text,
 )
+from battery_platform.contracts.laws import GeometryLaws, RecipeLaws
 
 MATERIAL_KINDS = (
     "active_material",
@@ -31,18 +32,6 @@ MATERIAL_KINDS = (
 )
 
 LOADING_BASES = ("coating", "active_material")
-
-
-def fractions_sum(*columns: str) -> pl.Expr:
-    """Percentages that are all given add up to 100 within half a percentage point."""
-    return (pl.sum_horizontal(*[pl.col(c) for c in columns], ignore_nulls=False) - 100).abs() <= 0.5
-
-
-def solid_density_g_cm3() -> pl.Expr:
-    """Density of the pore-free coating that loading, thickness and porosity imply."""
-    return pl.col("mass_loading_mg_cm2") / (
-        0.1 * pl.col("thickness_um") * (1 - pl.col("porosity_pct") / 100)
-    )
 
 
 class MaterialLots(Contract):
@@ -88,7 +77,7 @@ class MaterialLots(Contract):
         )
 
 
-class SlurryBatches(Contract):
+class SlurryBatches(RecipeLaws):
     """One mixed batch of slurry."""
 
     slurry_id: str = key(
@@ -152,15 +141,6 @@ class SlurryBatches(Contract):
         optional=True,
     )
     mixed_at: Moment = moment("End of mixing", ("mixed", "mixed at", "gemischt am", "melange le"))
-
-    @rule(
-        "active_material_pct",
-        "Active material {active_material_pct} %, conductive additive {conductive_additive_pct} % "
-        "and binder {binder_pct} % do not add up to 100 %.",
-        "Check the recipe: the three shares of the dry coating must sum to 100 % within 0.5.",
-    )
-    def fractions_sum_to_100(cls) -> pl.Expr:
-        return fractions_sum("active_material_pct", "conductive_additive_pct", "binder_pct")
 
 
 class Coatings(Contract):
@@ -293,7 +273,7 @@ class Calenderings(Contract):
         return (pl.col("compression_degree_pct") - implied).abs() <= 2
 
 
-class Electrodes(Contract):
+class Electrodes(GeometryLaws):
     """One punched or cut electrode and what was measured on it."""
 
     electrode_id: str = key(
@@ -347,24 +327,3 @@ class Electrodes(Contract):
         optional=True,
     )
     measured_at: Moment = moment("Time of the measurements", ("measured", "gemessen am"))
-
-    @rule(
-        "mass_loading_mg_cm2",
-        "A loading of {mass_loading_mg_cm2} mg/cm² contradicts a thickness of {thickness_um} µm, "
-        "a porosity of {porosity_pct} % and a solid density of {composite_density_g_cm3} g/cm³.",
-        "Loading = 0.1 x thickness x (1 - porosity) x density within 12 %: check the unit of each, "
-        "and whether the thickness includes the collector.",
-    )
-    def loading_matches_geometry(cls) -> pl.Expr:
-        ratio = solid_density_g_cm3() / pl.col("composite_density_g_cm3")
-        return ratio.is_between(0.88, 1.12) | (pl.col("loading_basis") != "coating")
-
-    @rule(
-        "mass_loading_mg_cm2",
-        "A loading of {mass_loading_mg_cm2} mg/cm² on {thickness_um} µm at a porosity of "
-        "{porosity_pct} % would need a solid density that no electrode material has.",
-        "The density that follows must lie between 0.8 and 8 g/cm³: check the unit of each, "
-        "and whether the thickness includes the collector.",
-    )
-    def loading_is_possible(cls) -> pl.Expr:
-        return solid_density_g_cm3().is_between(0.8, 8)

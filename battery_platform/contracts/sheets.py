@@ -18,12 +18,18 @@ from battery_platform.contracts.base import (
     rule,
     text,
 )
-from battery_platform.contracts.process import LOADING_BASES, fractions_sum, solid_density_g_cm3
+from battery_platform.contracts.laws import (
+    CapacityLaws,
+    GeometryLaws,
+    RecipeLaws,
+    fractions_sum,
+)
+from battery_platform.contracts.process import LOADING_BASES
 
 CLASS_LABELS = ("low", "medium", "high")
 
 
-class ElectrodeSheets(Contract):
+class ElectrodeSheets(RecipeLaws, GeometryLaws, CapacityLaws):
     """Recipe, settings and measured properties of one electrode in one row.
 
     Identifiers that the sheet does not give are derived from the campaign and the recipe, so
@@ -213,15 +219,6 @@ class ElectrodeSheets(Contract):
 
     @rule(
         "active_material_pct",
-        "Active material {active_material_pct} %, conductive additive {conductive_additive_pct} % "
-        "and binder {binder_pct} % do not add up to 100 %.",
-        "Check the recipe: the three shares of the dry coating must sum to 100 % within 0.5.",
-    )
-    def fractions_sum_to_100(cls) -> pl.Expr:
-        return fractions_sum("active_material_pct", "conductive_additive_pct", "binder_pct")
-
-    @rule(
-        "active_material_pct",
         "The shares that are given (active material {active_material_pct} %) already exceed 100 % "
         "of the dry coating.",
         "Check active material, conductive additive and binder.",
@@ -247,46 +244,6 @@ class ElectrodeSheets(Contract):
     )
     def loading_has_a_basis(cls) -> pl.Expr:
         return pl.col("mass_loading_mg_cm2").is_null() | pl.col("loading_basis").is_not_null()
-
-    @rule(
-        "mass_loading_mg_cm2",
-        "A loading of {mass_loading_mg_cm2} mg/cm² contradicts a thickness of {thickness_um} µm, "
-        "a porosity of {porosity_pct} % and a solid density of {composite_density_g_cm3} g/cm³.",
-        "Loading = 0.1 x thickness x (1 - porosity) x density within 12 %: check the unit of each, "
-        "and whether the thickness includes the collector.",
-    )
-    def loading_matches_geometry(cls) -> pl.Expr:
-        ratio = solid_density_g_cm3() / pl.col("composite_density_g_cm3")
-        return ratio.is_between(0.88, 1.12) | (pl.col("loading_basis") != "coating")
-
-    @rule(
-        "mass_loading_mg_cm2",
-        "A loading of {mass_loading_mg_cm2} mg/cm² on {thickness_um} µm at a porosity of "
-        "{porosity_pct} % would need a solid density that no electrode material has.",
-        "The density that follows must lie between 0.8 and 8 g/cm³: check the unit of each, "
-        "and whether the thickness includes the collector.",
-    )
-    def loading_is_possible(cls) -> pl.Expr:
-        return solid_density_g_cm3().is_between(0.8, 8)
-
-    @rule(
-        "specific_capacity_mah_g",
-        "A specific capacity of {specific_capacity_mah_g} mAh/g lies above the theoretical "
-        "{theoretical_capacity_mah_g} mAh/g.",
-        "Check the active mass and the unit of the current (A labelled mA is the usual cause).",
-    )
-    def capacity_below_theory(cls) -> pl.Expr:
-        return pl.col("specific_capacity_mah_g") <= 1.02 * pl.col("theoretical_capacity_mah_g")
-
-    @rule(
-        "specific_capacity_mah_g",
-        "A specific capacity of {specific_capacity_mah_g} mAh/g is given without a sourced mass.",
-        "Fill in active_mass_source, or leave the specific capacity out.",
-    )
-    def gravimetric_value_has_a_mass(cls) -> pl.Expr:
-        return (
-            pl.col("specific_capacity_mah_g").is_null() | pl.col("active_mass_source").is_not_null()
-        )
 
 
 class ConditionMeans(Contract):
