@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import sys
 import traceback
 from collections.abc import Sequence
@@ -98,6 +100,9 @@ def _show(
     if not rows:
         out.print(f"[dim]{empty}[/dim]")
         return
+    if len(rows[0]) > WIDE:
+        _show_records(rows, title)
+        return
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for name in rows[0]:
         numeric = all(isinstance(row[name], int | float) or row[name] is None for row in rows)
@@ -105,6 +110,23 @@ def _show(
     for row in rows:
         table.add_row(*[Text(_cell(value)) for value in row.values()])
     out.print(table)
+
+
+WIDE = 12
+
+
+def _show_records(rows: Sequence[dict[str, Any]], title: str) -> None:
+    """Many columns read better as one line per column, a few records side by side."""
+    shown = rows[:4]
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    table.add_column("column")
+    for number in range(1, len(shown) + 1):
+        table.add_column(f"row {number}", overflow="fold")
+    for name in rows[0]:
+        table.add_row(name, *[Text(_cell(row[name])) for row in shown])
+    out.print(table)
+    if len(rows) > len(shown):
+        out.print(f"[dim]{len(rows) - len(shown)} more row(s); --json shows all[/dim]")
 
 
 def _cell(value: Any) -> str:
@@ -542,7 +564,19 @@ def ui(
     from battery_platform.refresh import dagster_environment
 
     environment = dagster_environment(Settings.from_env())
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PlatformError(
+                f"Nothing can be served at {host}:{port} ({error.strerror}).",
+                "Another `ui` may run there: stop it, or choose another --port.",
+            ) from error
     prepare_manifest()
+    # A shell without job control hands on 'ignore', and the page could then not be stopped.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_DFL)
     err.print(f"Dagster UI at http://{host}:{port} (Ctrl-C ends it)")
     program = str(Path(sys.executable).with_name("dagster"))
     os.chdir(PROJECT_ROOT)

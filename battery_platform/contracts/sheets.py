@@ -38,12 +38,22 @@ class ElectrodeSheets(RecipeLaws, GeometryLaws, CapacityLaws):
 
     electrode_id: str = key(
         "Identifier of the electrode",
-        ("electrode", "electrode id", "sample", "probe", "echantillon"),
+        (
+            "electrode",
+            "electrode id",
+            "elektrode",
+            "elektroden nr",
+            "sample",
+            "probe",
+            "echantillon",
+        ),
     )
     coating_id: str = text(
         "Identifier of the coating run", ("coating", "coating id"), optional=False
     )
-    slurry_id: str = text("Identifier of the slurry batch", ("slurry", "batch"), optional=False)
+    slurry_id: str = text(
+        "Identifier of the slurry batch", ("slurry", "batch", "charge", "ansatz"), optional=False
+    )
     replicate: int = count(
         "Running number among electrodes of one condition",
         1,
@@ -51,7 +61,8 @@ class ElectrodeSheets(RecipeLaws, GeometryLaws, CapacityLaws):
         ("replicate", "wiederholung", "replique", "repetition"),
     )
     active_material: str = text(
-        "Name of the active material", ("active material name", "aktivmaterial name", "chemistry")
+        "Name of the active material",
+        ("active material name", "aktivmaterial", "materiau actif", "chemistry"),
     )
     active_material_pct: float = number(
         "Active material in the dry coating, by weight",
@@ -82,7 +93,7 @@ class ElectrodeSheets(RecipeLaws, GeometryLaws, CapacityLaws):
         "Binder in the dry coating, by weight",
         0,
         50,
-        ("binder", "binderanteil", "liant"),
+        ("binder", "binderanteil", "bindemittel", "pvdf", "liant"),
         optional=True,
     )
     solid_content_pct: float = number(
@@ -96,6 +107,7 @@ class ElectrodeSheets(RecipeLaws, GeometryLaws, CapacityLaws):
             "s-to-l ratio",
             "s-to-l",
             "stol",
+            "feststoff",
             "feststoffgehalt",
             "feststoffanteil",
             "taux de solide",
@@ -131,7 +143,13 @@ class ElectrodeSheets(RecipeLaws, GeometryLaws, CapacityLaws):
         "Web speed",
         0.01,
         200,
-        ("coating speed", "web speed", "bahngeschwindigkeit", "vitesse d'enduction"),
+        (
+            "coating speed",
+            "web speed",
+            "bahngeschwindigkeit",
+            "bandgeschwindigkeit",
+            "vitesse d'enduction",
+        ),
         optional=True,
     )
     drying_temperature_degc: float = number(

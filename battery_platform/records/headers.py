@@ -100,6 +100,10 @@ def match(text: str, table_name: str, numeric: bool | None = None) -> Match | No
     for candidate in (plain(text), bare, _without_qualifier(bare)):
         known = _fitting(words.get(candidate, ()), header, numeric)
         if known is not None:
+            if numeric is False and unit_of(known.name) is not None:
+                return Match(
+                    known.name, 0.92, f"'{candidate}' is a known name, but the cells are text"
+                )
             return Match(known.name, 0.95, f"'{candidate}' is a known name")
     near = difflib.get_close_matches(bare, list(words), n=1, cutoff=0.82)
     close = _fitting(words[near[0]], header, numeric) if near and len(bare) > 3 else None

@@ -260,8 +260,9 @@ class _Judgement:
         made = Report(self.path, status, self.mappings[0].source, self.file_id)
         if self.mappings[0].automatic:
             made.notes.append(
-                f"no mapping: the source is named '{made.source_id}' after the file; `map` writes a "
-                "mapping whose `source` and `files` keep a series of exports together"
+                f"no mapping: the source is named '{made.source_id}' after the file; to keep a series "
+                "of exports together, let `map` write a mapping, give it a `source` and a `files` "
+                "pattern, and put it into the mappings folder"
             )
         for one, sheet in self.sheets:
             made.notes += [*sheet.notes, *one.assumed]

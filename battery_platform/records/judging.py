@@ -24,7 +24,7 @@ from battery_platform.contracts.registry import TABLES
 from battery_platform.contracts.verdicts import VIOLATION, judge, no_violations, passes
 from battery_platform.records import identity
 from battery_platform.records.mapping import Mapping, factor, header_position
-from battery_platform.records.parsing import as_moment, converted, parse
+from battery_platform.records.parsing import SUMMARY_WORDS, as_moment, converted, parse
 from battery_platform.records.reading import BATCH_ROWS, Batch, Sheet, readable_name, refuse
 from battery_platform.settings import MIB
 from battery_platform.store.audit import known_ids, stated_ids
@@ -116,6 +116,11 @@ class _TextWay:
         part = self.tally.part
         part.rows_in += batch.cells.height + len(batch.ragged)
         cells = batch.cells
+        sums = _summary_lines(cells)
+        if sums.height:
+            wanted = sums.select("row_number")
+            self.quarantine(sums, Batch(cells.join(wanted, on="row_number", how="semi")))
+            cells = cells.join(wanted, on="row_number", how="anti")
         text = cells.select(
             "row_number", *[pl.col(f"c{i}").alias(name) for name, i in self.positions.items()]
         )
@@ -192,6 +197,26 @@ def _now() -> pl.Expr:
     from datetime import UTC, datetime
 
     return pl.lit(datetime.now(UTC).replace(tzinfo=None)).cast(pl.Datetime("us"))
+
+
+def _summary_lines(cells: pl.DataFrame) -> pl.DataFrame:
+    """Lines whose first cell is a word such as 'Mean', unless the whole column says so."""
+    if "c0" not in cells.columns:
+        return no_violations()
+    first = pl.col("c0").str.strip_chars().str.to_lowercase()
+    found = cells.filter(first.is_in(SUMMARY_WORDS))
+    if 3 * found.height > cells.height:
+        return no_violations()
+    says = pl.format("The line begins with '{}': it sums up others and is no record.", "c0")
+    remedy = "Leave such lines out of the export; the marts hold means and deviations."
+    return found.select(
+        "row_number",
+        pl.lit("").alias("field"),
+        pl.col("c0").alias("value"),
+        pl.lit("summary_row").alias("rule"),
+        says.alias("message"),
+        pl.lit(remedy).alias("remedy"),
+    ).cast(VIOLATION)  # type: ignore[arg-type]
 
 
 def _with_original(violations: pl.DataFrame, text: pl.DataFrame) -> pl.DataFrame:
@@ -400,6 +425,8 @@ def _is_number(word: str) -> bool:
 def _is_plain_word(cell: pl.Expr, column: Column, mapping: Mapping) -> pl.Expr:
     """Text that stays as it is: no blanks around it, no word for missing, nothing to translate."""
     words = {word for word in mapping.missing if word} | set(mapping.values.get(column.name, {}))
+    if column.role == "key":
+        words |= set(SUMMARY_WORDS)
     longest = max((len(word.encode()) for word in words), default=0)
     ends = (cell.str.slice(0, 1), cell.str.slice(-1, 1))
     plain = pl.all_horizontal([end.is_between(pl.lit("!"), pl.lit("~")) for end in ends])

@@ -453,23 +453,23 @@ def _datetime_format(columns_: list[pl.Series]) -> tuple[str | None, str]:
     filled = cells.replace("", None).drop_nulls().head(2000)
     if filled.is_empty() or filled.str.contains(r"^\d{4}-\d\d-\d\d").all():
         return None, ""
-    fitting = []
+    fitting: list[tuple[int, str]] = []
     for form in _DATETIME_FORMATS:
         if "%H" in form:
             read = filled.str.to_datetime(form, strict=False)
         else:
             read = filled.str.to_date(form, strict=False)
-        if read.null_count() == 0:
-            fitting.append(form)
-    if not fitting:
+        fitting.append((read.null_count(), form))
+    fewest = min(unread for unread, _ in fitting)
+    if fewest > 0.1 * len(filled):
         return (
             None,
             "datetime_format: no usual format reads all time stamps; name it in the mapping",
         )
-    if len(fitting) > 1:
-        shown = " or ".join(fitting)
-        return fitting[0], f"datetime_format: {shown} would both do; {fitting[0]} is assumed"
-    return fitting[0], ""
+    best = [form for unread, form in fitting if unread == fewest]
+    if len(best) > 1:
+        return best[0], f"datetime_format: {' or '.join(best)} would do; {best[0]} is assumed"
+    return best[0], ""
 
 
 def _is_numeric(cells: pl.Series) -> bool | None:

@@ -28,6 +28,35 @@ _GROUPED = r"^[+-]?[1-9]\d{0,2}((\.\d{3})+,\d+|(\.\d{3}){2,})$"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
+SUMMARY_WORDS = [
+    "mean",
+    "average",
+    "avg",
+    "sum",
+    "total",
+    "median",
+    "min",
+    "max",
+    "minimum",
+    "maximum",
+    "sd",
+    "std",
+    "stdev",
+    "count",
+    "mittelwert",
+    "mittel",
+    "summe",
+    "gesamt",
+    "standardabweichung",
+    "stabw",
+    "anzahl",
+    "moyenne",
+    "somme",
+    "ecart-type",
+]
+"""First words of lines that spreadsheets put below their records."""
+
+
 def as_number(text: pl.Expr, decimal: str) -> pl.Expr:
     """A float where the text is a number in the source's notation, else null."""
     plain = text.str.replace_all("[\u00a0\u202f]", "").str.replace("\u2212", "-")
@@ -140,6 +169,15 @@ def _column(
         value = cell.str.to_lowercase() if column.role == "choice" else cell
         if column.name.endswith("_id"):
             value = pl.concat_str(pl.lit(mapping.id_prefix), value)
+        if column.role == "key":
+            summary = frame.filter(cell.str.to_lowercase().is_in(SUMMARY_WORDS))
+            return frame.select(value.alias(column.name))[column.name], _problem(
+                summary,
+                column,
+                "summary_row",
+                f"{column.name} is '{{}}': a line that sums up others, not a record.",
+                "Leave such lines out of the export; the marts hold means and deviations.",
+            )
         return frame.select(value.alias(column.name))[column.name], no_violations()
     if column.role == "moment":
         written, utc = as_moment(cell, mapping)
@@ -193,7 +231,8 @@ def _number_column(
             column,
             "number",
             f"{column.name} is '{{}}': a number{unit} is expected (decimal mark '{decimal}').",
-            "Correct the value; if it is a word for 'not measured', list it under `missing`.",
+            "Correct the value; if it is a word for 'not measured', list it under `missing`."
+            + (" A point is read only in numbers such as 1.234,5." if decimal == "," else ""),
         ),
         _problem(
             not_finite,

@@ -234,8 +234,11 @@ class Lakehouse:
             except duckdb.Error as error:
                 raise StoreError(
                     "The query failed: "
-                    + re.sub(r"password=\S+", "password=***", " ".join(str(error).split())[:500]),
-                    'Tables are listed by `battery-platform sql "show tables"`.',
+                    + re.sub(r"password=\S+", "password=***", " ".join(str(error).split())[:500])
+                    + ".",
+                    "Snapshots are listed by `from ducklake_snapshots('lake')`."
+                    if "snapshot" in str(error).lower()
+                    else 'Tables are listed by `battery-platform sql "show tables"`.',
                 ) from error
 
     # -- writing ---------------------------------------------------------------------------

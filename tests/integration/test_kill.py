@@ -36,7 +36,7 @@ CHILD = textwrap.dedent(
     from battery_platform.store import commit
     from battery_platform.store.lakehouse import Lakehouse
 
-    def die(*words):
+    def die(*words, **more):
         os.kill(os.getpid(), signal.SIGKILL)
 
     home, path, stream_above, place = sys.argv[1:]

@@ -611,3 +611,24 @@ def test_a_mapping_written_by_hand_is_the_one_that_is_stored(take: Take, lake: L
     take("lots.csv", "A;B;C\nL1;binder;PVdF\n", mapping)
     stored = yaml.safe_load(lake.value("SELECT mapping FROM raw_files"))["parts"]
     assert parse(stored[0], Path("lots.csv")) == parse(mapping, Path("lots.csv"))
+
+
+@pytest.mark.parametrize("word", ["Mittelwert", "mean", "Summe", "Moyenne"])
+def test_a_line_that_sums_up_is_no_record(take: Take, lake: Lakehouse, word: str) -> None:
+    rows = "".join(f"E{i};5{i}\n" for i in range(1, 5))
+    report = take("sheet.csv", f"sample;porosity (%)\n{rows}{word};52,5\n")
+    assert (report.total("rows_in"), report.total("rows_accepted")) == (5, 4)
+    assert lake.rows("SELECT row_number, rule FROM quarantine") == [(6, "summary_row")]
+
+
+def test_a_material_name_is_not_placed_as_a_share(take: Take, lake: Lakehouse) -> None:
+    take("sheet.csv", "Probe;Aktivmaterial;AM (Gew.-%);Porosität (%)\nE1;NMC811;96,0;50\n")
+    assert lake.rows("SELECT active_material, active_material_pct FROM raw_electrode_sheets") == [
+        ("NMC811", 96.0)
+    ]
+
+
+def test_one_impossible_date_does_not_hide_the_format(take: Take, lake: Lakehouse) -> None:
+    days = "".join(f"E{i};50;{i:02d}.02.2026\n" for i in range(1, 20))
+    report = take("sheet.csv", f"sample;porosity (%);date\n{days}E31;50;31.02.2026\n")
+    assert (report.total("rows_accepted"), report.total("rows_quarantined")) == (19, 1)
