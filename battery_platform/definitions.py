@@ -11,13 +11,23 @@ from typing import Any
 
 import dagster as dg
 
-from battery_platform.defs import jobs, marts, raw_tables, sources, upkeep
+from battery_platform.defs import (
+    design,
+    electrochemistry,
+    jobs,
+    literature,
+    marts,
+    models,
+    raw_tables,
+    sources,
+    upkeep,
+)
 from battery_platform.defs.resources import default_resources
 
 
 def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions; `overrides` replaces resources, which is the one seam tests use."""
-    modules = (sources, raw_tables, marts, upkeep)
+    modules = (sources, raw_tables, marts, models, design, electrochemistry, literature, upkeep)
     return dg.Definitions(
         assets=[asset for module in modules for asset in module.ASSETS],
         asset_checks=[check for module in modules for check in getattr(module, "CHECKS", ())],

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from battery_platform.settings import PROJECT_ROOT, Settings
@@ -30,6 +31,9 @@ class Refreshed:
     quarantined: int
     sources: list[dict[str, Any]] = field(default_factory=list)
     marts: list[dict[str, Any]] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
+    designs: list[dict[str, Any]] = field(default_factory=list)
+    literature: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     run_id: str = ""
     work_seconds: float = 0.0
@@ -58,6 +62,7 @@ def run_refresh(settings: Settings, batches: int, step: Step, rebuild: bool = Fa
     from battery_platform.defs.dbt_project import prepare_manifest
 
     started = time.perf_counter()
+    since = datetime.now(UTC).replace(tzinfo=None)
     os.environ.update(dagster_environment(settings))
     prepare_manifest()
     import dagster as dg
@@ -110,7 +115,7 @@ def run_refresh(settings: Settings, batches: int, step: Step, rebuild: bool = Fa
                     break
                 time.sleep(0.2)
             ok = running.result()
-    return _sum_up(settings, ok, started, failures, run_id, work_seconds)
+    return _sum_up(settings, ok, started, since, failures, run_id, work_seconds)
 
 
 def _tell(entry: Any, starts: dict[str, float], failures: list[str], step: Step) -> float:
@@ -137,6 +142,7 @@ def _sum_up(
     settings: Settings,
     ok: bool,
     started: float,
+    since: datetime,
     failures: list[str],
     run_id: str,
     work_seconds: float,
@@ -154,6 +160,9 @@ def _sum_up(
             for name in lake.tables()
             if name.startswith("mart_")
         ]
+        models = _models(lake, since)
+        designs = lake.records(_DESIGNS)
+        literature = lake.records(_LITERATURE)
         held = lake.value(
             "SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, table_name, row_number FROM quarantine)"
         )
@@ -161,4 +170,52 @@ def _sum_up(
     finally:
         lake.close()
     seconds = time.perf_counter() - started
-    return Refreshed(ok, seconds, snapshot, held, sources, marts, failures, run_id, work_seconds)
+    return Refreshed(
+        ok,
+        seconds,
+        snapshot,
+        held,
+        sources,
+        marts,
+        models,
+        designs,
+        literature,
+        failures,
+        run_id,
+        work_seconds,
+    )
+
+
+_DESIGNS = """
+    SELECT d.design_id, d.target_mass_loading_mg_cm2, d.target_porosity_pct, d.active_material_pct,
+           d.solid_content_pct, d.viscosity_pa_s, d.comma_gap_um, d.probability,
+           s.specific_energy_wh_kg, s.specific_power_w_kg, d.is_synthetic
+    FROM designs d LEFT JOIN discharges s USING (design_id)
+    QUALIFY row_number() OVER (
+      PARTITION BY d.target_mass_loading_mg_cm2, d.target_porosity_pct,
+        d.tolerance_mass_loading_mg_cm2, d.tolerance_porosity_pct
+      ORDER BY d.made_at DESC, s.made_at DESC) = 1
+    ORDER BY d.made_at"""
+_LITERATURE = """
+    SELECT property, count(*) AS documents, count(*) FILTER (WHERE how <> 'missing') AS reporting,
+           sum(n_mentions)::BIGINT AS mentions, is_synthetic
+    FROM literature_completeness GROUP BY property, is_synthetic ORDER BY ALL"""
+
+
+def _models(lake: Lakehouse, since: datetime) -> list[dict[str, Any]]:
+    """The newest version of each model, and whether this refresh trained it and why."""
+    return lake.records(
+        """SELECT v.model_name AS model, v.version, v.decision,
+                  CASE WHEN v.registered_at >= $since THEN 'trained: ' || v.trained_because
+                       ELSE 'kept: data, code and parameters unchanged' END AS this_time,
+                  max(e.value) FILTER (WHERE e.metric = 'r2') AS r2,
+                  max(e.value) FILTER (WHERE e.metric = 'rmse') AS rmse,
+                  max(e.value) FILTER (WHERE e.metric = 'coverage_90') AS coverage_90,
+                  v.n_rows, v.is_synthetic
+           FROM model_versions v JOIN model_evaluations e USING (model_name, version)
+           WHERE e.slice = 'all electrodes' AND e.candidate = v.algorithm
+             AND v.version = (SELECT max(version) FROM model_versions n
+                              WHERE n.model_name = v.model_name)
+           GROUP BY ALL ORDER BY model""",
+        {"since": since},
+    )

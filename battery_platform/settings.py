@@ -46,6 +46,14 @@ class Settings:
         default=None,
         metadata=_env("MIRROR", "folder that holds copies of the public catalogue's files"),
     )
+    registry: str = field(
+        default="",
+        metadata=_env(
+            "REGISTRY",
+            "address of the model registry, e.g. http://host:5000 or postgresql+psycopg2://...; "
+            "empty: SQLite under home",
+        ),
+    )
     memory_limit_mib: int = field(
         default=512, metadata=_env("MEMORY_MIB", "memory that DuckDB may use, in MiB")
     )
@@ -104,6 +112,22 @@ class Settings:
     @property
     def data_path(self) -> str:
         return self.lake_data or str(self.home / "lake" / "files")
+
+    @property
+    def registry_url(self) -> str:
+        return self.registry or f"sqlite:///{self.home / 'registry' / 'registry.sqlite'}"
+
+    @property
+    def registry_artifacts(self) -> Path:
+        return self.home / "registry" / "artifacts"
+
+    @property
+    def arrays_folder(self) -> Path:
+        return self.home / "arrays"
+
+    @property
+    def literature_folder(self) -> Path:
+        return self.home / "literature"
 
     @property
     def drop_folder(self) -> Path:

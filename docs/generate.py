@@ -14,7 +14,7 @@ import polars as pl
 import yaml
 
 from battery_platform.contracts.base import Column, Contract, columns, keys, sequence
-from battery_platform.contracts.registry import TABLES, Table
+from battery_platform.contracts.registry import PRODUCTS, TABLES, Product, Table
 from battery_platform.contracts.units import shown_unit
 from battery_platform.records.identity import derivable
 from battery_platform.settings import PROJECT_ROOT
@@ -46,6 +46,8 @@ def dictionary() -> str:
     parts += [_raw(table) for table in TABLES.values()]
     parts.append("## Manifest and quarantine\n")
     parts += [_model(one) for one in _bookkeeping()]
+    parts.append("## Products\n")
+    parts += [_product(one) for one in PRODUCTS.values()]
     for layer, title in (("marts", "Marts"), ("core", "Core tables")):
         parts.append(f"## {title}\n")
         parts += [_model(one) for one in _models(layer)]
@@ -56,6 +58,7 @@ def _contents() -> str:
     groups = {
         "Raw tables": [table.raw for table in TABLES.values()],
         "Manifest and quarantine": [one["name"] for one in _bookkeeping()],
+        "Products": list(PRODUCTS),
         "Marts": [one["name"] for one in _models("marts")],
         "Core tables": [one["name"] for one in _models("core")],
     }
@@ -83,6 +86,27 @@ def _raw(table: Table) -> str:
     if broken:
         said.append(_table(("Rule", "Field", "What it says", "What to do"), broken))
     return "\n".join(said)
+
+
+def _product(product: Product) -> str:
+    """A table that the platform fills itself: nobody hands it in, so it has no other names."""
+    contract = product.contract
+    named = ", ".join(f"`{name}`" for name in keys(contract))
+    rows = (
+        (
+            f"`{column.name}`",
+            TYPES.get(column.dtype, "time stamp"),  # type: ignore[call-overload]
+            shown_unit(column.name),
+            "yes" if column.required else "",
+            column.description,
+        )
+        for column in columns(contract)
+    )
+    table = _table(("Column", "Type", "Unit", "Always", "Meaning"), rows)
+    return (
+        f"### {product.name}\n\n*{product.title.capitalize()}.* {_text(contract)}\n\n"
+        f"Named by {named}.\n\n{table}"
+    )
 
 
 def _column(column: Column, derived: set[str]) -> tuple[str, ...]:

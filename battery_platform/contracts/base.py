@@ -125,6 +125,11 @@ def moment(description: str, names: Sequence[str] = (), optional: bool = True) -
     )
 
 
+def flag(description: str) -> Any:
+    """Yes or no; never unknown."""
+    return pa.Field(description=description, metadata=_meta("flag", (), ""))
+
+
 def rule(field: str, says: str, remedy: str) -> Callable[[Callable[..., pl.Expr]], Any]:
     """Physics between columns: the method returns an expression that is true where all is well.
 
@@ -267,8 +272,6 @@ def rules(contract: type[Contract]) -> tuple[Rule, ...]:
                 tuple(expression.meta.root_names()),
             )
         )
-    if len(found) > 63:
-        raise TypeError(f"{contract.__name__} has more rules than the row's bitmask has bits")
     return tuple(found)
 
 

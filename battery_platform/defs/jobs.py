@@ -1,10 +1,13 @@
 """Jobs, the nightly schedule, and the sensors: drop folder and run failures."""
 
+import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
 
+from battery_platform.defs.literature import MENTIONS_KEY
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import DROP_KEY
 from battery_platform.settings import Settings
@@ -17,7 +20,7 @@ refresh_job = dg.define_asset_job(
     "refresh",
     selection=dg.AssetSelection.all() - UPKEEP,
     config=ONLY_IF_NEW,
-    description="Take all sources, judge them, build the marts, publish them.",
+    description="Take all sources, judge them, build the marts, train, design, simulate, publish.",
     executor_def=dg.in_process_executor,
     tags=REFRESH_TAGS,
 )
@@ -29,6 +32,13 @@ drop_job = dg.define_asset_job(
     description="Take what settled in the drop folder and bring the marts up to date.",
     executor_def=dg.in_process_executor,
     tags=REFRESH_TAGS,
+)
+
+literature_job = dg.define_asset_job(
+    "read_literature",
+    selection=dg.AssetSelection.keys(MENTIONS_KEY),
+    description="Read what is new in the literature folder.",
+    executor_def=dg.in_process_executor,
 )
 
 upkeep_job = dg.define_asset_job(
@@ -70,16 +80,43 @@ def drop_folder_sensor(
     """A file counts as settled when two ticks in a row saw the same size and time of change."""
     from battery_platform.records.dropfolder import Folders, waiting
 
-    now = {name: list(state) for name, state in waiting(Folders.of(lakehouse.settings())).items()}
+    return _settled(context, waiting(Folders.of(lakehouse.settings())), "drop")
+
+
+@dg.sensor(
+    job=literature_job,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Reads a text once it lies in the literature folder and has stopped growing.",
+)
+def literature_sensor(
+    context: dg.SensorEvaluationContext, lakehouse: LakehouseResource
+) -> dg.SensorResult:
+    """As for the drop folder; texts stay where they are, so a known state starts nothing."""
+    from battery_platform.literature.library import watched
+
+    states = {
+        str(path): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in watched(lakehouse.settings())
+    }
+    return _settled(context, states, "literature")
+
+
+def _settled(
+    context: dg.SensorEvaluationContext, states: Mapping[str, Sequence[float]], folder: str
+) -> dg.SensorResult:
+    now = {name: list(state) for name, state in states.items()}
     before = json.loads(context.cursor) if context.cursor else {}
     still = {name: state for name, state in now.items() if before.get(name) == state}
     cursor = json.dumps(now, sort_keys=True)
     if not still:
         reason = (
-            "the drop folder is empty" if not now else f"{len(now)} file(s) still changing or new"
+            f"the {folder} folder is empty"
+            if not now
+            else f"{len(now)} file(s) still changing or new"
         )
         return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=cursor)
-    key = json.dumps(still, sort_keys=True)
+    key = hashlib.blake2b(json.dumps(still, sort_keys=True).encode(), digest_size=16).hexdigest()
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)], cursor=cursor)
 
 
@@ -102,6 +139,6 @@ def failure_report(context: dg.RunFailureSensorContext) -> None:
     context.log.info("wrote %s", path)
 
 
-JOBS = [refresh_job, drop_job, upkeep_job]
+JOBS = [refresh_job, drop_job, literature_job, upkeep_job]
 SCHEDULES = [nightly, upkeep_nightly]
-SENSORS = [drop_folder_sensor, failure_report]
+SENSORS = [drop_folder_sensor, literature_sensor, failure_report]

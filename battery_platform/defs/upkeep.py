@@ -2,21 +2,27 @@
 
 import dagster as dg
 
+from battery_platform.defs.design import DESIGN_KEY
+from battery_platform.defs.electrochemistry import ASSUMPTIONS_KEY, DISCHARGES_KEY
 from battery_platform.defs.gates import require_passed
+from battery_platform.defs.literature import MENTIONS_KEY
 from battery_platform.defs.marts import DBT_CHECKS, MART_KEYS
 from battery_platform.defs.metadata import OWNERS, markdown_table
+from battery_platform.defs.models import MODEL_KEYS
 from battery_platform.defs.raw_tables import RAW_CHECKS
 from battery_platform.defs.resources import LakehouseResource
+
+PRODUCT_KEYS = [*MODEL_KEYS, DESIGN_KEY, ASSUMPTIONS_KEY, DISCHARGES_KEY, MENTIONS_KEY]
 
 
 @dg.asset(
     key=["store", "warehouse_export"],
-    deps=MART_KEYS,
+    deps=[*MART_KEYS, *PRODUCT_KEYS],
     group_name="store",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
     code_version="1",
-    description="The marts as export/warehouse.duckdb and export/parquet, for tools that do not "
+    description="The marts and what the platform made of them as export/warehouse.duckdb and export/parquet, for tools that do not "
     "speak DuckLake; replaced by atomic rename.",
 )
 def warehouse_export(

@@ -10,9 +10,11 @@ from battery_platform.store.lakehouse import Lakehouse
 
 
 def data_version(lake: Lakehouse) -> str:
-    """Changes whenever a delivery to the raw tables is added, judged anew or replaced."""
+    """Changes whenever a delivery is added, judged anew or replaced, or the quarantine changes."""
     found = lake.value(
-        "SELECT md5(coalesce(string_agg(delivery_id, ',' ORDER BY delivery_id), '')) FROM raw_files"
+        """SELECT md5(coalesce(string_agg(delivery_id, ',' ORDER BY delivery_id), '')
+                      || (SELECT count(*) || coalesce(max(quarantined_at)::VARCHAR, '') FROM quarantine))
+           FROM raw_files"""
     )
     return str(found)
 

@@ -1,4 +1,4 @@
-"""The marts as a plain DuckDB file and as Parquet, for tools that do not speak DuckLake.
+"""The marts and products as a plain DuckDB file and as Parquet, for tools that do not speak DuckLake.
 
 Both are built beside their place and published by an atomic rename: a reader sees the old
 export or the new one.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 
+from battery_platform.contracts.registry import PRODUCTS
 from battery_platform.store.lakehouse import LAKE, Lakehouse, sql_name, sql_text
 
 
@@ -26,10 +27,10 @@ class Export:
 
 
 def export_marts(lake: Lakehouse) -> Export:
-    """Publish every mart of the newest snapshot."""
+    """Publish every mart and product of the newest snapshot."""
     folder = lake.settings.export_folder
     folder.mkdir(parents=True, exist_ok=True)
-    names = [name for name in lake.tables() if name.startswith("mart_")]
+    names = [name for name in lake.tables() if name.startswith("mart_") or name in PRODUCTS]
     mark = uuid.uuid4().hex[:8]
     database, tables = folder / f".warehouse-{mark}.duckdb", folder / f".parquet-{mark}"
     rows: dict[str, int] = {}

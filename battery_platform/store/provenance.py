@@ -14,6 +14,14 @@ import duckdb
 
 from battery_platform.errors import PlatformError
 from battery_platform.store.lakehouse import Lakehouse, sql_name
+from battery_platform.store.lineage import (
+    VERSION,
+    of_design,
+    of_discharge,
+    of_text,
+    of_version,
+    resting_on,
+)
 
 SHOWN = 20
 
@@ -28,12 +36,19 @@ class Trace:
     upstream: list[dict[str, Any]] = field(default_factory=list)
     downstream: list[dict[str, Any]] = field(default_factory=list)
     marts: list[dict[str, Any]] = field(default_factory=list)
+    falls: list[dict[str, Any]] = field(default_factory=list)
+    """Model versions, designs and discharges that rest on it."""
+    is_synthetic: bool | None = None
     snapshot: int = 0
 
 
 def trace(lake: Lakehouse, identifier: str) -> Trace:
-    """Walk from a record back to file and line, or from a file forward to all that used it."""
+    """Walk from anything back to file and line, or from a file forward to all that used it."""
     try:
+        product = _trace_product(lake, identifier)
+        if product is not None:
+            product.snapshot = lake.snapshot()
+            return product
         files = lake.records(
             """SELECT DISTINCT file_id, file_name, path, source_id, licence, is_synthetic
                FROM raw_files WHERE file_id = ? OR file_name = ? OR path = ?""",
@@ -48,6 +63,19 @@ def trace(lake: Lakehouse, identifier: str) -> Trace:
     return found
 
 
+def _trace_product(lake: Lakehouse, identifier: str) -> Trace | None:
+    version = VERSION.match(identifier)
+    if version:
+        found: dict[str, Any] | None = of_version(lake, version[1], int(version[2]))
+    else:
+        found = (
+            of_design(lake, identifier)
+            or of_discharge(lake, identifier)
+            or of_text(lake, identifier)
+        )
+    return Trace(identifier, **found) if found is not None else None
+
+
 def _trace_record(lake: Lakehouse, identifier: str) -> Trace:
     kinds = lake.rows(
         "SELECT DISTINCT entity_kind FROM core_provenance WHERE entity_id = ? ORDER BY 1",
@@ -60,8 +88,9 @@ def _trace_record(lake: Lakehouse, identifier: str) -> Trace:
         if not recipe:
             raise PlatformError(
                 f"Nothing that the last refresh saw is called '{identifier}'.",
-                "Give an identifier of a record, a recipe_id, a file name or a file_id; what was "
-                "ingested since is there after `battery-platform refresh`.",
+                "Give an identifier of a record, a recipe_id, a file name or a file_id, a model version "
+                "such as mass-loading/1, a design, a discharge or a document; what was ingested since "
+                "is there after `battery-platform refresh`.",
             )
         made = Trace(identifier, "recipe")
         made.origins = lake.records(
@@ -74,6 +103,7 @@ def _trace_record(lake: Lakehouse, identifier: str) -> Trace:
             [identifier],
         )
         made.marts = _marts(lake, [identifier, *[one for (one,) in recipe]])
+        made.falls = resting_on(lake, [], [one for (one,) in recipe])
         return made
     made = Trace(identifier, kinds[0][0])
     made.upstream = _walk(lake, identifier, "child", "parent")
@@ -83,7 +113,9 @@ def _trace_record(lake: Lakehouse, identifier: str) -> Trace:
         row["files"] = ", ".join(
             f"{one['file_name']}:{one['row_number']}" for one in _origins(lake, [row["id"]])[:3]
         )
-    made.marts = _marts(lake, [identifier, *[row["id"] for row in made.downstream]])
+    below = [identifier, *[row["id"] for row in made.downstream]]
+    made.marts = _marts(lake, below)
+    made.falls = resting_on(lake, [], below)
     return made
 
 
@@ -142,6 +174,7 @@ def _trace_file(lake: Lakehouse, files: list[dict[str, Any]]) -> Trace:
         [file_id],
     )
     made.marts = _marts(lake, [one for (one,) in reached])
+    made.falls = resting_on(lake, [file_id], [one for (one,) in reached])
     return made
 
 

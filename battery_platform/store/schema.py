@@ -1,4 +1,5 @@
-"""The tables of the lake that Python writes: raw tables from contracts, manifest, quarantine.
+"""The tables of the lake that Python writes: raw tables and products from their contracts,
+manifest, quarantine.
 
 Staging, core and mart tables belong to dbt.
 """
@@ -6,7 +7,7 @@ Staging, core and mart tables belong to dbt.
 from __future__ import annotations
 
 from battery_platform.contracts.base import columns
-from battery_platform.contracts.registry import TABLES, Table
+from battery_platform.contracts.registry import PRODUCTS, TABLES, Table
 
 TECHNICAL: dict[str, str] = {
     "source_id": "VARCHAR",
@@ -88,10 +89,18 @@ def raw_columns(table: Table) -> dict[str, str]:
 def all_tables() -> dict[str, dict[str, str]]:
     """Every table that Python writes, with its columns."""
     raw = {table.raw: raw_columns(table) for table in TABLES.values()}
-    return raw | {
-        "raw_files": FILES,
-        "raw_known": KNOWN,
-        "quarantine": QUARANTINE,
-        "snapshot_pins": PINS,
-        "raw_builds": BUILDS,
+    products = {
+        product.name: {column.name: column.sql_type for column in columns(product.contract)}
+        for product in PRODUCTS.values()
     }
+    return (
+        raw
+        | products
+        | {
+            "raw_files": FILES,
+            "raw_known": KNOWN,
+            "quarantine": QUARANTINE,
+            "snapshot_pins": PINS,
+            "raw_builds": BUILDS,
+        }
+    )

@@ -46,6 +46,12 @@ def test_graph_holds_each_raw_table_and_the_marts(defs: dg.Definitions) -> None:
         "marts/mart_process_history",
         "marts/mart_batch_quality",
         "marts/mart_completeness",
+        "models/mass_loading",
+        "models/porosity",
+        "design/recommended_recipes",
+        "electrochemistry/assumptions",
+        "electrochemistry/half_cell_discharges",
+        "literature/mentions",
         "store/warehouse_export",
         "store/lake_upkeep",
     } <= keys
@@ -77,14 +83,44 @@ def test_checks_of_raw_tables_and_sources_block(defs: dg.Definitions) -> None:
     assert ("sources/drop_folder", "rows_in_equals_accepted_plus_quarantined") in blocking
 
 
+def test_the_thread_runs_from_the_marts_to_physics(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+
+    def parents(*path: str) -> set[str]:
+        return {key.to_user_string() for key in graph.get(dg.AssetKey([*path])).parent_keys}
+
+    assert "marts/mart_electrodes" in parents("models", "mass_loading")
+    assert parents("design", "recommended_recipes") == {"models/mass_loading", "models/porosity"}
+    assert "design/recommended_recipes" in parents("electrochemistry", "half_cell_discharges")
+    assert {"literature/mentions", "electrochemistry/half_cell_discharges"} <= parents(
+        "store", "warehouse_export"
+    )
+
+
+def test_models_of_the_graph_are_those_that_are_specified() -> None:
+    from battery_platform.defs.models import NAMES
+    from battery_platform.models.specification import MODELS
+
+    assert set(NAMES) == set(MODELS)
+
+
 def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
-    assert {"refresh", "take_dropped_files", "keep_the_lake_small"} <= set(repository.job_names)
+    assert {
+        "refresh",
+        "take_dropped_files",
+        "read_literature",
+        "keep_the_lake_small",
+    } <= set(repository.job_names)
     crons = {s.name: s.cron_schedule for s in repository.schedule_defs}
     assert crons == {"nightly_refresh": "0 2 * * *", "nightly_upkeep": "30 4 * * *"}
     running = {s.name for s in repository.schedule_defs if s.default_status.value == "RUNNING"}
     assert running == set(crons)
-    assert {s.name for s in repository.sensor_defs} == {"drop_folder_sensor", "failure_report"}
+    assert {s.name for s in repository.sensor_defs} == {
+        "drop_folder_sensor",
+        "literature_sensor",
+        "failure_report",
+    }
 
 
 def test_freshness_is_stated_for_sources_that_must_come_daily(defs: dg.Definitions) -> None:

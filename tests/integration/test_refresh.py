@@ -119,7 +119,46 @@ def test_a_second_refresh_changes_nothing(
     (again,) = json.loads(call("refresh", "--json").stdout)
     assert again["ok"]
     assert again["snapshot"] == refreshed["snapshot"]
+    assert all(row["this_time"].startswith("kept") for row in again["models"])
     assert ask(state) == before
+
+
+def test_the_thread_runs_and_says_synthetic_where_it_is(
+    refreshed: dict[str, Any], environment: dict[str, str]
+) -> None:
+    synthetic = not environment.get("BATTERY_PLATFORM_MIRROR")
+    assert {row["model"]: row["decision"] for row in refreshed["models"]} == {
+        "mass-loading": "champion",
+        "porosity": "champion",
+    }
+    assert all("first version" in row["this_time"] for row in refreshed["models"])
+    (design,) = refreshed["designs"]
+    assert design["specific_energy_wh_kg"] > 100
+    for row in (*refreshed["models"], design):
+        assert row["is_synthetic"] is synthetic
+    assert all(row["is_synthetic"] for row in refreshed["literature"])
+
+
+def test_a_recommendation_leads_to_files_and_lines_and_back(
+    refreshed: dict[str, Any], call: Call
+) -> None:
+    (asked,) = json.loads(
+        call("design", "--target", "mass_loading_mg_cm2=15,porosity_pct=50", "--json").stdout
+    )
+    assert asked["design_id"] == refreshed["designs"][0]["design_id"]
+    assert len(asked["neighbours"]) == 3
+    (found,) = json.loads(call("trace", asked["design_id"], "--json").stdout)
+    kinds = [row["kind"] for row in found["upstream"]]
+    assert kinds.count("model version") == 2
+    assert {"snapshot", "electrode made nearby"} <= set(kinds)
+    lines = {(row["file_name"], row["row_number"]) for row in found["origins"]}
+    assert {(one["file_name"], one["line"]) for one in asked["neighbours"]} <= lines
+    file_name = asked["neighbours"][0]["file_name"]
+    (forward,) = json.loads(call("trace", file_name, "--json").stdout)
+    falling = {(row["kind"], row["id"]) for row in forward["falls"]}
+    assert ("design", asked["design_id"]) in falling
+    assert {("model version", "mass-loading/1"), ("model version", "porosity/1")} <= falling
+    assert "discharge" in {kind for kind, _ in falling}
 
 
 def test_trace_goes_back_to_file_and_line_and_forward(

@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from battery_platform.contracts.registry import PRODUCTS
 from battery_platform.errors import PlatformError, StoreError
 from battery_platform.records.ingest import ingest
 from battery_platform.settings import Settings
@@ -114,7 +115,8 @@ def test_export_is_published_whole(lake: Lakehouse, settings: Settings) -> None:
     with lake.cursor() as cursor:
         cursor.execute("INSERT INTO mart_electrodes VALUES ('E2')")
     second = export_marts(lake)
-    assert (first.rows, second.rows) == ({"mart_electrodes": 1}, {"mart_electrodes": 2})
+    assert (first.rows["mart_electrodes"], second.rows["mart_electrodes"]) == (1, 2)
+    assert set(first.rows) == {"mart_electrodes", *PRODUCTS}
     with duckdb.connect(str(settings.export_folder / "warehouse.duckdb"), read_only=True) as plain:
         assert plain.execute("SELECT count(*) FROM mart_electrodes").fetchone() == (2,)
         assert plain.execute("SELECT snapshot_id FROM export_info").fetchone() == (second.snapshot,)

@@ -1,0 +1,388 @@
+"""Verbs about what the platform knows: models, predictions, designs, physics, literature."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markdown import Markdown
+from rich.text import Text
+
+from battery_platform.cli.printing import AsJson, err, open_lake, out, plain, show
+from battery_platform.errors import PlatformError
+from battery_platform.settings import Settings
+
+models_app = typer.Typer(
+    no_args_is_help=True, help="Registered models: how good they are, what they were trained on."
+)
+simulate_app = typer.Typer(no_args_is_help=True, help="Physics of electrodes and cells.")
+literature_app = typer.Typer(
+    no_args_is_help=True, help="Texts: what they report of electrodes, with the exact place."
+)
+
+Name = Annotated[str, typer.Argument(help="Name of the model, such as mass-loading.")]
+SYNTHETIC = "SYNTHETIC: the simulated plant's data stand behind this, no real electrode."
+
+
+# -- models ---------------------------------------------------------------------------------
+
+
+@models_app.command("list")
+def models_list(as_json: AsJson = False) -> None:
+    """Every version: who is champion, how it was judged, from which data."""
+    from battery_platform.models.registry import aliases
+
+    opened = open_lake()
+    rows = opened.records(
+        """SELECT v.model_name AS model, v.version, v.decision,
+                  max(e.value) FILTER (WHERE e.metric = 'r2') AS r2,
+                  max(e.value) FILTER (WHERE e.metric = 'rmse') AS rmse,
+                  max(e.value) FILTER (WHERE e.metric = 'coverage_90') AS coverage_90,
+                  v.n_rows, v.n_groups AS batches, v.is_synthetic AS synthetic, v.snapshot_id AS snapshot,
+                  v.trained_because, v.decision_reason
+           FROM model_versions v JOIN model_evaluations e USING (model_name, version)
+           WHERE e.slice = 'all electrodes' AND e.candidate = v.algorithm
+           GROUP BY ALL ORDER BY model, version"""
+    )
+    named = {name: aliases(opened.settings, name) for name in {row["model"] for row in rows}}
+    listed = [
+        {
+            "model": row["model"],
+            "version": row["version"],
+            "alias": ", ".join(a for a, v in named[row["model"]].items() if v == row["version"]),
+            **{name: value for name, value in row.items() if name not in {"model", "version"}},
+        }
+        for row in rows
+    ]
+    if as_json:
+        show(listed, True)
+        return
+    left_out = {"decision", "decision_reason"}
+    show(
+        [{name: value for name, value in row.items() if name not in left_out} for row in listed],
+        False,
+        empty="no model was trained yet: run `battery-platform refresh`",
+    )
+    for row in listed:
+        if row["decision"] != "champion":
+            err.print(
+                Text(
+                    f"{row['model']} {row['version']} did not pass the gate: {row['decision_reason']}",
+                    style="yellow",
+                ),
+                soft_wrap=True,
+            )
+
+
+@models_app.command("card")
+def models_card(
+    name: Name,
+    version: Annotated[int | None, typer.Option(help="A version; otherwise the champion.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The model card: data, ranges, metrics against baselines, calibration, the gate's findings."""
+    from battery_platform.models.registry import champion, known
+
+    opened = open_lake()
+    chosen = version if version is not None else champion(opened.settings, known(name).name)
+    rows = opened.records(
+        "SELECT * FROM model_versions WHERE model_name = ? AND version = ?", [name, chosen]
+    )
+    if not rows:
+        raise PlatformError(
+            f"There is no version {chosen} of {name}.", "`battery-platform models list` shows them."
+        )
+    if as_json:
+        scores = opened.records(
+            """SELECT candidate, slice, metric, value, low, high, n FROM model_evaluations
+               WHERE model_name = ? AND version = ? ORDER BY slice, metric, candidate""",
+            [name, chosen],
+        )
+        show([{**rows[0], "evaluations": scores}], True)
+        return
+    out.print(Markdown(rows[0]["card"]))
+    out.print(f"Load it anywhere: mlflow.pyfunc.load_model('models:/{name}/{chosen}')")
+
+
+def predict(
+    name: Name,
+    source: Annotated[
+        Path, typer.Option("--input", help="CSV, XLSX or Parquet: one row per recipe.")
+    ],
+    target: Annotated[
+        Path | None, typer.Option("--output", help="Write a CSV instead of printing.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="A version; otherwise the champion.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a model: value, standard deviation, 90 % interval, whether the recipe lies in the data.
+
+    Units in the header are converted. A row that cannot be answered is flagged with the reason;
+    exit status 1 if not one row could be answered.
+    """
+    import pandas as pd
+    import polars as pl
+
+    from battery_platform.models.registry import champion, known, load
+    from battery_platform.records.recipes import read_recipes
+
+    model = known(name)
+    settings = Settings.from_env()
+    recipes = read_recipes(source, model.inputs, settings)
+    chosen = version if version is not None else champion(settings, name)
+    answers = load(settings, name, chosen)(recipes.values.to_pandas())
+    rows = []
+    for line, recipe, answer in zip(
+        recipes.lines, recipes.values.to_dicts(), answers.to_dict("records"), strict=True
+    ):
+        told = [*recipes.problems.get(line, []), *([answer["note"]] if answer["note"] else [])]
+        numbers = {key: None if pd.isna(value) else value for key, value in answer.items()}
+        rows.append({"line": line, **recipe, **numbers, "note": "; ".join(told), "version": chosen})
+    for note in recipes.notes:
+        err.print(Text(note, style="dim"), soft_wrap=True)
+    if rows[0]["synthetic"]:
+        err.print(Text(SYNTHETIC, style="bold red"))
+    if target is not None:
+        pl.DataFrame(rows, infer_schema_length=None).write_csv(target)
+        err.print(f"wrote {len(rows)} row(s) to {target}")
+    elif as_json:
+        show(rows, True)
+    else:
+        _show_answers(rows, model.outputs)
+    if all(row[model.target] is None for row in rows):
+        raise SystemExit(1)
+
+
+def _show_answers(rows: list[dict[str, Any]], outputs: dict[str, str]) -> None:
+    asked = list(rows[0])[1 : 1 + len(rows[0]) - 10]
+    show(
+        [
+            {
+                "line": row["line"],
+                **{name: row[name] for name in asked},
+                outputs["value"]: row[outputs["value"]],
+                "sd": row[outputs["standard_deviation"]],
+                "90 % from": row[outputs["low_90"]],
+                "to": row[outputs["high_90"]],
+                "in data": row["in_domain"],
+                "distance": row["distance"],
+            }
+            for row in rows
+        ],
+        False,
+    )
+    for row in rows:
+        if row["note"]:
+            err.print(Text(f"line {row['line']}: {row['note']}", style="yellow"), soft_wrap=True)
+
+
+# -- design ---------------------------------------------------------------------------------
+
+
+def design(
+    target: Annotated[
+        str, typer.Option(help='What is wanted, "mass_loading_mg_cm2=15,porosity_pct=50".')
+    ],
+    tolerance: Annotated[
+        str,
+        typer.Option(help="Allowed deviation either way, the same form; otherwise 10 % of each."),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """The recipe within the data that most likely meets a loading and a porosity.
+
+    The answer is stored, can be traced to files and lines, and is given anew each night.
+    """
+    from battery_platform.design.inverse import design as answer
+    from battery_platform.design.targets import parse
+
+    row, _ = answer(open_lake(), parse(target, tolerance))
+    if as_json:
+        show([row], True)
+        return
+    if row["is_synthetic"]:
+        out.print(Text(SYNTHETIC, style="bold red"))
+    out.print(
+        Text.assemble(
+            (row["design_id"], "bold"),
+            f": active material {row['active_material_pct']:.1f} %, solids {row['solid_content_pct']:.1f} %, "
+            f"viscosity {row['viscosity_pa_s']:.2f} Pa·s at the coating shear rate, comma gap "
+            f"{row['comma_gap_um']:.0f} µm",
+        ),
+        soft_wrap=True,
+    )
+    show(
+        [
+            {
+                "property": name,
+                "wanted": row[f"target_{name}"],
+                "allowed": f"± {row[f'tolerance_{name}']:.4g}",
+                "predicted": row[name],
+                "sd": row[deviation],
+                "probability": row[probability],
+            }
+            for name, deviation, probability in (
+                ("mass_loading_mg_cm2", "mass_loading_sd_mg_cm2", "probability_mass_loading"),
+                ("porosity_pct", "porosity_sd_pct", "probability_porosity"),
+            )
+        ],
+        False,
+    )
+    out.print(
+        f"Both are met with a probability of {row['probability']:.2f} ({row['candidates']} recipes "
+        f"compared; loading counts {row['loading_basis'].replace('_', ' ')})."
+    )
+    if row["note"]:
+        err.print(Text(row["note"], style="yellow"), soft_wrap=True)
+    show(
+        [{k: v for k, v in one.items() if k != "is_synthetic"} for one in row["neighbours"]],
+        False,
+        title="Nearest electrodes that were made",
+    )
+    out.print(
+        f"Next: [bold]battery-platform simulate half-cell --design {row['design_id']}[/bold], "
+        f"[bold]battery-platform trace {row['design_id']}[/bold]"
+    )
+
+
+# -- physics --------------------------------------------------------------------------------
+
+
+@simulate_app.command("half-cell")
+def simulate_half_cell(
+    chosen: Annotated[
+        str,
+        typer.Option(
+            "--design",
+            help="A design_id, or a JSON file with mass_loading_mg_cm2, loading_basis, porosity_pct, "
+            "active_material_pct and perhaps thickness_um.",
+        ),
+    ],
+    c_rate: Annotated[float, typer.Option(help="Multiple of 1C.")] = 1.0,
+    lower_v: Annotated[float, typer.Option(help="Cut-off in volts against lithium.")] = 3.2,
+    picture: Annotated[Path | None, typer.Option(help="Draw the curve into this PNG.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Discharge an electrode against lithium (PyBaMM, DFN); asked again, the lake answers."""
+    from battery_platform.design.inverse import find
+    from battery_platform.electrochemistry.runs import curve_figure, electrode_of, simulate
+
+    opened = open_lake()
+    if chosen.endswith(".json"):
+        electrode, design_id, synthetic = _electrode(Path(chosen)), None, False
+    else:
+        found = find(opened, chosen)
+        electrode, design_id, synthetic = electrode_of(found), chosen, found["is_synthetic"]
+    row, new = simulate(opened, electrode, synthetic, design_id, c_rate, lower_v)
+    if picture is not None and not row["failed"]:
+        curve_figure(opened, row).savefig(picture)
+        err.print(f"wrote {picture}")
+    if as_json:
+        show([row], True)
+    else:
+        if row["is_synthetic"]:
+            out.print(Text(SYNTHETIC, style="bold red"))
+        show([row], False)
+        out.print("Simulated now." if new else "Answered from the lake.")
+        out.print('What no data give: battery-platform sql "from assumptions"')
+    if row["failed"]:
+        raise PlatformError(f"The solver gave up: {row['end_reason']}", "Try a lower --c-rate.")
+
+
+def _electrode(path: Path) -> Any:
+    from dataclasses import fields
+
+    from battery_platform.electrochemistry.half_cell import Electrode
+
+    names = [one.name for one in fields(Electrode)]
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise PlatformError(
+            f"{path} cannot be read as JSON: {error}.", f"Give an object with {', '.join(names)}."
+        ) from error
+    if not isinstance(given, dict):
+        raise PlatformError(f"{path} holds no object.", f"Give one with {', '.join(names)}.")
+    unknown = [name for name in given if name not in names]
+    missing = [name for name in names if name not in given and name != "thickness_um"]
+    if unknown or missing:
+        raise PlatformError(
+            f"{path}: "
+            + "; ".join(
+                part
+                for part in (
+                    f"missing {', '.join(missing)}" if missing else "",
+                    f"unknown {', '.join(unknown)}" if unknown else "",
+                )
+                if part
+            )
+            + ".",
+            f"The fields are {', '.join(names)}.",
+        )
+    return Electrode(**given)
+
+
+# -- literature -----------------------------------------------------------------------------
+
+
+@literature_app.command("add")
+def literature_add(
+    paths: Annotated[list[Path], typer.Argument(help="Plain-text files.")], as_json: AsJson = False
+) -> None:
+    """Copy texts into the literature folder and read them.
+
+    Exit status 1 if one is no text: it is quarantined with the reason.
+    """
+    from battery_platform.literature.library import add
+
+    readings = add(open_lake(), paths)
+    show([vars(one) for one in readings], as_json)
+    if any(one.status == "quarantined" for one in readings):
+        raise SystemExit(1)
+
+
+@literature_app.command("search")
+def literature_search(
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Words that the sentence or file name must hold.")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--property", help="porosity_pct, thickness_um or mass_loading_mg_cm2."),
+    ] = None,
+    low: Annotated[float | None, typer.Option("--min", help="Value at or above this.")] = None,
+    high: Annotated[float | None, typer.Option("--max", help="Value at or below this.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Values that texts report, with qualifier, unit and exact place."""
+    from battery_platform.contracts.products import PROPERTIES
+    from battery_platform.literature.library import search
+
+    if name is not None and name not in PROPERTIES:
+        raise typer.BadParameter(
+            f"'{name}' is none of {', '.join(PROPERTIES)}", param_hint="--property"
+        )
+    rows = search(open_lake(), " ".join(words or []), name, low, high)
+    if as_json:
+        print(json.dumps(rows, default=plain, ensure_ascii=False, indent=2))  # noqa: T201
+        return
+    show(
+        [
+            {
+                "where": f"{row['file_name']}:{row['start_offset']}-{row['end_offset']}"
+                + (" (synthetic)" if row["is_synthetic"] else ""),
+                "property": row["property"],
+                "value": f"{row['low']:g}"
+                if row["low"] == row["high"]
+                else f"{row['low']:g} to {row['high']:g}",
+                "stated": row["qualifier"] + ("" if row["is_plausible"] else f" ({row['note']})"),
+                "quote": row["quote"],
+                "sentence": " ".join(row["sentence"].split())[:160],
+            }
+            for row in rows
+        ],
+        False,
+        empty="nothing was found; `battery-platform literature add FILE` reads more",
+    )

@@ -1,0 +1,207 @@
+"""Verbs that run and look at the platform itself: refresh, ui, sql, trace, doctor."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+from rich.tree import Tree
+
+from battery_platform.cli.printing import AsJson, err, fail, open_lake, out, plain, show
+from battery_platform.errors import PlatformError
+from battery_platform.settings import PROJECT_ROOT, Settings
+
+
+def refresh(
+    size: Annotated[
+        str, typer.Option(help="demo, nightly or full: size of the synthetic plant.")
+    ] = "demo",
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build the marts even with nothing new.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take all sources, judge them, build the marts, train, design, simulate, read, publish.
+
+    With nothing new the marts stay; models are trained only if data, code or parameters changed.
+    """
+    from battery_platform.records.sources import SIZES
+    from battery_platform.refresh import run_refresh
+
+    if size not in SIZES:
+        raise typer.BadParameter(f"'{size}' is none of {', '.join(SIZES)}", param_hint="--size")
+    quiet = as_json
+
+    def step(name: str, seconds: float | None, ok: bool) -> None:
+        if quiet:
+            return
+        if seconds is None:
+            err.print(Text(f"  {name} ...", style="dim"))
+        else:
+            mark = Text("  ok     " if ok else "  FAILED ", style="green" if ok else "bold red")
+            err.print(
+                mark.append(Text(f"{name} ({seconds:.1f} s)", style="default")), soft_wrap=True
+            )
+
+    done = run_refresh(Settings.from_env(), SIZES[size], step, rebuild)
+    if as_json:
+        show([done.as_row()], True)
+    else:
+        show(done.sources, False, title="Sources", empty="no file was taken yet")
+        show(done.marts, False, title=f"Marts at snapshot {done.snapshot}")
+        show(done.models, False, title="Models", empty="no model yet")
+        show(done.designs, False, title="Recommended recipes", empty="no recipe yet")
+        show(done.literature, False, title="Literature", empty="no text yet")
+        out.print(
+            f"{'Done' if done.ok else 'FAILED'} in {done.seconds:.1f} s; {done.quarantined} row(s) in quarantine."
+        )
+        if done.ok:
+            out.print(
+                "Next: [bold]battery-platform ui[/bold] for the asset graph, "
+                "[bold]battery-platform quarantine list[/bold], "
+                "[bold]battery-platform ingest FILE.csv[/bold], "
+                "[bold]battery-platform models card mass-loading[/bold], "
+                '[bold]battery-platform design --target "mass_loading_mg_cm2=15,porosity_pct=50"[/bold].'
+            )
+    if not done.ok:
+        fail("; ".join(done.failures) or "the refresh failed")
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve the Dagster UI, with the daemon so that schedules and sensors tick."""
+    from battery_platform.defs.dbt_project import prepare_manifest
+    from battery_platform.refresh import dagster_environment
+
+    environment = dagster_environment(Settings.from_env())
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PlatformError(
+                f"Nothing can be served at {host}:{port} ({error.strerror}).",
+                "Another `ui` may run there: stop it, or choose another --port.",
+            ) from error
+    prepare_manifest()
+    # A shell without job control hands on 'ignore', and the page could then not be stopped.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_DFL)
+    err.print(f"Dagster UI at http://{host}:{port} (Ctrl-C ends it)")
+    program = str(Path(sys.executable).with_name("dagster"))
+    os.chdir(PROJECT_ROOT)
+    os.execve(  # noqa: S606 -- the UI takes this process's place
+        program,
+        [program, "dev", "-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", host, "-p", str(port)],
+        {**os.environ, **environment},
+    )
+
+
+def sql(
+    query: Annotated[
+        str, typer.Argument(help='A query, e.g. "select * from mart_electrodes limit 5".')
+    ],
+    at: Annotated[int | None, typer.Option(help="Snapshot to read, for time travel.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the lake, read only; it answers while a refresh is running."""
+    rows = open_lake().ask(query, at)
+    show(rows, as_json, empty="no rows")
+
+
+def trace(
+    identifier: Annotated[
+        str,
+        typer.Argument(
+            help="A record's id, a recipe_id, a file name or file_id, a model version such as "
+            "mass-loading/1 or mass-loading@champion, a design, a discharge or a document."
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Where something comes from, to file and line; what rests on it and would fall with it.
+
+    A recommendation leads to its model versions, their snapshots and every line they were trained
+    on; a file leads forward to records, marts, versions, designs and discharges.
+    """
+    from dataclasses import asdict
+
+    from battery_platform.models.registry import aliases
+    from battery_platform.models.specification import MODELS
+    from battery_platform.store.provenance import line_of
+    from battery_platform.store.provenance import trace as walk
+
+    name, mark, alias = identifier.removeprefix("models:/").partition("@")
+    if mark and name in MODELS:
+        found_version = aliases(Settings.from_env(), name).get(alias)
+        if found_version is None:
+            raise PlatformError(
+                f"No version of {name} is called {alias}.",
+                "`battery-platform models list` shows them.",
+            )
+        identifier = f"{name}/{found_version}"
+    found = walk(open_lake(), identifier)
+    for origin in found.origins:
+        if origin.get("row_number") and origin["path"]:
+            origin["line"] = line_of(origin["path"], origin["row_number"], origin["sheet"])
+    if as_json:
+        print(json.dumps([asdict(found)], default=plain, ensure_ascii=False, indent=2))  # noqa: T201
+        return
+    label = " SYNTHETIC" if found.is_synthetic else ""
+    tree = Tree(Text(f"{found.kind} {found.subject}{label} (lake at snapshot {found.snapshot})"))
+    branches = (
+        ("stated in", found.origins, _origin_text),
+        (
+            "made from",
+            found.upstream,
+            lambda row: f"{row['kind']} {row['id']}  {row.get('files', '')}",
+        ),
+        ("went into", found.downstream, _downstream_text),
+        ("rows in marts", found.marts, lambda row: f"{row['mart']}: {row['rows']}"),
+        ("falls if this was wrong", found.falls, _downstream_text),
+    )
+    for title, rows, text in branches:
+        if not rows:
+            continue
+        branch = tree.add(Text(title))
+        for row in rows[:20]:
+            branch.add(Text(text(row)))
+        if len(rows) > 20:
+            branch.add(Text(f"... and {len(rows) - 20} more (--json shows all)"))
+    out.print(tree, soft_wrap=True)
+
+
+def _origin_text(row: dict[str, Any]) -> str:
+    label = " (synthetic)" if row.get("is_synthetic") else ""
+    if "row_number" not in row:
+        return f"{row['path']}  source {row['source_id']}{label}, licence {row['licence']}"
+    sheet = f" sheet {row['sheet']}" if row["sheet"] else ""
+    line = f"\n{row['line']}" if row.get("line") else ""
+    return f"{row['path'] or row['file_name']}{sheet} row {row['row_number']}  source {row['source_id']}{label}{line}"
+
+
+def _downstream_text(row: dict[str, Any]) -> str:
+    if "quote" in row:
+        return f"{row['property']} at {row['start_offset']}-{row['end_offset']}: {row['quote']}"
+    if "id" in row:
+        return f"{row['kind']} {row['id']}"
+    return f"{row['kind']}: {row['records']}, {row['stated_in_the_file']} of them stated in the file, e.g. {row['first_id']}"
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Test settings, disk, catalogue, extensions and dbt, and say what to mend."""
+    from battery_platform.doctor import examine
+
+    rows = examine()
+    show(rows, as_json)
+    if any(row["state"] == "fails" for row in rows):
+        raise SystemExit(1)

@@ -1,0 +1,270 @@
+"""Contracts of what the platform makes itself: versions of models, designs, curves, mined text.
+
+Records that come from outside are in `process`, `cells` and `sheets`. A product that breaks its
+contract is a fault of ours: nothing of it is stored, and the step that made it fails.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from battery_platform.contracts.base import (
+    Contract,
+    Moment,
+    choice,
+    count,
+    flag,
+    key,
+    key_count,
+    moment,
+    number,
+    rule,
+    text,
+)
+
+LARGE = 1e12
+DECISIONS = ("champion", "challenger")
+HOW_REPORTED = ("exact", "approximate", "range", "bound", "missing")
+QUALIFIERS = ("exact", "approximate", "range", "at_least", "at_most")
+PROPERTIES = ("porosity_pct", "thickness_um", "mass_loading_mg_cm2")
+
+
+class ModelVersions(Contract):
+    """A registered version of a model: what it learnt from, why it was trained, how it was judged."""
+
+    model_name: str = key("Name in the registry")
+    version: int = key_count("Version in the registry")
+    registered_at: Moment = moment("When it was registered", optional=False)
+    algorithm: str = text("What was fitted", optional=False)
+    target: str = text("Column that it predicts", optional=False)
+    decision: str = choice(DECISIONS, "What the gate made of it")
+    decision_reason: str = text("The gate's reasons, with its numbers", optional=False)
+    trained_because: str = text("What had changed: data, code or parameters", optional=False)
+    snapshot_id: int = count("Snapshot of the lake that it was trained on")
+    data_hash: str = text("Hash of the training rows", optional=False)
+    code_hash: str = text("Hash of the modelling code", optional=False)
+    parameters_hash: str = text("Hash of the model's specification", optional=False)
+    n_rows: int = count("Electrodes that it was trained on", ge=1)
+    n_groups: int = count("Slurry batches that they come from", ge=1)
+    left_out: str = text("Rows that were not used, by reason", optional=False)
+    active_material: str = text("Active material of the training rows")
+    loading_basis: str = text("What their mass loading counts")
+    licence: str = text("Licences of the training rows", optional=False)
+    is_synthetic: bool = flag("Whether it was trained on synthetic rows")
+    run_id: str = text("MLflow run", optional=False)
+    card: str = text("The model card, in Markdown", optional=False)
+
+
+class ModelEvaluations(Contract):
+    """One metric of one candidate on one slice, from predictions of batches that it never saw."""
+
+    model_name: str = key("Name in the registry")
+    version: int = key_count("Version that was evaluated")
+    candidate: str = key("The model itself or a baseline")
+    slice: str = key("All rows, means of conditions, or a part of the data")
+    metric: str = key("Metric")
+    value: float = number("Value of the metric", -LARGE, LARGE)
+    low: float = number(
+        "Lower end of its 95 % interval, batches resampled", -LARGE, LARGE, optional=True
+    )
+    high: float = number("Upper end of its 95 % interval", -LARGE, LARGE, optional=True)
+    n: int = count("Rows behind it", ge=1)
+
+
+class ModelPredictions(Contract):
+    """What the model said of an electrode while the electrode's whole batch was held out."""
+
+    model_name: str = key("Name in the registry")
+    version: int = key_count("Version that was evaluated")
+    electrode_id: str = key("Electrode")
+    repeat: int = key_count("Which repetition of the split")
+    measured: float = number("Measured value", -LARGE, LARGE)
+    predicted: float = number("Prediction", -LARGE, LARGE)
+    standard_deviation: float = number("Its standard deviation", 0, LARGE)
+    is_synthetic: bool = flag("Whether the electrode is synthetic")
+
+
+class ModelTrainingRows(Contract):
+    """Lines of files that a version rests on: the electrode's own and those of the steps before."""
+
+    model_name: str = key("Name in the registry")
+    version: int = key_count("Version that was trained")
+    electrode_id: str = key("Electrode in the training set")
+    file_id: str = key("File that states it or a step before it")
+    sheet: str = text("Sheet of a workbook", optional=False)
+    line: int = key_count("Line in the file")
+    table_name: str = key("Table of that line")
+    file_name: str = text("Name of the file", optional=False)
+    source_id: str = text("Source of the file", optional=False)
+
+
+class Designs(Contract):
+    """A recipe within the data that best meets a loading and a porosity."""
+
+    design_id: str = key("Identifier of the design")
+    made_at: Moment = moment("When it was made", optional=False)
+    target_mass_loading_mg_cm2: float = number("Wanted mass loading", 0.01, 200)
+    target_porosity_pct: float = number("Wanted porosity", 0.1, 99)
+    tolerance_mass_loading_mg_cm2: float = number("Allowed deviation either way", 1e-6, 200)
+    tolerance_porosity_pct: float = number("Allowed deviation either way", 1e-6, 99)
+    active_material_pct: float = number("Recipe: active material of the solids", 1, 100)
+    solid_content_pct: float = number("Recipe: solids of the slurry", 1, 100)
+    viscosity_pa_s: float = number("Recipe: viscosity at the coating shear rate", 1e-6, 1e6)
+    comma_gap_um: float = number("Recipe: comma gap", 1, 5000)
+    mass_loading_mg_cm2: float = number("Predicted mass loading", -LARGE, LARGE)
+    mass_loading_sd_mg_cm2: float = number("Its standard deviation", 0, LARGE)
+    porosity_pct: float = number("Predicted porosity", -LARGE, LARGE)
+    porosity_sd_pct: float = number("Its standard deviation", 0, LARGE)
+    probability_mass_loading: float = number("Probability that the loading is met", 0, 1)
+    probability_porosity: float = number("Probability that the porosity is met", 0, 1)
+    probability: float = number("Probability that both are met by one electrode", 0, 1)
+    residual_correlation: float = number("Correlation of the two models' errors", -1, 1)
+    in_domain: bool = flag("Whether both models know recipes like this one")
+    distance: float = number("Distance to the nearest recipe of the training data", 0, LARGE)
+    note: str = text("What stands against the recipe")
+    candidates: int = count("Recipes that were compared", ge=1)
+    active_material: str = text("Active material")
+    loading_basis: str = text("What the mass loading counts", optional=False)
+    mass_loading_version: int = count("Version of mass-loading that was asked", ge=1)
+    porosity_version: int = count("Version of porosity that was asked", ge=1)
+    snapshot_id: int = count("Snapshot of the lake that the made recipes come from")
+    code_hash: str = text("Hash of the design code", optional=False)
+    licence: str = text("Licences of the data behind it", optional=False)
+    is_synthetic: bool = flag("Whether synthetic data stand behind it")
+
+    @rule(
+        "probability",
+        "Both are met with {probability}, more often than the rarer one alone.",
+        "This is a fault of the platform: please report it.",
+    )
+    def both_are_rarer_than_one(cls) -> pl.Expr:
+        alone = pl.min_horizontal("probability_mass_loading", "probability_porosity")
+        return pl.col("probability") <= alone + 1e-6
+
+
+class DesignNeighbours(Contract):
+    """An electrode that was really made, near a design."""
+
+    design_id: str = key("Design")
+    rank: int = key_count("1 is the nearest")
+    electrode_id: str = text("Electrode", optional=False)
+    distance: float = number("Distance in the models' scaled inputs", 0, LARGE)
+    active_material_pct: float = number("Its recipe", 0, 100)
+    solid_content_pct: float = number("Its recipe", 0, 100)
+    viscosity_pa_s: float = number("Its recipe", 0, 1e6)
+    comma_gap_um: float = number("Its recipe", 0, 5000)
+    mass_loading_mg_cm2: float = number("Measured", 0, 500)
+    porosity_pct: float = number("Measured", 0, 100)
+    file_name: str = text("File that states it", optional=False)
+    line: int = count("Its line")
+    is_synthetic: bool = flag("Whether it is synthetic")
+
+
+class Assumptions(Contract):
+    """A number or choice that a simulation needs and no data give."""
+
+    model: str = key("Simulation that uses it")
+    name: str = key("Quantity")
+    value: str = text("Value", optional=False)
+    unit: str = text("Unit", optional=False)
+    low: str = text("Lowest plausible value, or the one choice", optional=False)
+    high: str = text("Highest plausible value, or the other choice", optional=False)
+    reason: str = text("Why this value", optional=False)
+    source: str = text("Where it comes from", optional=False)
+    digest: str = text("Hash of the whole table of that simulation", optional=False)
+
+
+class Discharges(Contract):
+    """A simulated discharge of one electrode, with its figures on the electrode's mass."""
+
+    discharge_id: str = key("Identifier of the discharge")
+    made_at: Moment = moment("When it was simulated", optional=False)
+    design_id: str = text("Design whose electrode it is")
+    model: str = text("Simulation", optional=False)
+    c_rate: float = number("C-rate", 0.001, 100)
+    lower_cutoff_v: float = number("Cut-off", 0, 6)
+    mass_loading_mg_cm2: float = number("Mass loading", 0, 500)
+    loading_basis: str = text("What it counts", optional=False)
+    porosity_pct: float = number("Porosity", 0, 100)
+    active_material_pct: float = number("Active material of the solids", 0, 100)
+    thickness_um: float = number("Thickness of the coating", 0.1, 5000)
+    thickness_is_derived: bool = flag(
+        "Whether the thickness was computed from loading and porosity"
+    )
+    specific_energy_wh_kg: float = number("Energy per electrode mass", 0, 2000, optional=True)
+    specific_power_w_kg: float = number("Power per electrode mass", 0, 1e5, optional=True)
+    capacity_mah_g: float = number("Charge per active mass", 0, 400, optional=True)
+    areal_capacity_mah_cm2: float = number("Charge per area", 0, 100, optional=True)
+    discharge_time_s: float = number("Time until the cut-off", 0, 1e8, optional=True)
+    electrode_mass_mg_cm2: float = number(
+        "Mass that energy and power refer to", 0, 1000, optional=True
+    )
+    end_reason: str = text("Why it ended", optional=False)
+    failed: bool = flag("Whether the solver gave up; then there is no curve")
+    curve_file: str = text("File of the curve, below the arrays folder")
+    curve_hash: str = text("Hash of that file")
+    assumptions_hash: str = text("Hash of the assumptions", optional=False)
+    solver: str = text("Solver, mesh, tolerances and version", optional=False)
+    is_synthetic: bool = flag("Whether synthetic data stand behind the electrode")
+
+    @rule(
+        "specific_power_w_kg",
+        "A power of {specific_power_w_kg} W/kg is not {specific_energy_wh_kg} Wh/kg in {discharge_time_s} s.",
+        "This is a fault of the platform: please report it.",
+    )
+    def power_is_energy_over_time(cls) -> pl.Expr:
+        expected = pl.col("specific_energy_wh_kg") * 3600 / pl.col("discharge_time_s")
+        return (pl.col("specific_power_w_kg") - expected).abs() <= 1e-3 * expected
+
+
+class LiteratureDocuments(Contract):
+    """A plain text that was read; the text itself lies untouched in the literature folder."""
+
+    document_id: str = key("Hash of its bytes")
+    file_name: str = text("Name of the file", optional=False)
+    path: str = text("Where it lies", optional=False)
+    n_characters: int = count("Characters")
+    encoding: str = text("How the bytes were read as text", optional=False)
+    content_hash: str = text("Hash of the bytes", optional=False)
+    n_mentions: int = count("Values found in it")
+    code_hash: str = text("Hash of the extraction code", optional=False)
+    added_at: Moment = moment("When it was read", optional=False)
+    is_synthetic: bool = flag("Whether it was written to demonstrate the platform")
+
+
+class LiteratureMentions(Contract):
+    """A value in a text, with its exact place: the text from start to end is the quote."""
+
+    document_id: str = key("Document")
+    mention_id: str = key("Identifier of the mention")
+    property: str = choice(PROPERTIES, "What was measured")
+    low: float = number("Value, or lower end of a range", -LARGE, LARGE, optional=True)
+    high: float = number("Value, or upper end of a range", -LARGE, LARGE, optional=True)
+    uncertainty: float = number("Stated uncertainty", 0, LARGE, optional=True)
+    qualifier: str = choice(QUALIFIERS, "How exactly it is stated")
+    unit_as_written: str = text("Unit in the text", optional=False)
+    quote: str = text("The text itself", optional=False)
+    start_offset: int = count("First character")
+    end_offset: int = count("Character after the last", ge=1)
+    sentence: str = text("The sentence around it", optional=False)
+    is_plausible: bool = flag("Whether such an electrode can exist")
+    note: str = text("What is odd about it")
+    is_synthetic: bool = flag("Whether the text was written to demonstrate the platform")
+
+    @rule(
+        "end_offset",
+        "The mention ends at {end_offset}, before it starts at {start_offset}.",
+        "This is a fault of the platform: please report it.",
+    )
+    def ends_after_start(cls) -> pl.Expr:
+        return pl.col("end_offset") > pl.col("start_offset")
+
+
+class LiteratureCompleteness(Contract):
+    """Whether a document reports a property, and how exactly."""
+
+    document_id: str = key("Document")
+    property: str = key("Property")
+    how: str = choice(HOW_REPORTED, "How exactly it is reported at best")
+    n_mentions: int = count("Mentions")
+    is_synthetic: bool = flag("Whether the text was written to demonstrate the platform")

@@ -1,0 +1,80 @@
+"""Recommended recipes as an asset: every target that anybody asked for, by today's champions."""
+
+import dagster as dg
+
+from battery_platform.defs.gates import require_passed
+from battery_platform.defs.metadata import OWNERS, markdown_table
+from battery_platform.defs.models import MODEL_CHECKS, MODEL_KEYS
+from battery_platform.defs.resources import LakehouseResource
+
+DESIGN_KEY = dg.AssetKey(["design", "recommended_recipes"])
+WITHIN_DATA = "recipes_lie_within_the_data"
+
+
+@dg.asset(
+    key=DESIGN_KEY,
+    deps=MODEL_KEYS,
+    group_name="design",
+    kinds={"python", "ducklake"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            WITHIN_DATA, asset=DESIGN_KEY, description="Both models know recipes like these."
+        )
+    ],
+    description="For each standing target the recipe within the data that most likely meets it, "
+    "with its probability and the three nearest electrodes that were really made.",
+)
+def recommended_recipes(
+    context: dg.AssetExecutionContext, lakehouse: LakehouseResource
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Answer the standing targets again where a champion or the code is new."""
+    from battery_platform.design.inverse import design, standing_targets
+
+    require_passed(context, MODEL_CHECKS)
+    lake = lakehouse.lake()
+    answers = [design(lake, target) for target in standing_targets(lake)]
+    rows = [row for row, _ in answers]
+    outside = [row["design_id"] for row in rows if not row["in_domain"]]
+    shown = (
+        "design_id",
+        "target_mass_loading_mg_cm2",
+        "target_porosity_pct",
+        "active_material_pct",
+        "solid_content_pct",
+        "viscosity_pa_s",
+        "comma_gap_um",
+        "probability",
+        "note",
+        "is_synthetic",
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(rows),
+            "searched": sum(new for _, new in answers),
+            "synthetic": any(row["is_synthetic"] for row in rows),
+            "snapshot": lake.snapshot(),
+            "recipes": markdown_table([{name: row[name] for name in shown} for row in rows]),
+            "made_nearby": markdown_table(
+                [
+                    {"design_id": row["design_id"], **nearest}
+                    for row in rows
+                    for nearest in row["neighbours"]
+                ]
+            ),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=WITHIN_DATA,
+                passed=not outside,
+                severity=dg.AssetCheckSeverity.WARN,
+                description="outside the data: " + ", ".join(outside)
+                if outside
+                else "all lie within the data",
+            )
+        ],
+    )
+
+
+ASSETS = [recommended_recipes]

@@ -1,0 +1,38 @@
+"""How likely one electrode meets both targets, given two predictions whose errors are correlated."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtr
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(48)
+
+
+def within(mean: np.ndarray, deviation: np.ndarray, wanted: float, tolerance: float) -> np.ndarray:
+    """Probability of wanted ± tolerance under a normal distribution."""
+    low, high = (wanted - tolerance - mean) / deviation, (wanted + tolerance - mean) / deviation
+    found: np.ndarray = ndtr(high) - ndtr(low)
+    return found
+
+
+def within_both(
+    mean: tuple[np.ndarray, np.ndarray],
+    deviation: tuple[np.ndarray, np.ndarray],
+    wanted: tuple[float, float],
+    tolerance: tuple[float, float],
+    correlation: float,
+) -> np.ndarray:
+    """Probability of both, by quadrature over the first and the second given the first."""
+    low = np.clip((wanted[0] - tolerance[0] - mean[0]) / deviation[0], -9, 9)[:, None]
+    high = np.clip((wanted[0] + tolerance[0] - mean[0]) / deviation[0], -9, 9)[:, None]
+    half = 0.5 * (high - low)
+    first = 0.5 * (high + low) + half * NODES[None, :]
+    density = np.exp(-0.5 * first**2) / np.sqrt(2 * np.pi)
+    rest = np.sqrt(1 - correlation**2)
+    centre = mean[1][:, None] + correlation * deviation[1][:, None] * first
+    spread = rest * deviation[1][:, None]
+    given = ndtr((wanted[1] + tolerance[1] - centre) / spread) - ndtr(
+        (wanted[1] - tolerance[1] - centre) / spread
+    )
+    found: np.ndarray = (half * density * given) @ WEIGHTS
+    return found.clip(0.0, 1.0)

@@ -1,0 +1,266 @@
+"""The watched folder of texts: each is read once per version of the extraction, and never changed.
+
+A file that is no text is quarantined with the reason, as any other bad input is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from blake3 import blake3
+
+from battery_platform.errors import PlatformError
+from battery_platform.literature.completeness import completeness
+from battery_platform.literature.documents import Document, NotText, read, sample_files
+from battery_platform.literature.extraction import Mention, extract
+from battery_platform.settings import Settings
+from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.store.products import put
+
+SOURCE = "literature"
+SAMPLES = "synthetic_samples"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What came of one file."""
+
+    file: str
+    document_id: str
+    status: str
+    """`read`, `known` or `quarantined`."""
+    mentions: int
+    reason: str
+    is_synthetic: bool
+
+
+def code_digest() -> str:
+    """Hash of the extraction code: a better one reads all texts again."""
+    hasher = hashlib.blake2b(digest_size=8)
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        hasher.update(path.name.encode() + path.read_bytes())
+    return hasher.hexdigest()
+
+
+def place_samples(settings: Settings) -> None:
+    """Put the invented texts where a fresh machine finds something to read."""
+    folder = settings.literature_folder / SAMPLES
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sample_files():
+        target = folder / source.name
+        if not target.is_file() or target.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, target)
+
+
+def watched(settings: Settings) -> list[Path]:
+    """Files of the folder, without hidden ones."""
+    root = settings.literature_folder
+    found = (path for path in root.rglob("*") if path.is_file())
+    return sorted(
+        path for path in found if not any(p.startswith(".") for p in path.relative_to(root).parts)
+    )
+
+
+def add(lake: Lakehouse, paths: Iterable[Path]) -> list[Reading]:
+    """Copy texts into the watched folder and read them; a name in use by another text gets a mark."""
+    folder = lake.settings.literature_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = []
+    for path in paths:
+        if not path.is_file():
+            raise PlatformError(f"There is no file {path}.", "Name text files.")
+        content = path.read_bytes()
+        target = folder / path.name
+        if target.is_file() and target.read_bytes() != content:
+            mark = blake3(content).hexdigest()[:8]
+            target = target.with_name(f"{path.stem}-{mark}{path.suffix}")
+        if not target.is_file():
+            target.write_bytes(content)
+        taken.append(target)
+    return take(lake, taken)
+
+
+def take(lake: Lakehouse, paths: Sequence[Path]) -> list[Reading]:
+    """Read what is new or was read by other code; all of it lands in one transaction."""
+    code = code_digest()
+    known = {
+        row["document_id"]: row
+        for row in lake.records(
+            "SELECT document_id, code_hash, n_mentions FROM literature_documents"
+        )
+    }
+    refused = dict(
+        lake.rows(
+            "SELECT file_id, any_value(message) FROM quarantine WHERE source_id = ? GROUP BY 1",
+            [SOURCE],
+        )
+    )
+    readings, documents, held = [], [], []
+    for path in paths:
+        synthetic = SAMPLES in path.relative_to(lake.settings.literature_folder).parts
+        try:
+            document = read(path)
+        except NotText as error:
+            file_id = _bytes_id(path)
+            readings.append(Reading(path.name, file_id, "quarantined", 0, str(error), synthetic))
+            if file_id not in refused:
+                held.append(_quarantine(path, file_id, error, synthetic))
+            continue
+        before = known.get(document.document_id)
+        if before is not None and before["code_hash"] == code:
+            readings.append(
+                Reading(
+                    path.name, document.document_id, "known", before["n_mentions"], "", synthetic
+                )
+            )
+            continue
+        mentions = extract(document.text)
+        known[document.document_id] = {"code_hash": code, "n_mentions": len(mentions)}
+        documents.append((path, document, mentions, synthetic))
+        readings.append(
+            Reading(path.name, document.document_id, "read", len(mentions), "", synthetic)
+        )
+    _store(lake, documents, code)
+    if held:
+        _hold(lake, held)
+    return readings
+
+
+def _bytes_id(path: Path) -> str:
+    hasher = blake3()
+    hasher.update_mmap(path) if path.stat().st_size else None
+    return f"doc-{hasher.hexdigest()[:16]}"
+
+
+def _store(
+    lake: Lakehouse, documents: Sequence[tuple[Path, Document, list[Mention], bool]], code: str
+) -> None:
+    if not documents:
+        return
+    now = datetime.now(UTC).replace(tzinfo=None)
+    rows: dict[str, list[dict[str, Any]]] = {
+        "literature_documents": [],
+        "literature_mentions": [],
+        "literature_completeness": [],
+    }
+    for path, document, mentions, synthetic in documents:
+        ours = {"document_id": document.document_id, "is_synthetic": synthetic}
+        rows["literature_documents"].append(
+            {
+                **ours,
+                "file_name": path.name,
+                "path": str(path),
+                "n_characters": document.n_characters,
+                "encoding": document.encoding,
+                "content_hash": document.content_hash,
+                "n_mentions": len(mentions),
+                "code_hash": code,
+                "added_at": now,
+            }
+        )
+        rows["literature_mentions"] += [_mention(document, one) | ours for one in mentions]
+        rows["literature_completeness"] += [
+            {"property": one.property, "how": one.how, "n_mentions": one.n_mentions, **ours}
+            for one in completeness(mentions)
+        ]
+    read_again = [document.document_id for _, document, _, _ in documents]
+    put(lake, rows, instead_of={"literature_mentions": ("document_id", read_again)})
+
+
+def _mention(document: Document, one: Mention) -> dict[str, Any]:
+    return {
+        "mention_id": f"{document.document_id}:{one.start}-{one.end}:{one.property}",
+        "property": one.property,
+        "low": one.low,
+        "high": one.high,
+        "uncertainty": one.uncertainty,
+        "qualifier": one.qualifier,
+        "unit_as_written": one.unit_as_written or "",
+        "quote": one.quote,
+        "start_offset": one.start,
+        "end_offset": one.end,
+        "sentence": document.text[one.sentence_start : one.sentence_end],
+        "is_plausible": one.plausible,
+        "note": one.note or None,
+    }
+
+
+def _quarantine(path: Path, file_id: str, error: NotText, synthetic: bool) -> dict[str, Any]:
+    return {
+        "file_id": file_id,
+        "source_id": SOURCE,
+        "file_name": path.name,
+        "table_name": "literature_documents",
+        "sheet": "",
+        "row_number": 0,
+        "field": "text",
+        "value": f"{path.stat().st_size} bytes",
+        "rule": error.rule,
+        "message": error.says,
+        "remedy": error.remedy,
+        "record": str(path),
+        "is_synthetic": synthetic,
+        "quarantined_at": datetime.now(UTC).replace(tzinfo=None),
+    }
+
+
+def _hold(lake: Lakehouse, rows: Sequence[dict[str, Any]]) -> None:
+    marks = ", ".join("?" for _ in rows[0])
+    names = ", ".join(rows[0])
+
+    def work(cursor: duckdb.DuckDBPyConnection) -> None:
+        for row in rows:
+            cursor.execute(f"INSERT INTO quarantine ({names}) VALUES ({marks})", list(row.values()))
+
+    lake.write(work)
+
+
+def broken_offsets(lake: Lakehouse) -> list[str]:
+    """Mentions whose place in the untouched file does not hold their quote."""
+    broken = []
+    for document in lake.records("SELECT document_id, path FROM literature_documents"):
+        path = Path(document["path"])
+        mentions = lake.records(
+            "SELECT mention_id, quote, start_offset, end_offset FROM literature_mentions WHERE document_id = ?",
+            [document["document_id"]],
+        )
+        if not path.is_file():
+            continue  # the text was taken away; there is nothing to compare with
+        found = read(path)
+        if found.document_id != document["document_id"]:
+            continue  # another text has taken the file's name; that one is a document of its own
+        broken += [
+            one["mention_id"]
+            for one in mentions
+            if found.text[one["start_offset"] : one["end_offset"]] != one["quote"]
+        ]
+    return broken
+
+
+def search(
+    lake: Lakehouse,
+    words: str = "",
+    name: str | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> list[dict[str, Any]]:
+    """Mentions by words of their sentence or file, property and value."""
+    return lake.records(
+        """SELECT d.file_name, m.property, m.low, m.high, m.qualifier, m.quote, m.sentence,
+                  m.start_offset, m.end_offset, m.uncertainty, m.unit_as_written, m.is_plausible,
+                  m.note, m.document_id, m.is_synthetic
+           FROM literature_mentions m JOIN literature_documents d USING (document_id)
+           WHERE ($name IS NULL OR m.property = $name)
+             AND ($low IS NULL OR m.high >= $low) AND ($high IS NULL OR m.low <= $high)
+             AND list_bool_and(list_transform(string_split($words, ' '), lambda w:
+                   contains(lower(m.sentence || ' ' || d.file_name || ' ' || m.property), lower(w))))
+           ORDER BY m.is_synthetic, d.file_name, m.start_offset""",
+        {"words": " ".join(words.split()), "name": name, "low": low, "high": high},
+    )

@@ -1,0 +1,53 @@
+"""The simplest predictors, which every model is compared with under the same splits.
+
+Each is as wide as its own errors on batches held out inside the training rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import RidgeCV
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from battery_platform.models.specification import Specification
+from battery_platform.models.splits import grouped_folds
+
+Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+BASELINES: dict[str, Callable[[], Any]] = {
+    "mean": DummyRegressor,
+    "nearest neighbour": lambda: make_pipeline(StandardScaler(), KNeighborsRegressor(1)),
+    "ridge": lambda: make_pipeline(StandardScaler(), RidgeCV(np.logspace(-4, 3, 15))),
+}
+
+
+def fit_baseline(
+    name: str, model: Specification, inputs: np.ndarray, target: np.ndarray, batches: np.ndarray
+) -> Predict:
+    """Fit a baseline on the features that the model itself is given."""
+    fitted = BASELINES[name]().fit(_features(model, inputs), target)
+    errors = []
+    for train, test in grouped_folds(batches, 5, model.seed):
+        inner = BASELINES[name]().fit(_features(model, inputs[train]), target[train])
+        errors.append(target[test] - inner.predict(_features(model, inputs[test])))
+    deviation = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
+
+    def predict(asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean = fitted.predict(_features(model, asked))
+        return mean, np.full(len(asked), deviation)
+
+    return predict
+
+
+def _features(model: Specification, inputs: np.ndarray) -> np.ndarray:
+    from battery_platform.models.gaussian_process import weights_of
+
+    made: np.ndarray = (
+        inputs @ weights_of(model, False).T + np.log(inputs) @ weights_of(model, True).T
+    )
+    return made

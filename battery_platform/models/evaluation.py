@@ -1,0 +1,231 @@
+"""The evaluation contract: the same splits, metrics, intervals and slices for every candidate.
+
+Predictions are always of batches that were held out whole. Confidence intervals come from drawing
+batches, not rows: electrodes of one batch are not independent witnesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from battery_platform.models.baselines import BASELINES, Predict, fit_baseline
+from battery_platform.models.specification import Specification
+from battery_platform.models.splits import Fold, refuse_leaks, repeated_folds
+from battery_platform.models.training import TrainingSet
+
+Z90 = 1.6448536269514722
+RESAMPLES = 400
+GAUSSIAN_PROCESS = "gaussian process"
+ALL_ROWS = "all electrodes"
+CONDITION_MEANS = "means of conditions"
+Fit = Callable[[np.ndarray], Predict]
+"""Takes the training positions and hands back what predicts."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Predictions of one candidate: repeats x rows."""
+
+    candidate: str
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric of a candidate on a slice, with its interval."""
+
+    candidate: str
+    slice: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What all candidates reached under one set of splits."""
+
+    training: TrainingSet
+    held_out: Mapping[str, HeldOut]
+    scores: Sequence[Score]
+
+    def score(self, candidate: str, metric: str, part: str = ALL_ROWS) -> Score:
+        return next(
+            one
+            for one in self.scores
+            if (one.candidate, one.metric, one.slice) == (candidate, metric, part)
+        )
+
+
+def evaluate(
+    model: Specification,
+    training: TrainingSet,
+    repeats: Sequence[Sequence[Fold]] | None = None,
+    progress: Callable[[str], None] = lambda said: None,
+) -> Evaluation:
+    """Judge the model beside its baselines; splits handed in are refused if they leak."""
+    chosen = repeats or repeated_folds(training.batches, model.splits, model.repeats, model.seed)
+    refuse_leaks(training.batches, chosen)
+    held_out = {}
+    for name, fit in _candidates(model, training).items():
+        progress(f"{model.name}: {name}")
+        held_out[name] = _hold_out(name, fit, training, chosen)
+    scores = [score for one in held_out.values() for score in _scores(one, training, model)]
+    return Evaluation(training, held_out, scores)
+
+
+def _candidates(model: Specification, training: TrainingSet) -> dict[str, Fit]:
+    from battery_platform.models.gaussian_process import fit as fit_process
+    from battery_platform.models.served.gaussian_process import posterior
+
+    def process(rows: np.ndarray) -> Predict:
+        state = fit_process(
+            model,
+            training.inputs[rows],
+            training.target[rows],
+            training.batches[rows],
+            training.conditions[rows],
+        )
+
+        def predict(asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            mean, deviation = posterior(state, asked)
+            return mean, deviation * float(state["calibration"])
+
+        return predict
+
+    def baseline(name: str) -> Fit:
+        return lambda rows: fit_baseline(
+            name, model, training.inputs[rows], training.target[rows], training.batches[rows]
+        )
+
+    return {GAUSSIAN_PROCESS: process} | {name: baseline(name) for name in BASELINES}
+
+
+def _hold_out(
+    name: str, fit: Fit, training: TrainingSet, repeats: Sequence[Sequence[Fold]]
+) -> HeldOut:
+    mean, deviation = (np.empty((len(repeats), len(training))) for _ in range(2))
+    for number, folds in enumerate(repeats):
+        for train, test in folds:
+            mean[number, test], deviation[number, test] = fit(train)(training.inputs[test])
+    return HeldOut(name, mean, deviation)
+
+
+def _scores(held: HeldOut, training: TrainingSet, model: Specification) -> Iterator[Score]:
+    target = training.target
+    for part, rows in _slices(training, model):
+        whole = part == ALL_ROWS
+        yield from _metrics(
+            held.candidate,
+            part,
+            target[rows],
+            held.mean[:, rows],
+            held.deviation[:, rows],
+            training.batches[rows],
+            intervals=whole,
+        )
+    index, count = _condition_index(training)
+    means = np.bincount(index, target) / count
+    of_means = np.stack([np.bincount(index, row) / count for row in held.mean])
+    yield from _metrics(
+        held.candidate,
+        CONDITION_MEANS,
+        means,
+        of_means,
+        None,
+        training.batches[np.unique(index, return_index=True)[1]],
+        intervals=True,
+    )
+
+
+def _condition_index(training: TrainingSet) -> tuple[np.ndarray, np.ndarray]:
+    _, index, count = np.unique(training.conditions, return_inverse=True, return_counts=True)
+    return index, count
+
+
+def _slices(training: TrainingSet, model: Specification) -> Iterator[tuple[str, np.ndarray]]:
+    """All rows, each third of the target, and each composition with enough rows."""
+    yield ALL_ROWS, np.arange(len(training))
+    edges = np.quantile(training.target, [1 / 3, 2 / 3])
+    third = np.digitize(training.target, edges)
+    for number, name in enumerate(("low", "middle", "high")):
+        rows = np.flatnonzero(third == number)
+        if len(rows) >= 20:
+            yield f"{name} third of {model.target}", rows
+    active = training.inputs[:, model.inputs.index("active_material_pct")]
+    for value in np.unique(active):
+        rows = np.flatnonzero(active == value)
+        if len(rows) >= 20 and len(np.unique(training.batches[rows])) >= 2:
+            yield f"active_material_pct = {value:g}", rows
+
+
+def _metrics(
+    candidate: str,
+    part: str,
+    target: np.ndarray,
+    mean: np.ndarray,
+    deviation: np.ndarray | None,
+    batches: np.ndarray,
+    intervals: bool,
+) -> Iterator[Score]:
+    """Metrics over all repeats; those that make no sense on a slice are left out."""
+    _, batch = np.unique(batches, return_inverse=True)
+    n_batches = int(batch.max()) + 1
+    sums = _sums(target, mean, deviation, batch, n_batches)
+    found = _from_sums(sums.sum(axis=1), deviation is not None)
+    spread: dict[str, np.ndarray] = {}
+    if intervals and n_batches > 2:
+        drawn = np.random.default_rng(0).integers(n_batches, size=(RESAMPLES, n_batches))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spread = _from_sums(sums[:, drawn].sum(axis=2), deviation is not None)
+    for name, value in found.items():
+        if not np.isfinite(value):
+            continue
+        ends = np.nanquantile(spread[name], [0.025, 0.975]) if name in spread else (None, None)
+        low, high = (None if end is None or not np.isfinite(end) else float(end) for end in ends)
+        yield Score(candidate, part, name, float(value), low, high, len(target))
+
+
+def _sums(
+    target: np.ndarray,
+    mean: np.ndarray,
+    deviation: np.ndarray | None,
+    batch: np.ndarray,
+    n_batches: int,
+) -> np.ndarray:
+    """Per batch: rows, target, its square, squared and absolute error, hits, log density."""
+    error = mean - target
+    rows = [
+        np.ones_like(target),
+        target,
+        target**2,
+        (error**2).mean(axis=0),
+        np.abs(error).mean(axis=0),
+        error.mean(axis=0),
+    ]
+    if deviation is not None:
+        rows.append((np.abs(error) <= Z90 * deviation).mean(axis=0))
+        density = 0.5 * (error / deviation) ** 2 + np.log(deviation) + 0.5 * np.log(2 * np.pi)
+        rows.append(density.mean(axis=0))
+    return np.stack([np.bincount(batch, row, n_batches) for row in rows])
+
+
+def _from_sums(sums: np.ndarray, with_deviation: bool) -> dict[str, np.ndarray]:
+    n, total, squares, squared_error, absolute_error, error = sums[:6]
+    around_mean = squares - total**2 / n
+    found = {
+        "r2": 1.0 - squared_error / around_mean,
+        "rmse": np.sqrt(squared_error / n),
+        "mae": absolute_error / n,
+        "bias": error / n,
+    }
+    if with_deviation:
+        found["coverage_90"] = sums[6] / n
+        found["nlpd"] = sums[7] / n
+    return found

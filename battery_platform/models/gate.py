@@ -1,0 +1,85 @@
+"""The gate: which version may be champion, decided from recorded numbers and told in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from battery_platform.models.baselines import BASELINES
+from battery_platform.models.evaluation import GAUSSIAN_PROCESS, Evaluation
+
+COVERAGE = (0.85, 0.95)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The version that is champion now, as far as the gate needs to know it."""
+
+    version: int
+    is_synthetic: bool
+    data_hash: str
+    rmse: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a version becomes champion, with each rule's finding."""
+
+    promoted: bool
+    findings: Sequence[tuple[str, bool, str]]
+
+    @property
+    def reason(self) -> str:
+        told = [said for _, passed, said in self.findings if passed == self.promoted]
+        return "; ".join(told)
+
+
+def decide(evaluation: Evaluation, champion: Standing | None) -> Decision:
+    """Better than every baseline, honest about its uncertainty, and no step back."""
+    rmse = evaluation.score(GAUSSIAN_PROCESS, "rmse").value
+    findings = []
+    for name in BASELINES:
+        theirs = evaluation.score(name, "rmse").value
+        better = rmse < theirs
+        said = f"RMSE {rmse:.3f} is {'below' if better else 'not below'} {theirs:.3f} of {name}"
+        findings.append((f"better than {name}", better, said))
+    coverage = evaluation.score(GAUSSIAN_PROCESS, "coverage_90").value
+    calibrated = COVERAGE[0] <= coverage <= COVERAGE[1]
+    findings.append(
+        (
+            "calibrated",
+            calibrated,
+            f"90 % intervals cover {100 * coverage:.1f} % "
+            f"({'within' if calibrated else 'outside'} {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%})",
+        )
+    )
+    findings += _beside_champion(rmse, evaluation, champion)
+    return Decision(all(passed for _, passed, _ in findings), findings)
+
+
+def _beside_champion(
+    rmse: float, evaluation: Evaluation, champion: Standing | None
+) -> list[tuple[str, bool, str]]:
+    if champion is None:
+        return [("no step back", True, "no champion stands yet")]
+    synthetic = evaluation.training.is_synthetic
+    if synthetic and not champion.is_synthetic:
+        said = f"it was trained on synthetic data and champion {champion.version} on real data"
+        return [("real data stay", False, said)]
+    if champion.is_synthetic and not synthetic:
+        said = f"champion {champion.version} was trained on synthetic data, this one on real data"
+        return [("real data come first", True, said)]
+    if evaluation.training.digest == champion.data_hash:
+        better = rmse < champion.rmse
+        said = (
+            f"RMSE {rmse:.4f} is {'below' if better else 'not below'} {champion.rmse:.4f} of "
+            f"champion {champion.version} on the same rows and splits"
+        )
+        return [("better than the champion", better, said)]
+    highest = evaluation.score(GAUSSIAN_PROCESS, "rmse").high
+    fits = champion.rmse <= 0 or rmse <= 1.1 * champion.rmse or (highest or rmse) <= champion.rmse
+    said = (
+        f"on changed data its RMSE {rmse:.3f} is {'in line with' if fits else 'more than 10 % above'} "
+        f"{champion.rmse:.3f} of champion {champion.version}"
+    )
+    return [("no step back", fits, said)]

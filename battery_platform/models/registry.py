@@ -1,0 +1,179 @@
+"""The registry: versions go in with all that a consumer needs, and come out by name and alias.
+
+A saved version is one file of code and one of arrays. What it was trained on is in the lake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from battery_platform.errors import PlatformError
+from battery_platform.models.specification import MODELS, Specification
+from battery_platform.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+EXPERIMENT = "battery_platform"
+CHAMPION, CHALLENGER = "champion", "challenger"
+SERVED = Path(__file__).with_name("served") / "gaussian_process.py"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What the registry answered."""
+
+    version: int
+    run_id: str
+
+
+@contextlib.contextmanager
+def connected(settings: Settings) -> Iterator[MlflowClient]:
+    """MLflow pointed at our registry, quiet and without telemetry."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    settings.registry_artifacts.mkdir(parents=True, exist_ok=True)
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.set_tracking_uri(settings.registry_url)
+        mlflow.set_registry_uri(settings.registry_url)
+        try:
+            yield mlflow.MlflowClient()
+        except mlflow.exceptions.MlflowException as error:
+            raise PlatformError(
+                f"The model registry at {settings.registry_url.split('@')[-1]} refused: "
+                f"{str(error).splitlines()[0][:300]}",
+                "Check BATTERY_PLATFORM_REGISTRY and that the server runs.",
+            ) from error
+
+
+def register(
+    settings: Settings,
+    model: Specification,
+    state: Mapping[str, Any],
+    card: str,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    example: Mapping[str, float],
+) -> Registered:
+    """Save a version with its card, signature and pinned requirements; it gets no alias yet."""
+    with connected(settings) as client, tempfile.TemporaryDirectory() as folder:
+        import mlflow
+        import pandas as pd
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema
+
+        arrays, words = Path(folder) / "state.npz", Path(folder) / "card.md"
+        np.savez_compressed(arrays, **state)
+        words.write_text(card, encoding="utf-8")
+        outputs = [ColSpec("double", name) for name in model.outputs.values()]
+        flags = [
+            ColSpec("boolean", "in_domain"),
+            ColSpec("double", "distance"),
+            ColSpec("string", "note"),
+            ColSpec("boolean", "synthetic"),
+        ]
+        inputs = Schema([ColSpec("double", name) for name in model.inputs])
+        mlflow.set_experiment(experiment_id=_experiment(client, settings))
+        with mlflow.start_run(run_name=model.name, tags=dict(tags)) as run:
+            mlflow.log_metrics(dict(metrics))
+            logged = mlflow.pyfunc.log_model(
+                name=model.name,
+                python_model=str(SERVED),
+                artifacts={"state": str(arrays), "card": str(words)},
+                signature=ModelSignature(inputs, Schema([*outputs, *flags])),
+                input_example=pd.DataFrame([dict(example)]),
+                pip_requirements=_requirements(),
+                metadata=dict(tags),
+                registered_model_name=model.name,
+            )
+        version = str(logged.registered_model_version)
+        client.update_model_version(model.name, version, description=card)
+        for name, value in tags.items():
+            client.set_model_version_tag(model.name, version, name, value)
+        return Registered(int(version), run.info.run_id)
+
+
+def _experiment(client: MlflowClient, settings: Settings) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    local = settings.registry_url.startswith("sqlite:")
+    place = settings.registry_artifacts.as_uri() if local else None
+    return str(client.create_experiment(EXPERIMENT, artifact_location=place))
+
+
+def _requirements() -> list[str]:
+    """What a consumer installs: exact versions of three packages."""
+    from importlib.metadata import version
+
+    return [
+        f"{name}=={version(package)}"
+        for name, package in (
+            ("mlflow-skinny", "mlflow"),
+            ("numpy", "numpy"),
+            ("pandas", "pandas"),
+        )
+    ]
+
+
+def point(settings: Settings, name: str, alias: str, version: int) -> None:
+    """Let an alias name a version."""
+    with connected(settings) as client:
+        client.set_registered_model_alias(name, alias, str(version))
+
+
+def aliases(settings: Settings, name: str) -> dict[str, int]:
+    """Which version each alias of a model names."""
+    with connected(settings) as client:
+        found = {one.name: one.aliases for one in client.search_registered_models()}
+    return {alias: int(version) for alias, version in found.get(name, {}).items()}
+
+
+def load(settings: Settings, name: str, version: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """A version's `predict`, loaded as consumers load it."""
+    with connected(settings):
+        import mlflow
+
+        loaded = mlflow.pyfunc.load_model(f"models:/{name}/{version}")
+
+    def predict(recipes: pd.DataFrame) -> pd.DataFrame:
+        answer: pd.DataFrame = loaded.predict(recipes)
+        return answer
+
+    return predict
+
+
+def known(name: str) -> Specification:
+    """The specification of a model by name."""
+    if name not in MODELS:
+        raise PlatformError(f"There is no model '{name}'.", f"Models are: {', '.join(MODELS)}.")
+    return MODELS[name]
+
+
+def champion(settings: Settings, name: str) -> int:
+    """The version that answers for a model."""
+    known(name)
+    found = aliases(settings, name).get(CHAMPION)
+    if found is None:
+        raise PlatformError(
+            f"{name} has no champion yet.",
+            "Run `battery-platform refresh`; `battery-platform models list` shows what the gate said.",
+        )
+    return found

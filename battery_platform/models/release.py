@@ -1,0 +1,203 @@
+"""From a training set to a judged version: trained only when data, code or specification changed.
+
+The order makes a killed run harmless: the registry first, the lake's rows in one transaction, the
+alias last. What is not in the lake counts as not trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from battery_platform.models import registry
+from battery_platform.models.card import card
+from battery_platform.models.evaluation import ALL_ROWS, GAUSSIAN_PROCESS, Evaluation, evaluate
+from battery_platform.models.gate import Decision, Standing, decide
+from battery_platform.models.gaussian_process import fit
+from battery_platform.models.specification import Specification
+from battery_platform.models.training import TrainingSet, lines_behind, training_set
+from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.store.products import put
+from battery_platform.store.upkeep import pin
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """What a round of training came to."""
+
+    model: str
+    version: int
+    champion: int | None
+    trained: bool
+    because: str
+    is_synthetic: bool
+    evaluation: Evaluation | None = None
+    decision: Decision | None = None
+
+
+def code_digest() -> str:
+    """Hash of the modelling code: all that decides how a version turns out."""
+    hasher = hashlib.blake2b(digest_size=8)
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        hasher.update(path.name.encode() + path.read_bytes())
+    return hasher.hexdigest()
+
+
+def release(
+    lake: Lakehouse, model: Specification, progress: Progress = lambda said: None
+) -> Release:
+    """Train, judge, register and perhaps promote; or find that nothing has changed."""
+    training = training_set(lake, model)
+    hashes = {"data": training.digest, "code": code_digest(), "parameters": model.digest}
+    newest = _newest(lake, model.name)
+    because = _changed(newest, hashes)
+    standing = (
+        registry.aliases(lake.settings, model.name).get(registry.CHAMPION) if newest else None
+    )
+    if newest is not None and not because:
+        return Release(
+            model.name,
+            newest["version"],
+            standing,
+            False,
+            "nothing changed: data, code and parameters are those of the newest version",
+            newest["is_synthetic"],
+        )
+    progress(f"{model.name}: {because}; evaluating")
+    evaluation = evaluate(model, training, progress=progress)
+    decision = decide(evaluation, _standing(lake, model.name, standing))
+    state = fit(
+        model,
+        training.inputs,
+        training.target,
+        training.batches,
+        training.conditions,
+        {"synthetic": training.is_synthetic, "model": model.name, "data_hash": training.digest},
+    )
+    words = card(model, evaluation, state, decision, hashes, because)
+    made = registry.register(
+        lake.settings,
+        model,
+        state,
+        words,
+        {
+            f"{one.candidate}.{one.metric}".replace(" ", "_"): one.value
+            for one in evaluation.scores
+            if one.slice == ALL_ROWS
+        },
+        _tags(training, hashes, because),
+        dict(zip(model.inputs, np.median(training.inputs, axis=0).tolist(), strict=True)),
+    )
+    put(lake, _rows(lake, model, made, evaluation, decision, hashes, because, words))
+    pin(lake, training.snapshot, f"model {model.name} {made.version}", "training data")
+    alias = registry.CHAMPION if decision.promoted else registry.CHALLENGER
+    registry.point(lake.settings, model.name, alias, made.version)
+    return Release(
+        model.name,
+        made.version,
+        made.version if decision.promoted else standing,
+        True,
+        because,
+        training.is_synthetic,
+        evaluation,
+        decision,
+    )
+
+
+def _newest(lake: Lakehouse, name: str) -> dict[str, Any] | None:
+    found = lake.records(
+        "SELECT * FROM model_versions WHERE model_name = ? ORDER BY version DESC LIMIT 1", [name]
+    )
+    return found[0] if found else None
+
+
+def _changed(newest: dict[str, Any] | None, hashes: dict[str, str]) -> str:
+    if newest is None:
+        return "first version"
+    changed = [name for name, value in hashes.items() if newest[f"{name}_hash"] != value]
+    return f"{' and '.join(changed)} changed" if changed else ""
+
+
+def _standing(lake: Lakehouse, name: str, version: int | None) -> Standing | None:
+    if version is None:
+        return None
+    found = lake.rows(
+        """SELECT v.is_synthetic, v.data_hash, e.value FROM model_versions v
+           JOIN model_evaluations e USING (model_name, version)
+           WHERE model_name = ? AND version = ? AND candidate = ? AND slice = ? AND metric = 'rmse'""",
+        [name, version, GAUSSIAN_PROCESS, ALL_ROWS],
+    )
+    return Standing(version, *found[0]) if found else None
+
+
+def _tags(training: TrainingSet, hashes: dict[str, str], because: str) -> dict[str, str]:
+    return {
+        "synthetic": str(training.is_synthetic).lower(),
+        "snapshot_id": str(training.snapshot),
+        "licence": training.licence,
+        "sources": ", ".join(training.sources),
+        "trained_because": because,
+        **{f"{name}_hash": value for name, value in hashes.items()},
+    }
+
+
+def _rows(
+    lake: Lakehouse,
+    model: Specification,
+    made: registry.Registered,
+    evaluation: Evaluation,
+    decision: Decision,
+    hashes: dict[str, str],
+    because: str,
+    words: str,
+) -> dict[str, list[dict[str, Any]]]:
+    training = evaluation.training
+    named = {"model_name": model.name, "version": made.version}
+    held = evaluation.held_out[GAUSSIAN_PROCESS]
+    return {
+        "model_versions": [
+            {
+                **named,
+                "registered_at": datetime.now(UTC).replace(tzinfo=None),
+                "algorithm": GAUSSIAN_PROCESS,
+                "target": model.target,
+                "decision": registry.CHAMPION if decision.promoted else registry.CHALLENGER,
+                "decision_reason": decision.reason,
+                "trained_because": because,
+                "snapshot_id": training.snapshot,
+                **{f"{name}_hash": value for name, value in hashes.items()},
+                "n_rows": len(training),
+                "n_groups": training.n_batches,
+                "left_out": training.said_left_out(),
+                "active_material": training.active_material,
+                "loading_basis": training.loading_basis,
+                "licence": training.licence,
+                "is_synthetic": training.is_synthetic,
+                "run_id": made.run_id,
+                "card": words,
+            }
+        ],
+        "model_evaluations": [{**named, **vars(score)} for score in evaluation.scores],
+        "model_predictions": [
+            {
+                **named,
+                "electrode_id": electrode,
+                "repeat": repeat,
+                "measured": float(training.target[row]),
+                "predicted": float(held.mean[repeat, row]),
+                "standard_deviation": float(held.deviation[repeat, row]),
+                "is_synthetic": training.is_synthetic,
+            }
+            for repeat in range(len(held.mean))
+            for row, electrode in enumerate(training.electrode_ids)
+        ],
+        "model_training_rows": [{**named, **line} for line in lines_behind(lake, training)],
+    }

@@ -1,0 +1,144 @@
+"""A Gaussian process as other teams load it: this file and arrays; no battery_platform, no pickle.
+
+`predict_rows` is what training, evaluation and serving all use. Outside the data it still answers,
+with `in_domain` false and a note; a row that cannot be answered carries no value and says why.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
+
+Z90 = 1.6448536269514722
+UNIT_SLIPS = (1000.0, 100.0, 10.0, 0.1, 0.01, 0.001)
+
+
+def features(state: dict[str, Any], inputs: np.ndarray) -> np.ndarray:
+    """Inputs as the kernel sees them: sums of inputs and of their logarithms, standardised."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        raw = inputs @ state["linear"].T + np.log(inputs) @ state["logarithmic"].T
+    standardised: np.ndarray = (raw - state["center"]) / state["scale"]
+    return standardised
+
+
+def squared_distances(left: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Between each row of the one and each of the other, in lengths."""
+    a, b = left / lengths, right / lengths
+    found = (a * a).sum(1)[:, None] + (b * b).sum(1)[None, :] - 2.0 * a @ b.T
+    at_least_zero: np.ndarray = np.maximum(found, 0.0)
+    return at_least_zero
+
+
+def posterior(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of one electrode of a new batch, before calibration."""
+    at = features(state, inputs)
+    signal = float(state["signal_variance"])
+    cross = signal * np.exp(-0.5 * squared_distances(at, state["train"], state["lengths"]))
+    share = float(state["line_share"])
+    curve, line = cross @ state["weights"], at @ state["line"]
+    mean = state["y_center"] + state["y_scale"] * ((1.0 - share) * curve + share * line)
+    known = np.einsum("ij,jk,ik->i", cross, state["precision"], cross)
+    variance = np.maximum(signal - known, 0.0) + float(state["new_electrode_variance"])
+    return mean, state["y_scale"] * np.sqrt(variance)
+
+
+def domain(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance to the nearest training recipe, and whether a row lies among them."""
+    at = features(state, inputs)
+    distance = np.empty(len(at))
+    for start in range(0, len(at), 4096):
+        block = squared_distances(at[start : start + 4096], state["train"], np.ones(at.shape[1]))
+        distance[start : start + 4096] = np.sqrt(block.min(axis=1))
+    within = ((inputs >= state["input_low"]) & (inputs <= state["input_high"])).all(axis=1)
+    return distance, within & (distance <= float(state["domain_distance"]))
+
+
+def predict_rows(state: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
+    """Value, standard deviation, 90 % interval, distance and in-domain flag of each row."""
+    about = json.loads(str(state["about"]))
+    names, outputs = about["inputs"], about["outputs"]
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise ValueError(f"Column(s) missing: {', '.join(missing)}. Expected: {', '.join(names)}.")
+    if frame.empty:
+        raise ValueError(f"No row was given. Expected: {', '.join(names)}.")
+    inputs = np.column_stack([_numbers(frame[name]) for name in names])
+    usable = np.isfinite(inputs).all(axis=1) & (inputs > 0).all(axis=1)
+    value, deviation, distance = (np.full(len(inputs), np.nan) for _ in range(3))
+    inside = np.zeros(len(inputs), dtype=bool)
+    for start in range(0, len(inputs), 65536):
+        rows = np.flatnonzero(usable[start : start + 65536]) + start
+        if len(rows):
+            value[rows], deviation[rows] = posterior(state, inputs[rows])
+            distance[rows], inside[rows] = domain(state, inputs[rows])
+    deviation = deviation * float(state["calibration"])
+    answer = {
+        outputs["value"]: value,
+        outputs["standard_deviation"]: deviation,
+        outputs["low_90"]: value - Z90 * deviation,
+        outputs["high_90"]: value + Z90 * deviation,
+        "in_domain": inside,
+        "distance": distance,
+        "note": _notes(state, names, inputs, usable, inside),
+        "synthetic": np.full(len(inputs), about["synthetic"]),
+    }
+    return pd.DataFrame(answer, index=frame.index)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    numbers: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
+    return numbers
+
+
+def _notes(
+    state: dict[str, Any],
+    names: list[str],
+    inputs: np.ndarray,
+    usable: np.ndarray,
+    inside: np.ndarray,
+) -> np.ndarray:
+    notes = np.full(len(inputs), "", dtype=object)
+    for row in np.flatnonzero(~inside):
+        said = []
+        for column, name in enumerate(names):
+            value, low, high = (
+                float(one)
+                for one in (
+                    inputs[row, column],
+                    state["input_low"][column],
+                    state["input_high"][column],
+                )
+            )
+            if not np.isfinite(value):
+                said.append(f"{name} is missing or no number")
+            elif value <= 0:
+                said.append(f"{name} is {value:g}, it must be above 0")
+            elif not low <= value <= high:
+                slip = [factor for factor in UNIT_SLIPS if low <= value * factor <= high]
+                hint = f"; {value * slip[0]:g} would fit, check the unit" if slip else ""
+                said.append(f"{name} is {value:g}, the data range from {low:g} to {high:g}{hint}")
+        if not usable[row]:
+            said.append("no prediction")
+        elif not said:
+            said.append("no recipe like this one is in the data, though each number is")
+        notes[row] = "; ".join(said)
+    return notes
+
+
+class GaussianProcess(PythonModel):
+    """What `mlflow.pyfunc.load_model` hands out."""
+
+    def load_context(self, context: Any) -> None:
+        """Read the arrays saved beside this file."""
+        with np.load(context.artifacts["state"], allow_pickle=False) as arrays:
+            self.state = {name: arrays[name] for name in arrays.files}
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+        """Answer a frame of recipes."""
+        return predict_rows(self.state, model_input)
+
+
+set_model(GaussianProcess())

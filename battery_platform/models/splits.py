@@ -1,0 +1,59 @@
+"""Splits that cannot leak: rows of one batch are never on both sides.
+
+A split made elsewhere is let in by `refuse_leaks` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from battery_platform.errors import PlatformError
+
+Fold = tuple[np.ndarray, np.ndarray]
+
+
+class LeakingSplit(PlatformError):  # noqa: N818 -- it is the split that leaks
+    """A split that would report a success that nobody will see on a new batch."""
+
+
+def grouped_folds(groups: np.ndarray, splits: int, seed: int) -> Iterator[Fold]:
+    """Train and test positions; whole groups change sides, in an order drawn from the seed."""
+    names = np.unique(groups)
+    if len(names) < 2:
+        raise PlatformError(
+            "All rows come from one batch: nothing can be said of another one.",
+            "Hand in electrodes of further batches.",
+        )
+    order = np.random.default_rng(seed).permutation(names)
+    for held_out in np.array_split(order, min(splits, len(names))):
+        test = np.isin(groups, held_out)
+        yield np.flatnonzero(~test), np.flatnonzero(test)
+
+
+def repeated_folds(groups: np.ndarray, splits: int, repeats: int, seed: int) -> list[list[Fold]]:
+    """Several such splits of all rows, each with another order."""
+    return [list(grouped_folds(groups, splits, seed + number)) for number in range(repeats)]
+
+
+def refuse_leaks(groups: np.ndarray, repeats: Sequence[Sequence[Fold]]) -> None:
+    """Refuse splits with a batch on both sides, rows tested never or twice, or an empty side."""
+    for folds in repeats:
+        tested = np.zeros(len(groups), dtype=int)
+        for train, test in folds:
+            if not len(train) or not len(test):
+                raise LeakingSplit("A fold has no rows to train or to test on.")
+            shared = np.intersect1d(groups[train], groups[test])
+            if len(shared):
+                raise LeakingSplit(
+                    f"{len(shared)} of {len(np.unique(groups))} slurry batches are on both sides of "
+                    f"a split, such as '{shared[0]}': replicates of one batch would be learnt and "
+                    "then asked.",
+                    "Split by slurry batch, not by row.",
+                )
+            tested[test] += 1
+        if (tested != 1).any():
+            raise LeakingSplit(
+                f"{int((tested != 1).sum())} rows are tested never or more than once in a repeat."
+            )

@@ -1,0 +1,82 @@
+"""Files of recipes that somebody wants an answer for: read as any other file, stored nowhere.
+
+Headers, units, delimiters and decimal marks are recognised as in `ingest`; what cannot be read is
+handed back beside its row and not guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from battery_platform.contracts.registry import table
+from battery_platform.errors import PlatformError
+from battery_platform.records.ingest import first_cells
+from battery_platform.records.mapping import factor, header_position, propose
+from battery_platform.records.parsing import parse
+from battery_platform.records.reading import sheets
+from battery_platform.settings import Settings
+
+TABLE = "electrode_sheets"
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The wanted columns in their units, the line of each row, and what was wrong with a line."""
+
+    values: pl.DataFrame
+    lines: list[int]
+    problems: dict[int, list[str]]
+    notes: list[str] = field(default_factory=list)
+
+
+def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recipes:
+    """Read the first sheet of a file; a wanted column that is not there is refused by name."""
+    if not path.is_file():
+        raise PlatformError(f"There is no file {path}.", "Name a CSV, XLSX or Parquet file.")
+    sheet = next(iter(sheets(path, settings)), None)
+    if sheet is None:
+        raise PlatformError(f"{path.name} has no sheet with a header.", "Give one row per recipe.")
+    proposal = propose(sheet, "recipes", first_cells(sheet), TABLE)
+    places = proposal.mapping.columns if proposal else {}
+    missing = [name for name in wanted if name not in places]
+    if proposal is None or missing:
+        raise PlatformError(
+            f"{path.name}: no column was found for {', '.join(missing or wanted)}. The header has: "
+            f"{', '.join(name for name in sheet.header if name) or 'nothing'}.",
+            f"Name the columns {', '.join(wanted)}; a unit in the header is converted.",
+        )
+    mapping = proposal.mapping
+    positions = {
+        name: place
+        for name, place in header_position(mapping, sheet, path).items()
+        if name in wanted
+    }
+    factors = {
+        name: factor(mapping, name, sheet.header[place], path) for name, place in positions.items()
+    }
+    decimal = mapping.decimal or (sheet.dialect.decimal if sheet.dialect else ".")
+    frames: list[pl.DataFrame] = []
+    problems: dict[int, list[str]] = {}
+    for batch in sheet.rows:
+        text = batch.cells.select(
+            "row_number", *(pl.col(f"c{place}").alias(name) for name, place in positions.items())
+        )
+        typed, found = parse(text, table(TABLE).contract, mapping, factors, decimal)
+        frames.append(typed.select("row_number", *wanted))
+        for line, message in found.select("row_number", "message").iter_rows():
+            problems.setdefault(line, []).append(message)
+        for line, cells, _ in batch.ragged:
+            problems.setdefault(line, []).append(
+                f"the line has {cells} cells, the header {len(sheet.header)}"
+            )
+    if not frames or not sum(frame.height for frame in frames) + len(problems):
+        raise PlatformError(f"{path.name} has a header and no rows.", "Give one row per recipe.")
+    read = pl.concat(frames)
+    ragged = [line for line in problems if line not in set(read["row_number"].to_list())]
+    lost = pl.DataFrame({"row_number": ragged}, schema={"row_number": read.schema["row_number"]})
+    read = pl.concat([read, lost], how="diagonal").sort("row_number")
+    return Recipes(read.select(wanted), read["row_number"].to_list(), problems, list(sheet.notes))

@@ -1,0 +1,68 @@
+"""What the platform made itself goes into the lake: checked, in one transaction, once per key.
+
+Records from outside take the way of `commit`, which can quarantine; a product that breaks its
+contract is refused as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from battery_platform.contracts.base import columns, keys
+from battery_platform.contracts.registry import PRODUCTS
+from battery_platform.contracts.verdicts import judge
+from battery_platform.errors import StoreError
+from battery_platform.store.lakehouse import Lakehouse, sql_name
+
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def put(
+    lake: Lakehouse,
+    products: Rows,
+    instead_of: Mapping[str, tuple[str, Sequence[str]]] | None = None,
+) -> int:
+    """Store rows by table; rows of the same key are replaced. Returns the snapshot.
+
+    `instead_of` names, by table, a column and the values whose rows leave in the same transaction.
+    """
+    frames = {name: _checked(name, rows) for name, rows in products.items() if rows}
+
+    def work(cursor: duckdb.DuckDBPyConnection) -> None:
+        for name, (column, values) in (instead_of or {}).items():
+            cursor.execute(
+                f"DELETE FROM {sql_name(name)} WHERE {sql_name(column)} IN (SELECT unnest(?))",
+                [list(values)],
+            )
+        for name, frame in frames.items():
+            cursor.register("arriving", frame.to_arrow())
+            same = " AND ".join(
+                f"t.{sql_name(key)} = a.{sql_name(key)}" for key in keys(PRODUCTS[name].contract)
+            )
+            cursor.execute(
+                f"DELETE FROM {sql_name(name)} t WHERE EXISTS (SELECT 1 FROM arriving a WHERE {same})"
+            )
+            cursor.execute(f"INSERT INTO {sql_name(name)} BY NAME SELECT * FROM arriving")
+            cursor.unregister("arriving")
+
+    lake.write(work)
+    return lake.snapshot()
+
+
+def _checked(name: str, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    contract = PRODUCTS[name].contract
+    schema = {column.name: column.dtype for column in columns(contract)}
+    frame = pl.DataFrame([dict(row) for row in rows], schema=schema, strict=True)
+    verdict = judge(frame.with_row_index("row_number").cast({"row_number": pl.Int64}), contract)
+    if verdict.violations.height:
+        first = verdict.violations.row(0, named=True)
+        raise StoreError(
+            f"{verdict.violations.height} value(s) for {name} break its contract, the first is "
+            f"{first['field']} = {first['value']} in {dict(rows[first['row_number']])}: {first['message']}",
+            "Nothing was stored. This is a fault of the platform: please report it.",
+        )
+    return frame
