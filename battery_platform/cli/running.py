@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +11,7 @@ from rich.tree import Tree
 
 from battery_platform.cli.printing import AsJson, err, fail, open_lake, out, plain, show
 from battery_platform.errors import PlatformError
-from battery_platform.settings import PROJECT_ROOT, Settings
+from battery_platform.settings import Settings
 
 
 def refresh(
@@ -75,35 +70,18 @@ def refresh(
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,
+    port: Annotated[int, typer.Option(help="Port of the Dagster page.")] = 3000,
+    registry_port: Annotated[int, typer.Option(help="Port of the model registry's page.")] = 5000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Serve the Dagster UI, with the daemon so that schedules and sensors tick."""
-    from battery_platform.defs.dbt_project import prepare_manifest
-    from battery_platform.refresh import dagster_environment
+    """Serve the Dagster UI with its daemon, so that schedules and sensors tick, and the registry's."""
+    from battery_platform.ui import serve
 
-    environment = dagster_environment(Settings.from_env())
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PlatformError(
-                f"Nothing can be served at {host}:{port} ({error.strerror}).",
-                "Another `ui` may run there: stop it, or choose another --port.",
-            ) from error
-    prepare_manifest()
-    # A shell without job control hands on 'ignore', and the page could then not be stopped.
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, signal.SIG_DFL)
-    err.print(f"Dagster UI at http://{host}:{port} (Ctrl-C ends it)")
-    program = str(Path(sys.executable).with_name("dagster"))
-    os.chdir(PROJECT_ROOT)
-    os.execve(  # noqa: S606 -- the UI takes this process's place
-        program,
-        [program, "dev", "-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", host, "-p", str(port)],
-        {**os.environ, **environment},
+    status = serve(
+        Settings.from_env(), host, port, registry_port, lambda said: err.print(said, soft_wrap=True)
     )
+    if status:
+        raise SystemExit(1)
 
 
 def sql(

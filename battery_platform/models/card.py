@@ -72,7 +72,7 @@ def card(
                 ("electrodes differ", f"standard deviation, {model.unit}"),
                 [(name, f"{value:.2f}") for name, value in parts_of_variance(state)],
             )
-            + f"\n\nIntervals were widened by a factor of {float(state['calibration']):.2f} so that "
+            + f"\n\nIntervals were scaled by {float(state['calibration']):.2f} so that "
             "they cover 90 % of batches held out inside the training data. A straight line has "
             f"{100 * float(state['line_share']):.0f} % of the say in the value, the curve the rest.",
             "## The gate\n\n"
