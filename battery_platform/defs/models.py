@@ -48,7 +48,7 @@ def _model(name: str, description: str) -> dg.AssetsDefinition:
             dg.AssetCheckSpec(
                 NEWEST_PASSED,
                 asset=key,
-                description="Better than every baseline, calibrated, and no step back.",
+                description="No worse than any baseline, calibrated, and no step back.",
             ),
         ],
         description=f"{description} A Gaussian process beside a mean, a nearest neighbour and a "

@@ -63,6 +63,31 @@ class Evaluation:
         )
 
 
+def rmse_difference(evaluation: Evaluation, one: str, other: str) -> tuple[float, float, float]:
+    """RMSE of one candidate less that of another, with its 95 % interval, batches drawn in pairs."""
+    data = evaluation.training
+    _, batch = np.unique(data.batches, return_inverse=True)
+    n_batches = int(batch.max()) + 1
+    squares = np.stack(
+        [
+            np.bincount(batch, weights, n_batches)
+            for weights in (
+                ((evaluation.held_out[one].mean - data.target) ** 2).mean(axis=0),
+                ((evaluation.held_out[other].mean - data.target) ** 2).mean(axis=0),
+                np.ones(len(data)),
+            )
+        ]
+    )
+
+    def gap(sums: np.ndarray) -> np.ndarray:
+        found: np.ndarray = np.sqrt(sums[0] / sums[2]) - np.sqrt(sums[1] / sums[2])
+        return found
+
+    drawn = np.random.default_rng(0).integers(n_batches, size=(RESAMPLES, n_batches))
+    low, high = np.quantile(gap(squares[:, drawn].sum(axis=2)), [0.025, 0.975])
+    return float(gap(squares.sum(axis=1))), float(low), float(high)
+
+
 def evaluate(
     model: Specification,
     training: TrainingSet,
