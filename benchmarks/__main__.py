@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import code_location, concurrency, ingest, orchestration
+from benchmarks import code_location, concurrency, consumer, ingest, orchestration
 
 ALL = {
     "code_location": code_location.run,
     "ingest": ingest.run,
     "concurrency": concurrency.run,
     "orchestration": orchestration.run,
+    "consumer": consumer.run,
 }
 
 

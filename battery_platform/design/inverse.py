@@ -22,6 +22,7 @@ from battery_platform.design.targets import DEFAULT, Target, parse
 from battery_platform.errors import PlatformError
 from battery_platform.models import registry
 from battery_platform.models.specification import RECIPE
+from battery_platform.store.builds import code_digest
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.products import put
 
@@ -44,17 +45,14 @@ class Champions:
     licence: str
 
 
-def code_digest() -> str:
+def code_version() -> str:
     """Hash of the design code."""
-    hasher = hashlib.blake2b(digest_size=8)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        hasher.update(path.name.encode() + path.read_bytes())
-    return hasher.hexdigest()
+    return code_digest(Path(__file__).parent)
 
 
 def design_id(target: Target, versions: dict[str, int]) -> str:
     """The same question to the same versions by the same code has the same name."""
-    text = json.dumps([asdict(target), versions, code_digest()], sort_keys=True)
+    text = json.dumps([asdict(target), versions, code_version()], sort_keys=True)
     return "design-" + hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
@@ -220,7 +218,7 @@ def search(champions: Champions, target: Target) -> tuple[dict[str, Any], list[d
         "mass_loading_version": champions.versions[LOADING_MODEL],
         "porosity_version": champions.versions[POROSITY_MODEL],
         "snapshot_id": champions.snapshot,
-        "code_hash": code_digest(),
+        "code_hash": code_version(),
         "licence": champions.licence,
         "is_synthetic": champions.is_synthetic,
     }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from battery_platform.electrochemistry.assumptions import HALF_CELL, digest
 from battery_platform.electrochemistry.half_cell import Discharge, Electrode, discharge
 from battery_platform.store.arrays import load, save
+from battery_platform.store.builds import code_digest
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.products import put
 
@@ -26,18 +27,14 @@ MODEL = "half_cell"
 C_RATE, LOWER_V = 1.0, 3.2
 
 
-def code_digest() -> str:
+def code_version() -> str:
     """Hash of the code that decides what a discharge comes to."""
-    hasher = hashlib.blake2b(digest_size=8)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.stem != "pictures":
-            hasher.update(path.name.encode() + path.read_bytes())
-    return hasher.hexdigest()
+    return code_digest(Path(__file__).parent, ["pictures"])
 
 
 def discharge_id(electrode: Electrode, design_id: str | None, c_rate: float, lower_v: float) -> str:
     """The same electrode, load, assumptions and code have the same name."""
-    asked = [asdict(electrode), design_id, c_rate, lower_v, digest(HALF_CELL), code_digest()]
+    asked = [asdict(electrode), design_id, c_rate, lower_v, digest(HALF_CELL), code_version()]
     text = json.dumps(asked, sort_keys=True)
     return "discharge-" + hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 

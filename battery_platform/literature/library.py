@@ -5,7 +5,6 @@ A file that is no text is quarantined with the reason, as any other bad input is
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from battery_platform.literature.completeness import completeness
 from battery_platform.literature.documents import Document, NotText, read, sample_files
 from battery_platform.literature.extraction import Mention, extract
 from battery_platform.settings import Settings
+from battery_platform.store.builds import code_digest
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.products import put
 
@@ -41,12 +41,9 @@ class Reading:
     is_synthetic: bool
 
 
-def code_digest() -> str:
+def code_version() -> str:
     """Hash of the extraction code: a better one reads all texts again."""
-    hasher = hashlib.blake2b(digest_size=8)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        hasher.update(path.name.encode() + path.read_bytes())
-    return hasher.hexdigest()
+    return code_digest(Path(__file__).parent)
 
 
 def place_samples(settings: Settings) -> None:
@@ -89,7 +86,7 @@ def add(lake: Lakehouse, paths: Iterable[Path]) -> list[Reading]:
 
 def take(lake: Lakehouse, paths: Sequence[Path]) -> list[Reading]:
     """Read what is new or was read by other code; all of it lands in one transaction."""
-    code = code_digest()
+    code = code_version()
     known = {
         row["document_id"]: row
         for row in lake.records(

@@ -6,7 +6,6 @@ alias last. What is not in the lake counts as not trained.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from battery_platform.models.gate import Decision, Standing, decide
 from battery_platform.models.gaussian_process import fit
 from battery_platform.models.specification import Specification
 from battery_platform.models.training import TrainingSet, lines_behind, training_set
+from battery_platform.store.builds import code_digest
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.products import put
 from battery_platform.store.upkeep import pin
@@ -43,12 +43,9 @@ class Release:
     decision: Decision | None = None
 
 
-def code_digest() -> str:
+def code_version() -> str:
     """Hash of the modelling code: all that decides how a version turns out."""
-    hasher = hashlib.blake2b(digest_size=8)
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        hasher.update(path.name.encode() + path.read_bytes())
-    return hasher.hexdigest()
+    return code_digest(Path(__file__).parent)
 
 
 def release(
@@ -56,7 +53,7 @@ def release(
 ) -> Release:
     """Train, judge, register and perhaps promote; or find that nothing has changed."""
     training = training_set(lake, model)
-    hashes = {"data": training.digest, "code": code_digest(), "parameters": model.digest}
+    hashes = {"data": training.digest, "code": code_version(), "parameters": model.digest}
     newest = _newest(lake, model.name)
     because = _changed(newest, hashes)
     standing = (

@@ -1,8 +1,11 @@
-"""When the marts were built, from which data and which models: so that nothing is built twice."""
+"""What results were made from: data, models and code, so that nothing is made twice."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 
@@ -17,6 +20,15 @@ def data_version(lake: Lakehouse) -> str:
            FROM raw_files"""
     )
     return str(found)
+
+
+def code_digest(folder: Path, without: Sequence[str] = ()) -> str:
+    """Hash of the Python files of a folder: results made by other code are out of date."""
+    hasher = hashlib.blake2b(digest_size=8)
+    for path in sorted(folder.rglob("*.py")):
+        if path.stem not in without:
+            hasher.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return hasher.hexdigest()
 
 
 def is_built(lake: Lakehouse, code_version: str) -> bool:
