@@ -11,7 +11,17 @@ from typing import Any
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
 
-PACKAGES = ("dagster", "dagster-dbt", "dbt-core", "dbt-duckdb", "duckdb", "polars", "pandera")
+PACKAGES = (
+    "dagster",
+    "dagster-dbt",
+    "dbt-core",
+    "dbt-duckdb",
+    "duckdb",
+    "polars",
+    "pandera",
+    "mlflow",
+    "pybamm",
+)
 
 
 def examine() -> list[dict[str, Any]]:
@@ -39,6 +49,7 @@ def examine() -> list[dict[str, Any]]:
     look("disk", lambda: _disk(settings))
     look("lake", lambda: _lake(settings))
     look("balance", lambda: _balance(settings))
+    look("model registry", lambda: _registry(settings))
     look("dbt manifest", _manifest)
     look("mirror", lambda: _mirror(settings))
     look("drop folder", lambda: _drop(settings))
@@ -83,6 +94,17 @@ def _balance(settings: Settings) -> tuple[str, str]:
         f"{found.rows_quarantined} quarantined"
     )
     return ("fails", "; ".join(found.broken)) if found.broken else ("ok", says)
+
+
+def _registry(settings: Settings) -> tuple[str, str]:
+    from battery_platform.models.registry import CHAMPION, aliases
+    from battery_platform.models.specification import MODELS
+
+    found = {name: aliases(settings, name).get(CHAMPION) for name in MODELS}
+    named = [f"{name} {version}" for name, version in found.items() if version]
+    where = settings.registry_url.split("@")[-1]
+    missing = "" if len(named) == len(MODELS) else "; `battery-platform refresh` trains the others"
+    return "note" if missing else "ok", f"{where}: champions {', '.join(named) or 'none'}{missing}"
 
 
 def _manifest() -> tuple[str, str]:

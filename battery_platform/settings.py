@@ -50,7 +50,7 @@ class Settings:
         default="",
         metadata=_env(
             "REGISTRY",
-            "address of the model registry, e.g. http://host:5000 or postgresql+psycopg2://...; "
+            "address of the model registry, e.g. http://host:5000 or postgresql://user@host/registry; "
             "empty: SQLite under home",
         ),
     )
@@ -115,7 +115,9 @@ class Settings:
 
     @property
     def registry_url(self) -> str:
-        return self.registry or f"sqlite:///{self.home / 'registry' / 'registry.sqlite'}"
+        if not self.registry:
+            return f"sqlite:///{self.home / 'registry' / 'registry.sqlite'}"
+        return self.registry.replace("postgresql://", "postgresql+psycopg2://", 1)
 
     @property
     def registry_artifacts(self) -> Path:
@@ -177,6 +179,10 @@ def _convert(name: str, text: str) -> object:
         if number < 1:
             raise ValueError("a whole number above 0 is expected")
         return number
+    if name == "registry" and not text.startswith(
+        ("sqlite:", "postgresql://", "postgresql+psycopg2://", "http://", "https://")
+    ):
+        raise ValueError("it must begin with sqlite:, postgresql:// or http(s)://")
     if name == "lake_catalogue" and not text.startswith(("sqlite:", "postgres:", "postgresql:")):
         raise ValueError("it must begin with sqlite: or postgresql://")
     return text

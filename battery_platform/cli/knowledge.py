@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markdown import Markdown
@@ -13,6 +13,9 @@ from rich.text import Text
 from battery_platform.cli.printing import AsJson, err, open_lake, out, plain, show
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from battery_platform.electrochemistry.half_cell import Electrode
 
 models_app = typer.Typer(
     no_args_is_help=True, help="Registered models: how good they are, what they were trained on."
@@ -59,7 +62,7 @@ def models_list(as_json: AsJson = False) -> None:
     if as_json:
         show(listed, True)
         return
-    left_out = {"decision", "decision_reason"}
+    left_out = {"decision", "decision_reason", "trained_because", "snapshot"}
     show(
         [{name: value for name, value in row.items() if name not in left_out} for row in listed],
         False,
@@ -103,7 +106,11 @@ def models_card(
         show([{**rows[0], "evaluations": scores}], True)
         return
     out.print(Markdown(rows[0]["card"]))
-    out.print(f"Load it anywhere: mlflow.pyfunc.load_model('models:/{name}/{chosen}')")
+    out.print(
+        f"Load it wherever the registry {opened.settings.registry_url.split('@')[-1]} and its files "
+        f"can be reached: mlflow.pyfunc.load_model('models:/{name}/{chosen}')",
+        soft_wrap=True,
+    )
 
 
 def predict(
@@ -119,6 +126,8 @@ def predict(
 ) -> None:
     """Ask a model: value, standard deviation, 90 % interval, whether the recipe lies in the data.
 
+    A recipe is active_material_pct, solid_content_pct, viscosity_pa_s (at the shear rate of the
+    coating gap) and comma_gap_um; headers in three languages and with other units are recognised.
     Units in the header are converted. A row that cannot be answered is flagged with the reason;
     exit status 1 if not one row could be answered.
     """
@@ -189,6 +198,9 @@ def design(
         str,
         typer.Option(help="Allowed deviation either way, the same form; otherwise 10 % of each."),
     ] = "",
+    once: Annotated[
+        bool, typer.Option("--once", help="Do not answer this target again each night.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """The recipe within the data that most likely meets a loading and a porosity.
@@ -198,7 +210,7 @@ def design(
     from battery_platform.design.inverse import design as answer
     from battery_platform.design.targets import parse
 
-    row, _ = answer(open_lake(), parse(target, tolerance))
+    row, _ = answer(open_lake(), parse(target, tolerance), once)
     if as_json:
         show([row], True)
         return
@@ -237,7 +249,19 @@ def design(
     if row["note"]:
         err.print(Text(row["note"], style="yellow"), soft_wrap=True)
     show(
-        [{k: v for k, v in one.items() if k != "is_synthetic"} for one in row["neighbours"]],
+        [
+            {
+                "electrode": one["electrode_id"],
+                "active %": one["active_material_pct"],
+                "solids %": one["solid_content_pct"],
+                "Pa·s": one["viscosity_pa_s"],
+                "gap µm": one["comma_gap_um"],
+                "loading": one["mass_loading_mg_cm2"],
+                "porosity": one["porosity_pct"],
+                "stated in": f"{one['file_name']}:{one['line']}",
+            }
+            for one in row["neighbours"]
+        ],
         False,
         title="Nearest electrodes that were made",
     )
@@ -257,7 +281,7 @@ def simulate_half_cell(
         typer.Option(
             "--design",
             help="A design_id, or a JSON file with mass_loading_mg_cm2, loading_basis, porosity_pct, "
-            "active_material_pct and perhaps thickness_um.",
+            "active_material_pct, and perhaps thickness_um and is_synthetic.",
         ),
     ],
     c_rate: Annotated[float, typer.Option(help="Multiple of 1C.")] = 1.0,
@@ -271,7 +295,8 @@ def simulate_half_cell(
 
     opened = open_lake()
     if chosen.endswith(".json"):
-        electrode, design_id, synthetic = _electrode(Path(chosen)), None, False
+        electrode, synthetic = _electrode(Path(chosen))
+        design_id = None
     else:
         found = find(opened, chosen)
         electrode, design_id, synthetic = electrode_of(found), chosen, found["is_synthetic"]
@@ -284,44 +309,46 @@ def simulate_half_cell(
     else:
         if row["is_synthetic"]:
             out.print(Text(SYNTHETIC, style="bold red"))
-        show([row], False)
+        hidden = {"curve_hash", "assumptions_hash", "solver", "model"}
+        show([{name: value for name, value in row.items() if name not in hidden}], False)
         out.print("Simulated now." if new else "Answered from the lake.")
+        out.print("The active material is taken for NMC111, whatever the electrode's is.")
         out.print('What no data give: battery-platform sql "from assumptions"')
     if row["failed"]:
         raise PlatformError(f"The solver gave up: {row['end_reason']}", "Try a lower --c-rate.")
 
 
-def _electrode(path: Path) -> Any:
+def _electrode(path: Path) -> tuple[Electrode, bool]:
+    """An electrode somebody wrote down, and whether it says to be synthetic."""
     from dataclasses import fields
 
     from battery_platform.electrochemistry.half_cell import Electrode
 
     names = [one.name for one in fields(Electrode)]
+    wanted = f"Give an object with {', '.join(names)}; thickness_um may be left out."
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PlatformError(
-            f"{path} cannot be read as JSON: {error}.", f"Give an object with {', '.join(names)}."
-        ) from error
+    except (OSError, ValueError) as error:
+        raise PlatformError(f"{path} cannot be read as JSON: {error}.", wanted) from error
     if not isinstance(given, dict):
-        raise PlatformError(f"{path} holds no object.", f"Give one with {', '.join(names)}.")
-    unknown = [name for name in given if name not in names]
-    missing = [name for name in names if name not in given and name != "thickness_um"]
-    if unknown or missing:
-        raise PlatformError(
-            f"{path}: "
-            + "; ".join(
-                part
-                for part in (
-                    f"missing {', '.join(missing)}" if missing else "",
-                    f"unknown {', '.join(unknown)}" if unknown else "",
-                )
-                if part
-            )
-            + ".",
-            f"The fields are {', '.join(names)}.",
-        )
-    return Electrode(**given)
+        raise PlatformError(f"{path} holds no object.", wanted)
+    synthetic = given.pop("is_synthetic", False)
+    wrong = [
+        *(f"{name} is missing" for name in names if name not in given and name != "thickness_um"),
+        *(f"{name} is unknown" for name in given if name not in names),
+        *(
+            f"{name} is {value!r}, a number is expected"
+            for name, value in given.items()
+            if name in names
+            and name != "loading_basis"
+            and (isinstance(value, bool) or not isinstance(value, int | float))
+            and not (name == "thickness_um" and value is None)
+        ),
+        *([] if isinstance(synthetic, bool) else ["is_synthetic must be true or false"]),
+    ]
+    if wrong:
+        raise PlatformError(f"{path}: {'; '.join(wrong)}.", wanted)
+    return Electrode(**given), synthetic
 
 
 # -- literature -----------------------------------------------------------------------------

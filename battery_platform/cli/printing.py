@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +18,7 @@ from battery_platform.settings import Settings
 if TYPE_CHECKING:
     from battery_platform.store.lakehouse import Lakehouse
 
-out = Console(width=None if sys.stdout.isatty() else 160)
+out = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "160")))
 err = Console(file=sys.stderr)  # bound now: a refresh redirects what libraries write
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")]

@@ -52,7 +52,15 @@ def refresh(
         show(done.sources, False, title="Sources", empty="no file was taken yet")
         show(done.marts, False, title=f"Marts at snapshot {done.snapshot}")
         show(done.models, False, title="Models", empty="no model yet")
-        show(done.designs, False, title="Recommended recipes", empty="no recipe yet")
+        show(
+            [
+                {_BRIEF.get(name, name): value for name, value in row.items()}
+                for row in done.designs
+            ],
+            False,
+            title="Recommended recipes",
+            empty="no recipe yet",
+        )
         show(done.literature, False, title="Literature", empty="no text yet")
         out.print(
             f"{'Done' if done.ok else 'FAILED'} in {done.seconds:.1f} s; {done.quarantined} row(s) in quarantine."
@@ -67,6 +75,19 @@ def refresh(
             )
     if not done.ok:
         fail("; ".join(done.failures) or "the refresh failed")
+
+
+_BRIEF = {
+    "target_mass_loading_mg_cm2": "mg/cm²",
+    "target_porosity_pct": "porosity %",
+    "active_material_pct": "active %",
+    "solid_content_pct": "solids %",
+    "viscosity_pa_s": "Pa·s",
+    "comma_gap_um": "gap µm",
+    "specific_energy_wh_kg": "Wh/kg",
+    "specific_power_w_kg": "W/kg",
+    "is_synthetic": "synthetic",
+}
 
 
 def ui(
@@ -118,8 +139,9 @@ def trace(
     from battery_platform.store.provenance import line_of
     from battery_platform.store.provenance import trace as walk
 
-    name, mark, alias = identifier.removeprefix("models:/").partition("@")
-    if mark and name in MODELS:
+    name, _, alias = identifier.removeprefix("models:/").partition("@")
+    if name in MODELS:
+        alias = alias or "champion"
         found_version = aliases(Settings.from_env(), name).get(alias)
         if found_version is None:
             raise PlatformError(
@@ -151,11 +173,29 @@ def trace(
         if not rows:
             continue
         branch = tree.add(Text(title))
+        if rows is found.origins and len(rows) > 20:
+            for said in _by_file(rows):
+                branch.add(Text(said))
+            continue
         for row in rows[:20]:
             branch.add(Text(text(row)))
         if len(rows) > 20:
             branch.add(Text(f"... and {len(rows) - 20} more (--json shows all)"))
     out.print(tree, soft_wrap=True)
+
+
+def _by_file(origins: list[dict[str, Any]]) -> list[str]:
+    """Many lines, told as ranges per file."""
+    files: dict[tuple[str, str, str], set[int]] = {}
+    for row in origins:
+        label = " (synthetic)" if row["is_synthetic"] else ""
+        place = (row["path"] or row["file_name"], row["sheet"], f"source {row['source_id']}{label}")
+        files.setdefault(place, set()).add(row["row_number"])
+    return [
+        f"{path}{f' sheet {sheet}' if sheet else ''}: {len(lines)} rows between {min(lines)} and "
+        f"{max(lines)}, {source} (--json lists them)"
+        for (path, sheet, source), lines in files.items()
+    ]
 
 
 def _origin_text(row: dict[str, Any]) -> str:

@@ -36,8 +36,8 @@ drop_job = dg.define_asset_job(
 
 literature_job = dg.define_asset_job(
     "read_literature",
-    selection=dg.AssetSelection.keys(MENTIONS_KEY),
-    description="Read what is new in the literature folder.",
+    selection=dg.AssetSelection.keys(MENTIONS_KEY).downstream(),
+    description="Read what is new in the literature folder, and publish it.",
     executor_def=dg.in_process_executor,
 )
 

@@ -56,11 +56,47 @@ def design_id(target: Target, versions: dict[str, int]) -> str:
     return "design-" + hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def champion_versions(lake: Lakehouse) -> dict[str, int]:
-    """Which versions would answer now."""
-    return {
-        name: registry.champion(lake.settings, name) for name in (LOADING_MODEL, POROSITY_MODEL)
+class NoPair(PlatformError):  # noqa: N818 -- it is the pair that is missing
+    """No two versions that passed the gate speak of the same kind of electrodes."""
+
+
+def answering_versions(lake: Lakehouse) -> dict[str, int]:
+    """The champions; where they speak of different electrodes, the newest pair that does not.
+
+    So it is when one of two models was refused on new data: the older pair stands until both pass.
+    """
+    named = {
+        name: registry.aliases(lake.settings, name).get(registry.CHAMPION)
+        for name in (LOADING_MODEL, POROSITY_MODEL)
     }
+    kinds = lake.rows(
+        """SELECT DISTINCT is_synthetic, active_material, loading_basis FROM model_versions
+           WHERE (model_name = ? AND version = ?) OR (model_name = ? AND version = ?)""",
+        [part for pair in named.items() for part in pair],
+    )
+    if len(kinds) == 1 and None not in named.values():
+        return {name: version for name, version in named.items() if version is not None}
+    found = lake.rows(
+        """SELECT a.version, b.version FROM model_versions a JOIN model_versions b
+             ON a.is_synthetic = b.is_synthetic
+            AND a.active_material IS NOT DISTINCT FROM b.active_material
+            AND a.loading_basis IS NOT DISTINCT FROM b.loading_basis
+           WHERE a.model_name = ? AND b.model_name = ?
+             AND a.decision = 'champion' AND b.decision = 'champion'
+           ORDER BY a.is_synthetic, a.version DESC, b.version DESC LIMIT 1""",
+        [LOADING_MODEL, POROSITY_MODEL],
+    )
+    if not found:
+        refused = lake.rows(
+            """SELECT model_name || ' ' || version || ': ' || decision_reason FROM model_versions
+               WHERE decision <> 'champion' ORDER BY registered_at DESC LIMIT 2"""
+        )
+        raise NoPair(
+            "Nothing can be designed: no versions of mass-loading and porosity that speak of the same "
+            "electrodes have passed the gate." + "".join(f" {said}." for (said,) in refused),
+            "`battery-platform models list` shows all; run `battery-platform refresh` for the first.",
+        )
+    return {LOADING_MODEL: found[0][0], POROSITY_MODEL: found[0][1]}
 
 
 def find(lake: Lakehouse, identifier: str) -> dict[str, Any]:
@@ -80,26 +116,41 @@ def find(lake: Lakehouse, identifier: str) -> dict[str, Any]:
 
 
 def standing_targets(lake: Lakehouse) -> list[Target]:
-    """The default target and every other one that was ever asked for."""
+    """The default target and every other one that was asked for, unless it was asked for once."""
     names = list(Target.__dataclass_fields__)
     columns = ", ".join(
         name if name.startswith("tolerance") else f"target_{name}" for name in names
     )
     asked = [
-        Target(*row) for row in lake.rows(f"SELECT DISTINCT {columns} FROM designs ORDER BY ALL")
+        Target(*row)
+        for row in lake.rows(
+            f"SELECT {columns} FROM designs GROUP BY ALL HAVING arg_max(is_standing, made_at) ORDER BY ALL"
+        )
     ]
     return list(dict.fromkeys([parse(DEFAULT), *asked]))
 
 
-def design(lake: Lakehouse, target: Target) -> tuple[dict[str, Any], bool]:
-    """The best recipe, stored with its neighbours; true if it had to be searched."""
-    versions = champion_versions(lake)
+def design(lake: Lakehouse, target: Target, once: bool = False) -> tuple[dict[str, Any], bool]:
+    """The best recipe, stored with its neighbours; true if it had to be searched.
+
+    A target asked for once is not answered again by the nightly refresh, even if it was before.
+    """
+    versions = answering_versions(lake)
     identifier = design_id(target, versions)
     if lake.value("SELECT count(*) FROM designs WHERE design_id = ?", [identifier]):
-        return find(lake, identifier), False
+        known = find(lake, identifier)
+        if once and known["is_standing"]:
+            row = {name: value for name, value in known.items() if name != "neighbours"}
+            put(lake, {"designs": [row | {"is_standing": False}]})
+            known["is_standing"] = False
+        return known, False
     champions = _champions(lake, versions)
     row, nearest = search(champions, target)
-    row |= {"design_id": identifier, "made_at": datetime.now(UTC).replace(tzinfo=None)}
+    row |= {
+        "design_id": identifier,
+        "made_at": datetime.now(UTC).replace(tzinfo=None),
+        "is_standing": not once,
+    }
     for one in nearest:
         one["design_id"] = identifier
     put(lake, {"designs": [row], "design_neighbours": nearest})
@@ -112,19 +163,6 @@ def _champions(lake: Lakehouse, versions: dict[str, int]) -> Champions:
         "OR (model_name = ? AND version = ?) ORDER BY model_name",
         [LOADING_MODEL, versions[LOADING_MODEL], POROSITY_MODEL, versions[POROSITY_MODEL]],
     )
-    if len(rows) != 2:
-        raise PlatformError(
-            "The lake does not know the champions of the registry.",
-            "Run `battery-platform refresh` with the same BATTERY_PLATFORM_HOME and registry.",
-        )
-    kinds = {(row["is_synthetic"], row["active_material"], row["loading_basis"]) for row in rows}
-    if len(kinds) != 1:
-        raise PlatformError(
-            "The champions of mass-loading and porosity were trained on different kinds of electrodes: "
-            + " and ".join(str(kind) for kind in sorted(kinds, key=str))
-            + ".",
-            "Hand in electrodes with both properties, then refresh.",
-        )
     return Champions(
         versions,
         {name: registry.load(lake.settings, name, one) for name, one in versions.items()},

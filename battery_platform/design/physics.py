@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from battery_platform.design.inverse import champion_versions
+from battery_platform.design.inverse import NoPair, answering_versions
 from battery_platform.electrochemistry.runs import electrode_of, simulate
 from battery_platform.store.lakehouse import Lakehouse
 
@@ -13,10 +13,13 @@ from battery_platform.store.lakehouse import Lakehouse
 def discharge_designs(
     lake: Lakehouse, progress: Callable[[str], None] = lambda said: None
 ) -> list[tuple[dict[str, Any], bool]]:
-    """A discharge of each design that the present champions made; true where it was simulated."""
-    versions = champion_versions(lake)
+    """A discharge of each standing design of today's models; true where it was simulated."""
+    try:
+        versions = answering_versions(lake)
+    except NoPair:
+        return []
     designs = lake.records(
-        """SELECT * FROM designs WHERE mass_loading_version = ? AND porosity_version = ?
+        """SELECT * FROM designs WHERE mass_loading_version = ? AND porosity_version = ? AND is_standing
            QUALIFY row_number() OVER (
              PARTITION BY target_mass_loading_mg_cm2, target_porosity_pct,
                tolerance_mass_loading_mg_cm2, tolerance_porosity_pct ORDER BY made_at DESC) = 1

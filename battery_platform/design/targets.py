@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from battery_platform.errors import PlatformError
 
 LOADING, POROSITY = "mass_loading_mg_cm2", "porosity_pct"
-LIMITS = {LOADING: (0.01, 200.0), POROSITY: (0.1, 99.0)}
+LIMITS = {LOADING: (0.01, 200.0), POROSITY: (1.0, 99.0)}
 RELATIVE_TOLERANCE = 0.10
 """Coat weight, thickness and porosity within 10 % pass the quality rule of Drakopoulos et al."""
 

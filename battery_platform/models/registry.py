@@ -43,6 +43,8 @@ def connected(settings: Settings) -> Iterator[MlflowClient]:
     """MLflow pointed at our registry, quiet and without telemetry."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     settings.registry_artifacts.mkdir(parents=True, exist_ok=True)
     import mlflow
@@ -78,6 +80,7 @@ def register(
         import pandas as pd
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, Schema
+        from mlflow.types.schema import AnyType
 
         arrays, words = Path(folder) / "state.npz", Path(folder) / "card.md"
         np.savez_compressed(arrays, **state)
@@ -89,7 +92,9 @@ def register(
             ColSpec("string", "note"),
             ColSpec("boolean", "synthetic"),
         ]
-        inputs = Schema([ColSpec("double", name) for name in model.inputs])
+        any_number = AnyType()  # type: ignore[no-untyped-call]
+        # MLflow refuses whole numbers for "double"; the model itself tells what it cannot read
+        inputs = Schema([ColSpec(any_number, name) for name in model.inputs])
         mlflow.set_experiment(experiment_id=_experiment(client, settings))
         with mlflow.start_run(run_name=model.name, tags=dict(tags)) as run:
             mlflow.log_metrics(dict(metrics))
@@ -114,8 +119,8 @@ def _experiment(client: MlflowClient, settings: Settings) -> str:
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is not None:
         return str(found.experiment_id)
-    local = settings.registry_url.startswith("sqlite:")
-    place = settings.registry_artifacts.as_uri() if local else None
+    served = settings.registry_url.startswith(("http:", "https:"))
+    place = None if served else settings.registry_artifacts.as_uri()
     return str(client.create_experiment(EXPERIMENT, artifact_location=place))
 
 
@@ -148,9 +153,16 @@ def aliases(settings: Settings, name: str) -> dict[str, int]:
 
 def load(settings: Settings, name: str, version: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A version's `predict`, loaded as consumers load it."""
-    with connected(settings):
+    with connected(settings) as client:
         import mlflow
 
+        there = {int(one.version) for one in client.search_model_versions(f"name = '{name}'")}
+        if version not in there:
+            raise PlatformError(
+                f"The registry has no version {version} of {name}.",
+                f"Versions: {', '.join(map(str, sorted(there))) or 'none'}; see `battery-platform "
+                "models list`.",
+            )
         loaded = mlflow.pyfunc.load_model(f"models:/{name}/{version}")
 
     def predict(recipes: pd.DataFrame) -> pd.DataFrame:

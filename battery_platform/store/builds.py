@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -23,12 +24,34 @@ def data_version(lake: Lakehouse) -> str:
 
 
 def code_digest(folder: Path, without: Sequence[str] = ()) -> str:
-    """Hash of the Python files of a folder: results made by other code are out of date."""
+    """Hash of the Python files of a folder: results made by other code are out of date.
+
+    Comments, docstrings and layout do not count, for they change no result.
+    """
     hasher = hashlib.blake2b(digest_size=8)
     for path in sorted(folder.rglob("*.py")):
         if path.stem not in without:
-            hasher.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+            hasher.update(path.relative_to(folder).as_posix().encode())
+            hasher.update(_meaning(path.read_text(encoding="utf-8")).encode())
     return hasher.hexdigest()
+
+
+def _meaning(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [one for one in body if not _is_docstring(one)]
+            body[:] = kept
+    return ast.dump(tree)
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def is_built(lake: Lakehouse, code_version: str) -> bool:

@@ -13,7 +13,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 Z90 = 1.6448536269514722
-UNIT_SLIPS = (1000.0, 100.0, 10.0, 0.1, 0.01, 0.001)
+UNIT_SLIPS = (0.001, 1000.0, 0.01, 100.0)
 
 
 def features(state: dict[str, Any], inputs: np.ndarray) -> np.ndarray:
@@ -117,8 +117,9 @@ def _notes(
             elif value <= 0:
                 said.append(f"{name} is {value:g}, it must be above 0")
             elif not low <= value <= high:
-                slip = [factor for factor in UNIT_SLIPS if low <= value * factor <= high]
-                hint = f"; {value * slip[0]:g} would fit, check the unit" if slip else ""
+                slips = [value * one for one in UNIT_SLIPS if low <= value * one <= high]
+                fits = " or ".join(f"{one:g}" for one in slips)
+                hint = f"; {fits} would fit, check the unit" if slips else ""
                 said.append(f"{name} is {value:g}, the data range from {low:g} to {high:g}{hint}")
         if not usable[row]:
             said.append("no prediction")
