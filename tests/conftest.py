@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
+from threadpoolctl import threadpool_limits
 
 from battery_platform.records.ingest import Report, ingest
 from battery_platform.records.mapping import parse
@@ -20,6 +24,15 @@ from battery_platform.store.lakehouse import Lakehouse
 
 Write = Callable[[str, str | bytes], Path]
 Take = Callable[..., Report]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small matrices are faster on one thread where tests share the cores."""
+    import scipy.linalg  # noqa: F401 -- its library must be there to be told
+
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture
@@ -94,6 +107,100 @@ def take(lake: Lakehouse, write: Write, counted: Callable[[Report], None]) -> Ta
         return report
 
     return ingest_content
+
+
+@pytest.fixture
+def marts(lake: Lakehouse) -> Callable[..., pl.DataFrame]:
+    """Put electrodes into the lake as dbt would, with the slurry and the line behind each."""
+
+    def build(
+        batches: int = 12, synthetic: bool = False, seed: int = 0, **columns: Any
+    ) -> pl.DataFrame:
+        random = np.random.default_rng(seed)
+        slurry = np.repeat(np.arange(batches), 4)
+        gap = np.tile([80.0, 80.0, 200.0, 200.0], batches) + 3.0 * slurry
+        solids = random.uniform(55, 75, batches)[slurry]
+        shift = random.normal(0, 0.03, batches)[slurry]
+        n = len(slurry)
+        kind = "synthetic" if synthetic else "real"
+        frame = pl.DataFrame(
+            {
+                "electrode_id": [f"{kind}-E{number:03d}" for number in range(n)],
+                "slurry_id": [f"{kind}-S{number:02d}" for number in slurry],
+                "coating_id": [f"{kind}-C{number // 2:03d}" for number in range(n)],
+                "recipe_id": [f"{kind}-R{number // 2:03d}" for number in range(n)],
+                "active_material": "NMC111",
+                "active_material_pct": random.uniform(92, 97, batches)[slurry],
+                "solid_content_pct": solids,
+                "viscosity_pa_s": random.uniform(1, 10, batches)[slurry],
+                "comma_gap_um": gap,
+                "mass_loading_mg_cm2": 0.002 * gap * solids * np.exp(shift)
+                + random.normal(0, 0.2, n),
+                "porosity_pct": 70 - 0.3 * solids + 0.02 * gap + random.normal(0, 0.5, n),
+                "calendering_id": pl.Series([None] * n, dtype=pl.String),
+                "compression_degree_pct": pl.Series([None] * n, dtype=pl.Float64),
+                "loading_basis": "active_material",
+                "licence": "CC0",
+                "source_id": "plant" if synthetic else "lab",
+                "is_synthetic": synthetic,
+                "file_id": "f-sheet",
+                "file_name": "sheet.csv",
+                "sheet": "",
+                "row_number": range(2, n + 2),
+            }
+        ).with_columns(**columns)
+        links = frame.select(
+            pl.lit("slurry").alias("parent_kind"),
+            pl.col("slurry_id").alias("parent_id"),
+            pl.lit("electrode").alias("child_kind"),
+            pl.col("electrode_id").alias("child_id"),
+            "source_id",
+        )
+        place = ["source_id", "file_id", "file_name", "sheet", "row_number"]
+        named = {"electrode": "electrode_id", "slurry": "slurry_id"}
+        provenance = pl.concat(
+            frame.unique(key, keep="first", maintain_order=True).select(
+                pl.lit(kind).alias("entity_kind"),
+                pl.col(key).alias("entity_id"),
+                *place,
+                pl.lit("electrode_sheets").alias("table_name"),
+                "is_synthetic",
+            )
+            for kind, key in named.items()
+        )
+        with lake.cursor() as cursor:
+            cursor.execute("BEGIN TRANSACTION")
+            for name, rows in (
+                ("mart_electrodes", frame),
+                ("core_links", links),
+                ("core_provenance", provenance),
+            ):
+                cursor.register("built", rows.to_arrow())
+                cursor.execute(f"CREATE OR REPLACE TABLE {name} AS FROM built")
+                cursor.unregister("built")
+            cursor.execute("COMMIT")
+        return frame
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry without models: making one anew takes seconds."""
+    from battery_platform.models.registry import aliases
+
+    home = tmp_path_factory.mktemp("registry")
+    aliases(Settings(home=home), "mass-loading")
+    return home / "registry" / "registry.sqlite"
+
+
+@pytest.fixture
+def registry(settings: Settings, empty_registry: Path) -> Path:
+    """The registry of the test's own lake."""
+    place = settings.home / "registry" / "registry.sqlite"
+    place.parent.mkdir(parents=True)
+    shutil.copyfile(empty_registry, place)
+    return place
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ literature_app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="Name of the model, such as mass-loading.")]
+LARGEST_NUMBER = 1e12
 SYNTHETIC = "SYNTHETIC: the simulated plant's data stand behind this, no real electrode."
 
 
@@ -82,7 +83,9 @@ def models_list(as_json: AsJson = False) -> None:
 @models_app.command("card")
 def models_card(
     name: Name,
-    version: Annotated[int | None, typer.Option(help="A version; otherwise the champion.")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="A version; otherwise the champion.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """The model card: data, ranges, metrics against baselines, calibration, the gate's findings."""
@@ -121,7 +124,9 @@ def predict(
     target: Annotated[
         Path | None, typer.Option("--output", help="Write a CSV instead of printing.")
     ] = None,
-    version: Annotated[int | None, typer.Option(help="A version; otherwise the champion.")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="A version; otherwise the champion.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a model: value, standard deviation, 90 % interval, whether the recipe lies in the data.
@@ -139,6 +144,12 @@ def predict(
 
     model = known(name)
     settings = Settings.from_env()
+    if target is not None and (target.is_dir() or not target.absolute().parent.is_dir()):
+        raise PlatformError(
+            f"{target} cannot be written.", "Name a file in a folder that is there."
+        )
+    if target is not None and target.exists() and target.samefile(source):
+        raise PlatformError(f"{target} is the input itself.", "Name another file for the answers.")
     recipes = read_recipes(source, model.inputs, settings)
     chosen = version if version is not None else champion(settings, name)
     answers = load(settings, name, chosen)(recipes.values.to_pandas())
@@ -294,7 +305,7 @@ def simulate_half_cell(
     from battery_platform.electrochemistry.runs import curve_figure, electrode_of, simulate
 
     opened = open_lake()
-    if chosen.endswith(".json"):
+    if chosen.lower().endswith(".json"):
         electrode, synthetic = _electrode(Path(chosen))
         design_id = None
     else:
@@ -302,7 +313,13 @@ def simulate_half_cell(
         electrode, design_id, synthetic = electrode_of(found), chosen, found["is_synthetic"]
     row, new = simulate(opened, electrode, synthetic, design_id, c_rate, lower_v)
     if picture is not None and not row["failed"]:
-        curve_figure(opened, row).savefig(picture)
+        try:
+            curve_figure(opened, row).savefig(picture)
+        except (OSError, ValueError) as error:
+            raise PlatformError(
+                f"{picture} cannot be drawn: {' '.join(str(error).split())[:150]}.",
+                "Name a .png, .svg or .pdf in a folder that is there.",
+            ) from error
         err.print(f"wrote {picture}")
     if as_json:
         show([row], True)
@@ -327,8 +344,8 @@ def _electrode(path: Path) -> tuple[Electrode, bool]:
     names = [one.name for one in fields(Electrode)]
     wanted = f"Give an object with {', '.join(names)}; thickness_um may be left out."
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise PlatformError(f"{path} cannot be read as JSON: {error}.", wanted) from error
     if not isinstance(given, dict):
         raise PlatformError(f"{path} holds no object.", wanted)
@@ -341,7 +358,11 @@ def _electrode(path: Path) -> tuple[Electrode, bool]:
             for name, value in given.items()
             if name in names
             and name != "loading_basis"
-            and (isinstance(value, bool) or not isinstance(value, int | float))
+            and (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or abs(value) > LARGEST_NUMBER
+            )
             and not (name == "thickness_um" and value is None)
         ),
         *([] if isinstance(synthetic, bool) else ["is_synthetic must be true or false"]),

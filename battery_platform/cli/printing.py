@@ -18,7 +18,7 @@ from battery_platform.settings import Settings
 if TYPE_CHECKING:
     from battery_platform.store.lakehouse import Lakehouse
 
-out = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "160")))
+out = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 160))
 err = Console(file=sys.stderr)  # bound now: a refresh redirects what libraries write
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")]

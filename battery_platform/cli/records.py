@@ -295,7 +295,8 @@ def quarantine_retry(
 
     lake = open_lake()
     before = lake.value(
-        "SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, row_number FROM quarantine)"
+        "SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, row_number FROM quarantine "
+        "WHERE source_id <> 'literature')"
     )
     reports = retry(lake, name)
     show(
@@ -304,7 +305,8 @@ def quarantine_retry(
         empty="the quarantine is empty",
     )
     after = lake.value(
-        "SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, row_number FROM quarantine)"
+        "SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, row_number FROM quarantine "
+        "WHERE source_id <> 'literature')"
     )
     if not as_json:
         out.print(f"{before} row(s) were in quarantine, {after} are left.")

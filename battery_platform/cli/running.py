@@ -189,7 +189,11 @@ def _by_file(origins: list[dict[str, Any]]) -> list[str]:
     files: dict[tuple[str, str, str], set[int]] = {}
     for row in origins:
         label = " (synthetic)" if row["is_synthetic"] else ""
-        place = (row["path"] or row["file_name"], row["sheet"], f"source {row['source_id']}{label}")
+        place = (
+            row["path"] or row["file_name"],
+            row["sheet"] or "",
+            f"source {row['source_id']}{label}",
+        )
         files.setdefault(place, set()).add(row["row_number"])
     return [
         f"{path}{f' sheet {sheet}' if sheet else ''}: {len(lines)} rows between {min(lines)} and "

@@ -156,7 +156,16 @@ class Coatings(Contract):
         "Gap between comma bar and roll",
         5,
         2000,
-        ("comma gap", "gap", "coating gap", "spalt", "rakelspalt", "spaltweite", "entrefer"),
+        (
+            "comma gap",
+            "gap",
+            "coating gap",
+            "spalt",
+            "kommaspalt",
+            "rakelspalt",
+            "spaltweite",
+            "entrefer",
+        ),
     )
     coating_speed_m_min: float = number(
         "Web speed",

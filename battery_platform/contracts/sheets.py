@@ -132,6 +132,7 @@ class ElectrodeSheets(RecipeLaws, GeometryLaws, CapacityLaws):
             "gap",
             "coating gap",
             "spalt",
+            "kommaspalt",
             "rakelspalt",
             "spaltweite",
             "entrefer",

@@ -50,9 +50,9 @@ def code_version() -> str:
     return code_digest(Path(__file__).parent)
 
 
-def design_id(target: Target, versions: dict[str, int]) -> str:
+def design_id(target: Target, runs: list[str]) -> str:
     """The same question to the same versions by the same code has the same name."""
-    text = json.dumps([asdict(target), versions, code_version()], sort_keys=True)
+    text = json.dumps([asdict(target), runs, code_version()], sort_keys=True)
     return "design-" + hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
@@ -136,7 +136,7 @@ def design(lake: Lakehouse, target: Target, once: bool = False) -> tuple[dict[st
     A target asked for once is not answered again by the nightly refresh, even if it was before.
     """
     versions = answering_versions(lake)
-    identifier = design_id(target, versions)
+    identifier = design_id(target, _runs(lake, versions))
     if lake.value("SELECT count(*) FROM designs WHERE design_id = ?", [identifier]):
         known = find(lake, identifier)
         if once and known["is_standing"]:
@@ -155,6 +155,17 @@ def design(lake: Lakehouse, target: Target, once: bool = False) -> tuple[dict[st
         one["design_id"] = identifier
     put(lake, {"designs": [row], "design_neighbours": nearest})
     return find(lake, identifier), True
+
+
+def _runs(lake: Lakehouse, versions: dict[str, int]) -> list[str]:
+    """The runs behind versions: their numbers begin anew with another registry."""
+    return [
+        lake.value(
+            "SELECT run_id FROM model_versions WHERE model_name = ? AND version = ?",
+            [name, version],
+        )
+        for name, version in sorted(versions.items())
+    ]
 
 
 def _champions(lake: Lakehouse, versions: dict[str, int]) -> Champions:
@@ -215,6 +226,10 @@ def search(champions: Champions, target: Target) -> tuple[dict[str, Any], list[d
     deviations = (loading.iloc[:, 1].to_numpy(), porosity.iloc[:, 1].to_numpy())
     wanted = (target.mass_loading_mg_cm2, target.porosity_pct)
     tolerance = (target.tolerance_mass_loading_mg_cm2, target.tolerance_porosity_pct)
+    alone = [
+        within(mean, deviation, want, allowed)
+        for mean, deviation, want, allowed in zip(means, deviations, wanted, tolerance, strict=True)
+    ]
     both = within_both(means, deviations, wanted, tolerance, champions.correlation)
     inside = (loading["in_domain"] & porosity["in_domain"]).to_numpy()
     distance = np.maximum(loading["distance"], porosity["distance"]).to_numpy()
@@ -239,12 +254,8 @@ def search(champions: Champions, target: Target) -> tuple[dict[str, Any], list[d
         "mass_loading_sd_mg_cm2": float(deviations[0][best]),
         "porosity_pct": float(means[1][best]),
         "porosity_sd_pct": float(deviations[1][best]),
-        "probability_mass_loading": float(
-            within(means[0], deviations[0], wanted[0], tolerance[0])[best]
-        ),
-        "probability_porosity": float(
-            within(means[1], deviations[1], wanted[1], tolerance[1])[best]
-        ),
+        "probability_mass_loading": float(alone[0][best]),
+        "probability_porosity": float(alone[1][best]),
         "probability": float(both[best]),
         "residual_correlation": champions.correlation,
         "in_domain": bool(inside[best]),

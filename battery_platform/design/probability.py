@@ -35,4 +35,8 @@ def within_both(
         (wanted[1] - tolerance[1] - centre) / spread
     )
     found: np.ndarray = (half * density * given) @ WEIGHTS
-    return found.clip(0.0, 1.0)
+    # quadrature is exact to some 1e-6: both can never be likelier than one of them
+    first_alone = within(mean[0], deviation[0], wanted[0], tolerance[0])
+    second_alone = within(mean[1], deviation[1], wanted[1], tolerance[1])
+    both: np.ndarray = np.minimum(found.clip(0.0, 1.0), np.minimum(first_alone, second_alone))
+    return both

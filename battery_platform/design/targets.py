@@ -9,6 +9,7 @@ from battery_platform.errors import PlatformError
 
 LOADING, POROSITY = "mass_loading_mg_cm2", "porosity_pct"
 LIMITS = {LOADING: (0.01, 200.0), POROSITY: (1.0, 99.0)}
+SMALLEST_TOLERANCE = 1e-3
 RELATIVE_TOLERANCE = 0.10
 """Coat weight, thickness and porosity within 10 % pass the quality rule of Drakopoulos et al."""
 
@@ -49,9 +50,10 @@ def parse(wanted: str, tolerances: str = "") -> Target:
             )
     allowed = _pairs(tolerances, "--tolerance") if tolerances else {}
     for name, value in allowed.items():
-        if not 0 < value < LIMITS[name][1]:
+        if not SMALLEST_TOLERANCE <= value < LIMITS[name][1]:
             raise PlatformError(
-                f"--tolerance: {name} = {value:g} must lie above 0 and below {LIMITS[name][1]:g}.",
+                f"--tolerance: {name} = {value:g} must lie between {SMALLEST_TOLERANCE:g} and "
+                f"{LIMITS[name][1]:g}.",
                 "It is the deviation allowed either way, in the unit of the name.",
             )
     return Target(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from battery_platform.electrochemistry.assumptions import HALF_CELL, digest
 from battery_platform.electrochemistry.half_cell import Discharge, Electrode, discharge
-from battery_platform.store.arrays import load, save
+from battery_platform.store.arrays import intact, load, save
 from battery_platform.store.builds import code_digest
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.products import put
@@ -66,7 +66,7 @@ def simulate(
     """A discharge from the lake, or a new one; true if it had to be simulated."""
     identifier = discharge_id(electrode, design_id, c_rate, lower_v)
     known = stored(lake, identifier)
-    if known is not None:
+    if known is not None and (known["failed"] or intact(lake.settings, known["curve_file"])):
         return known, False
     keep_assumptions(lake)
     done = discharge(electrode, c_rate, lower_v)

@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from battery_platform.errors import PlatformError
 
-MAX_BYTES = 20 * 1024 * 1024
+MAX_BYTES = 5 * 1024 * 1024
 """A paper is some 100 kB of text; a file beyond this is a corpus or no text at all."""
 
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (

@@ -17,10 +17,17 @@ from blake3 import blake3
 
 from battery_platform.errors import PlatformError
 from battery_platform.literature.completeness import completeness
-from battery_platform.literature.documents import Document, NotText, read, sample_files
+from battery_platform.literature.documents import (
+    MAX_BYTES,
+    Document,
+    NotText,
+    read,
+    sample_files,
+)
 from battery_platform.literature.extraction import Mention, extract
 from battery_platform.settings import Settings
 from battery_platform.store.builds import code_digest
+from battery_platform.store.commit import printable
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.products import put
 
@@ -69,10 +76,16 @@ def add(lake: Lakehouse, paths: Iterable[Path]) -> list[Reading]:
     """Copy texts into the watched folder and read them; a name in use by another text gets a mark."""
     folder = lake.settings.literature_folder
     folder.mkdir(parents=True, exist_ok=True)
-    taken = []
-    for path in paths:
+    chosen, taken = list(paths), []
+    for path in chosen:
         if not path.is_file():
             raise PlatformError(f"There is no file {path}.", "Name text files.")
+        if path.stat().st_size > MAX_BYTES:
+            raise PlatformError(
+                f"{path.name} is larger than the {MAX_BYTES // 2**20} MiB of a document.",
+                "Split it into one file per document.",
+            )
+    for path in chosen:
         content = path.read_bytes()
         target = folder / path.name
         if target.is_file() and target.read_bytes() != content:
@@ -99,31 +112,31 @@ def take(lake: Lakehouse, paths: Sequence[Path]) -> list[Reading]:
             [SOURCE],
         )
     )
+    samples = {blake3(one.read_bytes()).hexdigest() for one in sample_files()}
     readings, documents, held = [], [], []
     for path in paths:
         synthetic = SAMPLES in path.relative_to(lake.settings.literature_folder).parts
+        name = printable(path.name)
         try:
             document = read(path)
         except NotText as error:
             file_id = _bytes_id(path)
-            readings.append(Reading(path.name, file_id, "quarantined", 0, str(error), synthetic))
+            readings.append(Reading(name, file_id, "quarantined", 0, str(error), synthetic))
             if file_id not in refused:
+                refused[file_id] = str(error)
                 held.append(_quarantine(path, file_id, error, synthetic))
             continue
+        synthetic = synthetic or document.content_hash in samples
         before = known.get(document.document_id)
         if before is not None and before["code_hash"] == code:
             readings.append(
-                Reading(
-                    path.name, document.document_id, "known", before["n_mentions"], "", synthetic
-                )
+                Reading(name, document.document_id, "known", before["n_mentions"], "", synthetic)
             )
             continue
         mentions = extract(document.text)
         known[document.document_id] = {"code_hash": code, "n_mentions": len(mentions)}
         documents.append((path, document, mentions, synthetic))
-        readings.append(
-            Reading(path.name, document.document_id, "read", len(mentions), "", synthetic)
-        )
+        readings.append(Reading(name, document.document_id, "read", len(mentions), "", synthetic))
     _store(lake, documents, code)
     if held:
         _hold(lake, held)
@@ -152,8 +165,8 @@ def _store(
         rows["literature_documents"].append(
             {
                 **ours,
-                "file_name": path.name,
-                "path": str(path),
+                "file_name": printable(path.name),
+                "path": printable(str(path.relative_to(lake.settings.literature_folder))),
                 "n_characters": document.n_characters,
                 "encoding": document.encoding,
                 "content_hash": document.content_hash,
@@ -193,7 +206,7 @@ def _quarantine(path: Path, file_id: str, error: NotText, synthetic: bool) -> di
     return {
         "file_id": file_id,
         "source_id": SOURCE,
-        "file_name": path.name,
+        "file_name": printable(path.name),
         "table_name": "literature_documents",
         "sheet": "",
         "row_number": 0,
@@ -202,7 +215,7 @@ def _quarantine(path: Path, file_id: str, error: NotText, synthetic: bool) -> di
         "rule": error.rule,
         "message": error.says,
         "remedy": error.remedy,
-        "record": str(path),
+        "record": printable(str(path)),
         "is_synthetic": synthetic,
         "quarantined_at": datetime.now(UTC).replace(tzinfo=None),
     }
@@ -223,16 +236,14 @@ def broken_offsets(lake: Lakehouse) -> list[str]:
     """Mentions whose place in the untouched file does not hold their quote."""
     broken = []
     for document in lake.records("SELECT document_id, path FROM literature_documents"):
-        path = Path(document["path"])
+        path = lake.settings.literature_folder / document["path"]
         mentions = lake.records(
             "SELECT mention_id, quote, start_offset, end_offset FROM literature_mentions WHERE document_id = ?",
             [document["document_id"]],
         )
-        if not path.is_file():
-            continue  # the text was taken away; there is nothing to compare with
+        if not path.is_file() or _bytes_id(path) != document["document_id"]:
+            continue  # taken away, or another text has its name: there is nothing to compare with
         found = read(path)
-        if found.document_id != document["document_id"]:
-            continue  # another text has taken the file's name; that one is a document of its own
         broken += [
             one["mention_id"]
             for one in mentions

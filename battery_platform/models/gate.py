@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,6 +78,9 @@ def _beside_champion(
 ) -> list[tuple[str, bool, str]]:
     if champion is None:
         return [("no step back", True, "no champion stands yet")]
+    if math.isnan(champion.rmse):
+        said = f"champion {champion.version} was not made by this platform: nothing says how good it is"
+        return [("champion is known", False, said)]
     synthetic = evaluation.training.is_synthetic
     if synthetic and not champion.is_synthetic:
         said = f"it was trained on synthetic data and champion {champion.version} on real data"

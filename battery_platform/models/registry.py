@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "battery_platform"
 CHAMPION, CHALLENGER = "champion", "challenger"
+JUDGED = "gate"
+"""Tag that a version gets last: without it a release was interrupted."""
 SERVED = Path(__file__).with_name("served") / "gaussian_process.py"
 
 
@@ -138,12 +140,6 @@ def _requirements() -> list[str]:
     ]
 
 
-def point(settings: Settings, name: str, alias: str, version: int) -> None:
-    """Let an alias name a version."""
-    with connected(settings) as client:
-        client.set_registered_model_alias(name, alias, str(version))
-
-
 def aliases(settings: Settings, name: str) -> dict[str, int]:
     """Which version each alias of a model names."""
     with connected(settings) as client:
@@ -151,19 +147,42 @@ def aliases(settings: Settings, name: str) -> dict[str, int]:
     return {alias: int(version) for alias, version in found.get(name, {}).items()}
 
 
+def tags(settings: Settings, name: str) -> dict[int, dict[str, str]]:
+    """What each version in the registry says of itself."""
+    with connected(settings) as client:
+        found = client.search_model_versions(f"name = '{name}'")
+        return {int(one.version): dict(one.tags) for one in found}
+
+
+def finish(settings: Settings, name: str, version: int, promoted: bool) -> None:
+    """Give a version its alias; what it says of itself then is that it was judged."""
+    alias = CHAMPION if promoted else CHALLENGER
+    with connected(settings) as client:
+        client.set_registered_model_alias(name, alias, str(version))
+        client.set_model_version_tag(name, str(version), JUDGED, alias)
+
+
 def load(settings: Settings, name: str, version: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A version's `predict`, loaded as consumers load it."""
-    with connected(settings) as client:
+    there = tags(settings, name)
+    if version not in there:
+        raise PlatformError(
+            f"The registry has no version {version} of {name}.",
+            f"Versions: {', '.join(map(str, sorted(there))) or 'none'}; see `battery-platform models "
+            "list`.",
+        )
+    with connected(settings):
         import mlflow
 
-        there = {int(one.version) for one in client.search_model_versions(f"name = '{name}'")}
-        if version not in there:
+        try:
+            loaded = mlflow.pyfunc.load_model(f"models:/{name}/{version}")
+        except (mlflow.exceptions.MlflowException, OSError) as error:
             raise PlatformError(
-                f"The registry has no version {version} of {name}.",
-                f"Versions: {', '.join(map(str, sorted(there))) or 'none'}; see `battery-platform "
-                "models list`.",
-            )
-        loaded = mlflow.pyfunc.load_model(f"models:/{name}/{version}")
+                f"The files of {name} {version} are not where the registry has them: "
+                f"{' '.join(str(error).split())[:200]}",
+                "Was the data folder moved? Move it back, or remove its folder `registry` and run "
+                "`battery-platform refresh`: the models are trained again.",
+            ) from error
 
     def predict(recipes: pd.DataFrame) -> pd.DataFrame:
         answer: pd.DataFrame = loaded.predict(recipes)

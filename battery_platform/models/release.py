@@ -1,7 +1,7 @@
 """From a training set to a judged version: trained only when data, code or specification changed.
 
-The order makes a killed run harmless: the registry first, the lake's rows in one transaction, the
-alias last. What is not in the lake counts as not trained.
+The order makes a killed run harmless: the registry first, the lake's rows in one transaction, pin and
+alias last. What is not in both counts as not trained, and the next run finishes what lacks its alias.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from battery_platform.models import registry
 from battery_platform.models.card import card
@@ -54,12 +56,19 @@ def release(
     """Train, judge, register and perhaps promote; or find that nothing has changed."""
     training = training_set(lake, model)
     hashes = {"data": training.digest, "code": code_version(), "parameters": model.digest}
+    registered = registry.tags(lake.settings, model.name)
+    standing = registry.aliases(lake.settings, model.name).get(registry.CHAMPION)
     newest = _newest(lake, model.name)
+    if newest is not None and newest["version"] not in registered:
+        newest = None  # the registry was lost or changed: its versions are made again
     because = _changed(newest, hashes)
-    standing = (
-        registry.aliases(lake.settings, model.name).get(registry.CHAMPION) if newest else None
-    )
     if newest is not None and not because:
+        if registry.JUDGED not in registered[newest["version"]]:
+            promoted = newest["decision"] == registry.CHAMPION
+            made_champion = _finish(
+                lake, model.name, newest["version"], newest["snapshot_id"], promoted
+            )
+            standing = made_champion or standing
         return Release(
             model.name,
             newest["version"],
@@ -69,8 +78,9 @@ def release(
             newest["is_synthetic"],
         )
     progress(f"{model.name}: {because}; evaluating")
-    evaluation = evaluate(model, training, progress=progress)
-    decision = decide(evaluation, _standing(lake, model.name, standing))
+    with threadpool_limits(1):  # matrices this small only wait for each other's threads
+        evaluation = evaluate(model, training, progress=progress)
+    decision = decide(evaluation, _standing(standing, registered))
     state = fit(
         model,
         training.inputs,
@@ -90,13 +100,13 @@ def release(
             for one in evaluation.scores
             if one.slice == ALL_ROWS
         },
-        _tags(training, hashes, because),
+        _tags(training, hashes, because)
+        | {"rmse": repr(evaluation.score(GAUSSIAN_PROCESS, "rmse").value)},
         dict(zip(model.inputs, np.median(training.inputs, axis=0).tolist(), strict=True)),
     )
+    _forget(lake, model.name, made.version)
     put(lake, _rows(lake, model, made, evaluation, decision, hashes, because, words))
-    pin(lake, training.snapshot, f"model {model.name} {made.version}", "training data")
-    alias = registry.CHAMPION if decision.promoted else registry.CHALLENGER
-    registry.point(lake.settings, model.name, alias, made.version)
+    _finish(lake, model.name, made.version, training.snapshot, decision.promoted)
     return Release(
         model.name,
         made.version,
@@ -123,16 +133,44 @@ def _changed(newest: dict[str, Any] | None, hashes: dict[str, str]) -> str:
     return f"{' and '.join(changed)} changed" if changed else ""
 
 
-def _standing(lake: Lakehouse, name: str, version: int | None) -> Standing | None:
+def _standing(version: int | None, registered: dict[int, dict[str, str]]) -> Standing | None:
+    """The champion as the registry has it, whichever lake it was trained from."""
     if version is None:
         return None
-    found = lake.rows(
-        """SELECT v.is_synthetic, v.data_hash, e.value FROM model_versions v
-           JOIN model_evaluations e USING (model_name, version)
-           WHERE model_name = ? AND version = ? AND candidate = ? AND slice = ? AND metric = 'rmse'""",
-        [name, version, GAUSSIAN_PROCESS, ALL_ROWS],
+    said = registered[version]
+    return Standing(
+        version,
+        said.get("synthetic") == "true",
+        said.get("data_hash", ""),
+        float(said.get("rmse", "nan")),
     )
-    return Standing(version, *found[0]) if found else None
+
+
+def _forget(lake: Lakehouse, name: str, version: int) -> None:
+    """Rows of versions that another registry had given these numbers."""
+
+    def work(cursor: duckdb.DuckDBPyConnection) -> None:
+        for table in (
+            "model_versions",
+            "model_evaluations",
+            "model_predictions",
+            "model_training_rows",
+        ):
+            cursor.execute(
+                f"DELETE FROM {table} WHERE model_name = ? AND version >= ?", [name, version]
+            )
+
+    if lake.value(
+        "SELECT count(*) FROM model_versions WHERE model_name = ? AND version >= ?", [name, version]
+    ):
+        lake.write(work)
+
+
+def _finish(lake: Lakehouse, name: str, version: int, snapshot: int, promoted: bool) -> int | None:
+    """Pin the data and hand out the alias; returns the champion that this makes."""
+    pin(lake, snapshot, f"model {name} {version}", "training data")
+    registry.finish(lake.settings, name, version, promoted)
+    return version if promoted else None
 
 
 def _tags(training: TrainingSet, hashes: dict[str, str], because: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ def refuse_leaks(groups: np.ndarray, repeats: Sequence[Sequence[Fold]]) -> None:
                     "then asked.",
                     "Split by slurry batch, not by row.",
                 )
-            tested[test] += 1
+            np.add.at(tested, test, 1)
         if (tested != 1).any():
             raise LeakingSplit(
                 f"{int((tested != 1).sum())} rows are tested never or more than once in a repeat."

@@ -55,8 +55,10 @@ class TrainingSet:
 
     @cached_property
     def digest(self) -> str:
-        """Changes with any row, input, target or batch."""
+        """Changes with any row, input, target or batch, and with what the card says of them."""
         hasher = hashlib.blake2b(digest_size=8)
+        kind = (self.is_synthetic, self.active_material, self.loading_basis, self.licence)
+        hasher.update(repr((kind, self.sources)).encode())
         for name, batch, recipe, value in zip(
             self.electrode_ids,
             self.batches,

@@ -49,6 +49,16 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
             f"{', '.join(name for name in sheet.header if name) or 'nothing'}.",
             f"Name the columns {', '.join(wanted)}; a unit in the header is converted.",
         )
+    ways = [one.why for one in proposal.placements]
+    twice = [
+        name
+        for name in wanted
+        if f"{name} is placed already" in ways or f"{name} fits another header better" in ways
+    ]
+    if twice:
+        raise PlatformError(
+            f"{path.name}: more than one column can be {', '.join(twice)}.", "Leave one of them."
+        )
     mapping = proposal.mapping
     positions = {
         name: place

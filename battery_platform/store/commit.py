@@ -166,7 +166,7 @@ def deliver(
             _insert_manifest(cursor, origin, part, delivery_id)
         cursor.execute(
             f"CALL ducklake_set_commit_message('{LAKE}', 'battery-platform', "
-            f"{sql_text(f'ingest {_text(origin.path.name)}')})"
+            f"{sql_text(f'ingest {printable(origin.path.name)}')})"
         )
         _assert_balance(cursor, origin, parts)
         return True
@@ -182,7 +182,7 @@ def deliver(
     return Receipt(lake.snapshot(), committed)
 
 
-def _text(name: str) -> str:
+def printable(name: str) -> str:
     """A file name as text that any database takes, even where its bytes are none."""
     return os.fsencode(name).decode("utf-8", "replace")
 
@@ -284,8 +284,8 @@ def _insert_manifest(
         "file_id": origin.file_id,
         "delivery_id": delivery_id,
         "source_id": origin.source_id,
-        "file_name": _text(origin.path.name),
-        "path": _text(str(origin.path)),
+        "file_name": printable(origin.path.name),
+        "path": printable(str(origin.path)),
         "sheet": part.sheet,
         "table_name": part.table.name,
         "size_bytes": origin.size_bytes,

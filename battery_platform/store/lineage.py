@@ -115,22 +115,24 @@ def of_discharge(lake: Lakehouse, identifier: str) -> dict[str, Any] | None:
 def of_text(lake: Lakehouse, identifier: str) -> dict[str, Any] | None:
     """A document and what was found in it, or a mention and where it stands."""
     documents = lake.records(
-        "SELECT * FROM literature_documents WHERE $it IN (document_id, file_name, path) "
-        "OR document_id = split_part($it, ':', 1)",
-        {"it": identifier},
+        "SELECT * FROM literature_documents WHERE $it IN (document_id, file_name) "
+        "OR document_id = split_part($it, ':', 1) OR $folder || path = $it",
+        {"it": identifier, "folder": f"{lake.settings.literature_folder}/"},
     )
     if not documents:
         return None
     origins = [
         {
             "file_name": one["file_name"],
-            "path": one["path"],
+            "path": str(lake.settings.literature_folder / one["path"]),
+            "sheet": "",
             "source_id": "literature",
             "is_synthetic": one["is_synthetic"],
             "licence": "as the text's own",
         }
         for one in documents
     ]
+    one_mention = identifier.startswith("doc-") and ":" in identifier
     mentions = lake.records(
         """SELECT 'mention' AS kind, mention_id AS id, property, quote, start_offset, end_offset
            FROM literature_mentions
@@ -138,12 +140,14 @@ def of_text(lake: Lakehouse, identifier: str) -> dict[str, Any] | None:
            ORDER BY start_offset""",
         {
             "documents": [one["document_id"] for one in documents],
-            "one": identifier if ":" in identifier and "/" not in identifier else None,
+            "one": identifier if one_mention else None,
         },
     )
-    if ":" in identifier and len(mentions) == 1:
-        return {"kind": "mention", "upstream": mentions, "origins": origins, "downstream": []}
-    return {"kind": "document", "upstream": [], "origins": origins, "downstream": mentions}
+    if one_mention and not mentions:
+        return None
+    kind = {"kind": "mention" if one_mention else "document", "upstream": [], "origins": origins}
+    synthetic = any(one["is_synthetic"] for one in documents)
+    return kind | {"downstream": mentions, "is_synthetic": synthetic}
 
 
 def resting_on(

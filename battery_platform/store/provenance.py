@@ -65,7 +65,9 @@ def trace(lake: Lakehouse, identifier: str) -> Trace:
 
 def _trace_product(lake: Lakehouse, identifier: str) -> Trace | None:
     version = VERSION.match(identifier)
-    if version:
+    if version and lake.value(
+        "SELECT count(*) FROM model_versions WHERE model_name = ?", [version[1]]
+    ):
         found: dict[str, Any] | None = of_version(lake, version[1], int(version[2]))
     else:
         found = (
