@@ -212,7 +212,8 @@ def _metrics(
     for name, value in found.items():
         if not np.isfinite(value):
             continue
-        ends = np.nanquantile(spread[name], [0.025, 0.975]) if name in spread else (None, None)
+        with np.errstate(invalid="ignore"):
+            ends = np.nanquantile(spread[name], [0.025, 0.975]) if name in spread else (None, None)
         low, high = (None if end is None or not np.isfinite(end) else float(end) for end in ends)
         yield Score(candidate, part, name, float(value), low, high, len(target))
 
