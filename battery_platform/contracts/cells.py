@@ -212,7 +212,7 @@ class TestPoints(Contract):
         "Time since the start of the test", 0, 1e10, ("test time", "time", "zeit", "temps")
     )
     recorded_at: Moment = moment("Wall clock", ("date time", "timestamp", "datum"))
-    cycle: int = count("Cycle number", names=("cycle", "cycle count", "zyklus"))
+    cycle: int = count("Cycle number", names=("cycle", "cycle count", "zyklus"), optional=True)
     step: int = count(
         "Step of the protocol", names=("step", "step count", "schritt"), optional=True
     )
@@ -228,4 +228,12 @@ class TestPoints(Contract):
     )
     temperature_degc: float = number(
         "Temperature at the cell", -60, 200, ("temperature", "temperatur"), optional=True
+    )
+    charge_ah: float = number("The instrument's counter of charge put in", -1e4, 1e4, optional=True)
+    discharge_ah: float = number(
+        "The instrument's counter of charge taken out", -1e4, 1e4, optional=True
+    )
+    charge_wh: float = number("The instrument's counter of energy put in", -1e5, 1e5, optional=True)
+    discharge_wh: float = number(
+        "The instrument's counter of energy taken out", -1e5, 1e5, optional=True
     )

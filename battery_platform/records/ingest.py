@@ -16,6 +16,12 @@ from blake3 import blake3
 from battery_platform.contracts.registry import TABLES
 from battery_platform.errors import PlatformError, RefusedFile, StoreError
 from battery_platform.records import mapping as mappings
+from battery_platform.records.cycling import (
+    Export,
+    almost_an_export,
+    is_export,
+    is_vendor_export,
+)
 from battery_platform.records.judging import Subject, Tally, judge_sheet
 from battery_platform.records.mapping import Mapping
 from battery_platform.records.reading import Sheet, kind_of, refuse, sheets
@@ -177,14 +183,29 @@ def _ingest(
     commit: bool,
     filed_as: Path | None = None,
 ) -> Report:
-    kind_of(path)
     path = path.resolve()
     fingerprint = content_hash(path)
     chosen = _given(path, mapping, lake)
+    exported = not chosen and is_vendor_export(path)
+    if not exported:
+        kind_of(path)
     if not again and not replaces:
         before = known(lake, fingerprint, mappings.digest(chosen) if chosen else None)
         if before:
             return _known(path, before)
+    if not exported:
+        try:
+            resolve(path, lake, chosen)
+        except RefusedFile as error:
+            if chosen:
+                raise
+            if not is_export(path):
+                raise (almost_an_export(path) or error) from None
+            exported = True
+    if exported:
+        return _ingest_export(
+            lake, path, fingerprint, _replaced(lake, replaces), again, progress, commit, filed_as
+        )
     for _ in range(OVERTAKEN_TRIES):
         judged_at = lake.snapshot()
         one = _Judgement(path, fingerprint, *resolve(path, lake, chosen), _replaced(lake, replaces))
@@ -208,6 +229,61 @@ def _ingest(
     )
 
 
+def _ingest_export(
+    lake: Lakehouse,
+    path: Path,
+    fingerprint: str,
+    replaced: tuple[str, ...],
+    again: bool,
+    progress: Progress,
+    commit: bool,
+    filed_as: Path | None,
+) -> Report:
+    """Take a cycler's export: its points, and the cycles that they sum up to."""
+    file_id = _file_id(fingerprint)
+    export = Export(path, file_id, mappings.safe_source(path.stem))
+    report = Report(path, "checked", export.source_id, file_id)
+    with workbench(lake) as bench:
+        tallies = export.judge(bench, lambda rows: progress(path.name, rows))
+        if commit:
+            origin = Origin(
+                file_id=file_id,
+                source_id=export.source_id,
+                path=filed_as or path,
+                size_bytes=path.stat().st_size,
+                content_hash=fingerprint,
+                mapping_hash=f"cycler {export.stream.format.name}",
+                mapping={"parts": [], **export.described()},
+                licence="not stated",
+                citation="",
+                is_synthetic=False,
+            )
+            leaving = (*replaced, *([file_id] if again else []))
+            receipt = deliver(lake, bench, origin, [one.part for one in tallies], leaving)
+            report.status = "taken" if receipt.committed else "known"
+            report.snapshot = receipt.snapshot
+    report.notes += export.said()
+    report.outcomes = [_outcome(one) for one in tallies]
+    return report
+
+
+def _file_id(fingerprint: str) -> str:
+    return "f-" + fingerprint[:16]
+
+
+def _outcome(tally: Tally) -> Outcome:
+    part = tally.part
+    return Outcome(
+        part.table.name,
+        part.sheet,
+        part.rows_in,
+        part.rows_accepted,
+        part.rows_new,
+        part.rows_quarantined,
+        tally.violations,
+    )
+
+
 @dataclass(frozen=True)
 class _Judgement:
     """One file under its mappings, on the way into the lake."""
@@ -220,7 +296,7 @@ class _Judgement:
 
     @property
     def file_id(self) -> str:
-        return "f-" + self.fingerprint[:16]
+        return _file_id(self.fingerprint)
 
     def judge(self, lake: Lakehouse, bench: Workbench, progress: Progress) -> list[Tally]:
         """Judge each sheet; both outcomes lie on the bench."""
@@ -266,19 +342,7 @@ class _Judgement:
             )
         for one, sheet in self.sheets:
             made.notes += [*sheet.notes, *one.assumed]
-        for tally in tallies:
-            part = tally.part
-            made.outcomes.append(
-                Outcome(
-                    part.table.name,
-                    part.sheet,
-                    part.rows_in,
-                    part.rows_accepted,
-                    part.rows_new,
-                    part.rows_quarantined,
-                    tally.violations,
-                )
-            )
+        made.outcomes = [_outcome(tally) for tally in tallies]
         return made
 
 

@@ -1,0 +1,124 @@
+"""Exports of battery cyclers, read by content: to the Battery Data Format's quantities.
+
+`recognise` says what a file is, `read` reads it to its end, `open_file` streams it in blocks. The
+readers stand in modules of their own; which one takes a file is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+
+from battery_platform.errors import RefusedFile
+from battery_platform.records.cyclers import arbin_res, biologic_mpr, formats, neware_binary
+from battery_platform.records.cyclers.model import (
+    Block,
+    CyclerFile,
+    Finding,
+    Format,
+    PositiveCurrent,
+    Stream,
+)
+from battery_platform.records.cyclers.tables import open_table, table_format
+from battery_platform.records.cyclers.text import find_table, open_text, refuse_unless_complete
+from battery_platform.records.reading import kind_of, refuse
+
+__all__ = [
+    "Block",
+    "CyclerFile",
+    "Finding",
+    "Format",
+    "Stream",
+    "open_file",
+    "read",
+    "read_blocks",
+    "recognise",
+]
+
+_HEAD = 64
+_TEXT_REMEDY = (
+    "Export the points as text (Maccor: ASCII export in MIMS Client; Arbin: CSV; BioLogic: .mpt; "
+    "Neware, Landt, PEC, Novonix: CSV)."
+)
+_Open = Callable[[Path, PositiveCurrent], Stream]
+
+
+def recognise(path: Path) -> Format | None:
+    """The format of a file, by its content; nothing where it is no cycler's export that is read."""
+    try:
+        if (binary := _binary(path)) is not None:
+            return binary[0]
+        table = find_table(path) if kind_of(path) == "text" else table_format(path)
+    except RefusedFile:
+        return None
+    return table.format if table is not None and not table.missing() else None
+
+
+def _binary(path: Path) -> tuple[Format, _Open] | None:
+    """Format and reader of a file that is known by its first bytes."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if head.startswith(arbin_res.MAGIC):
+        return formats.ARBIN_RES, arbin_res.open_res
+    if head.startswith(biologic_mpr.MAGIC):
+        return formats.BIOLOGIC_MPR, biologic_mpr.open_mpr
+    zipped = head.startswith(b"PK\x03\x04") and neware_binary.is_ndax(path)
+    if zipped or head.startswith(neware_binary.MAGIC):
+        return formats.NEWARE_BINARY, neware_binary.open_neware
+    return None
+
+
+def open_file(path: Path, positive_current: PositiveCurrent = "charge") -> Stream:
+    """A stream of a file's blocks. `positive_current` says what the file means by its sign."""
+    stream = _open(path, positive_current)
+    if positive_current == "discharge":
+        stream.metadata["sign_of_current"] = "stated: positive while discharging; turned round here"
+    return stream
+
+
+def _open(path: Path, positive_current: PositiveCurrent) -> Stream:
+    if (binary := _binary(path)) is not None:
+        return binary[1](path, positive_current)
+    try:
+        kind = kind_of(path)
+    except RefusedFile as error:
+        if "a binary file" not in error.says:
+            raise
+        raise refuse(
+            path, "this is a binary file of no cycler that is read.", _TEXT_REMEDY
+        ) from error
+    if kind != "text":
+        return open_table(path, positive_current)
+    table = find_table(path)
+    if table is None:
+        raise refuse(
+            path,
+            "no line is the header of a cycler's points (time, voltage, current).",
+            _TEXT_REMEDY,
+        )
+    refuse_unless_complete(path, table)
+    return open_text(path, table, positive_current)
+
+
+def read_blocks(path: Path, positive_current: PositiveCurrent = "charge") -> Iterator[Block]:
+    """The blocks of a file, each judged; text and Parquet in bounded memory."""
+    return open_file(path, positive_current).blocks
+
+
+def read(path: Path, positive_current: PositiveCurrent = "charge") -> CyclerFile:
+    """A file read to its end. Positive current charges, whatever the file's own convention."""
+    stream = open_file(path, positive_current)
+    blocks = list(stream.blocks)
+    points = pl.concat([block.points for block in blocks], how="diagonal_relaxed")
+    return CyclerFile(
+        stream.format,
+        stream.format.instrument,
+        points,
+        stream.metadata,
+        tuple(finding for block in blocks for finding in block.quarantine),
+        tuple(stream.notes),
+    )

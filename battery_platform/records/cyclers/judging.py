@@ -1,0 +1,352 @@
+"""The rules that every cycler's rows pass, whichever reader they come from.
+
+A row is accepted or held back with a reason; none is smoothed, renumbered or dropped. What makes
+a file as a whole untrustworthy (two cells in it, a current of the other sign) refuses the file.
+One `Judge` walks one file: what it has seen before carries over from block to block.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from battery_platform.records.cyclers.model import (
+    COUNTS,
+    NUMBERS,
+    REQUIRED,
+    Block,
+    Finding,
+    Format,
+    PositiveCurrent,
+    in_order,
+)
+from battery_platform.records.reading import refuse
+
+CLOCK_TOLERANCE_S = 0.5
+"""A clock that is set back by less than this is noted; more is held back."""
+RESTART_ROWS = 2
+_NAMES = {
+    "test_time_s": "test time",
+    "voltage_v": "voltage",
+    "current_a": "current",
+    "step_time_s": "step time",
+    "temperature_degc": "temperature",
+    "charge_ah": "charge capacity",
+    "discharge_ah": "discharge capacity",
+    "charge_wh": "charge energy",
+    "discharge_wh": "discharge energy",
+    "unix_time_s": "wall clock",
+}
+
+
+@dataclass
+class Judge:
+    """What has been seen of a file so far."""
+
+    path: Path
+    format: Format
+    notes: list[str]
+    record_name: str = "record"
+    positive_current: PositiveCurrent = "charge"
+    latest_time: float = -np.inf
+    first_time: float = np.nan
+    latest_record: int = -1
+    latest_cycle: int = -1
+    cycles: set[int] = field(default_factory=set)
+    gaps: int = 0
+    held: int = 0
+    small_steps_back: int = 0
+    negative_seen: bool = False
+    unsigned: bool = False
+    rises: int = 0
+    falls: int = 0
+    clock_back: list[float] = field(default_factory=list)
+    latest_clock: float = -np.inf
+    rows: int = 0
+
+    def judge(
+        self,
+        frame: pl.DataFrame,
+        held: list[Finding],
+        direction: pl.Series | None = None,
+    ) -> Block:
+        """Accept or hold back the rows of a block."""
+        self.rows += frame.height
+        if direction is not None and (direction != 0).any():
+            frame = frame.with_columns(direction.alias("direction"))
+        found = list(held)
+        found += self._not_numbers(frame, {finding.row for finding in held})
+        frame = self._without(frame, found)
+        frame = self._signed(frame)
+        late = self._out_of_order(frame)
+        found += late
+        frame = self._without(frame, late)
+        self._count(frame)
+        frame = frame.drop("direction", strict=False)
+        if "record" in frame.columns:
+            frame = frame.rename({"record": self.record_name})
+        found.sort(key=lambda finding: finding.row)
+        self.held += len({finding.row for finding in found})
+        return Block(in_order(frame), tuple(found))
+
+    def finish(self) -> None:
+        """Say at the end what concerns the file and no single row."""
+        if self.rows == 0:
+            raise refuse(self.path, "the file has a header and no rows.", "Export the test again.")
+        missing = (
+            sorted(set(range(min(self.cycles), max(self.cycles))) - self.cycles)
+            if (self.cycles)
+            else []
+        )
+        if missing:
+            shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+            self.notes.append(
+                f"cycle {shown} is missing between {min(self.cycles)} and {max(self.cycles)}; "
+                "the others keep their numbers"
+            )
+        self.gaps -= self.held
+        if self.gaps > 0:
+            self.notes.append(f"{self.gaps} record numbers are missing between the rows")
+        if self.small_steps_back:
+            self.notes.append(
+                f"the test time goes back {self.small_steps_back} times by at most "
+                f"{CLOCK_TOLERANCE_S} s; the rows are kept as they stand"
+            )
+        if self.clock_back:
+            self.notes.append(
+                f"the wall clock goes back {len(self.clock_back)} times by at most "
+                f"{max(self.clock_back):.6g} s; times within the test come from the test time"
+            )
+        if self.unsigned:
+            self.notes.append("the current is without sign; the state of each row gives it")
+        elif self.rises and not self.negative_seen:
+            self.notes.append(
+                "no current is negative and no column says the direction: the voltage rises where "
+                "the current starts, so it was taken as charging"
+            )
+
+    # -- single values -----------------------------------------------------------------------
+
+    def _not_numbers(self, frame: pl.DataFrame, known: set[int]) -> list[Finding]:
+        found = []
+        for name in NUMBERS:
+            if name not in frame.columns:
+                continue
+            values = frame[name]
+            wrong = ~np.isfinite(values.to_numpy())
+            if values.null_count() and name not in REQUIRED:
+                wrong &= values.is_not_null().to_numpy()
+            if not wrong.any():
+                continue
+            for row, value in frame.filter(pl.Series(wrong)).select("row_number", name).iter_rows():
+                if row in known:
+                    continue
+                known.add(row)
+                what = "is missing" if value is None else f"is {_not_finite(value)}"
+                found.append(
+                    Finding(
+                        row,
+                        name,
+                        "" if value is None else str(value),
+                        "finite",
+                        f"The {_NAMES[name]} {what}.",
+                        "Look at the channel's wiring and log; the row is held back, not filled in.",
+                    )
+                )
+        return found
+
+    def _without(self, frame: pl.DataFrame, found: list[Finding]) -> pl.DataFrame:
+        if not found:
+            return frame
+        rows = pl.Series([finding.row for finding in found], dtype=pl.Int64)
+        return frame.filter(~pl.col("row_number").is_in(rows.implode()))
+
+    # -- sign of the current -----------------------------------------------------------------
+
+    def _signed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if self.positive_current == "discharge":
+            frame = frame.with_columns(-pl.col("current_a"))
+        current = frame["current_a"].to_numpy()
+        if not len(current):
+            return frame
+        floor = 1e-3 * float(np.abs(current).max())
+        if "direction" in frame.columns:
+            direction = frame["direction"].to_numpy()
+            self.negative_seen |= bool((current[direction < 0] < -floor).any())
+            charging = current[(direction > 0) & (np.abs(current) > floor)]
+            if len(charging) and (charging < 0).mean() > 0.9:
+                raise self._inverted("where the file says that the cell is charged")
+            turned = (direction < 0) & (current > floor)
+            if turned.any() and not self.negative_seen:
+                self.unsigned = True
+                current = np.where(turned, -current, current)
+                frame = frame.with_columns(pl.Series("current_a", current))
+        else:
+            self.negative_seen |= bool((current < -floor).any())
+            self._by_voltage(frame, current, floor)
+        self._by_counters(frame, current)
+        return frame
+
+    def _by_counters(self, frame: pl.DataFrame, current: np.ndarray) -> None:
+        agree = against = 0.0
+        for name, sign in (("charge_ah", 1.0), ("discharge_ah", -1.0)):
+            if name in frame.columns:
+                grown = np.nan_to_num(np.diff(frame[name].to_numpy(), prepend=np.nan))
+                product = sign * current * np.maximum(grown, 0.0)
+                agree += float(product[product > 0].sum())
+                against -= float(product[product < 0].sum())
+        if against > 10 * agree:
+            raise self._inverted("where the discharge counter grows")
+
+    def _by_voltage(self, frame: pl.DataFrame, current: np.ndarray, floor: float) -> None:
+        """A current switched on from rest moves the voltage its own way."""
+        if self.negative_seen or {"charge_ah", "discharge_ah"} & set(frame.columns):
+            return
+        starts = np.flatnonzero((np.abs(current[:-1]) <= floor) & (current[1:] > floor))
+        jumps = np.diff(frame["voltage_v"].to_numpy())[starts]
+        self.rises += int((jumps > 1e-3).sum())
+        self.falls += int((jumps < -1e-3).sum())
+        if self.falls:
+            raise refuse(
+                self.path,
+                "the currents are without sign and no column says which rows discharge.",
+                "Export with the column of the state (charge or discharge), or with signed current.",
+            )
+
+    def _inverted(self, where: str) -> Exception:
+        return refuse(
+            self.path,
+            f"its current has the wrong sign {where}: positive is to mean charging.",
+            "If the file counts discharging as positive, say so (positive_current: discharge); it "
+            "is never guessed.",
+        )
+
+    # -- order -------------------------------------------------------------------------------
+
+    def _out_of_order(self, frame: pl.DataFrame) -> list[Finding]:
+        if frame.is_empty():
+            return []
+        rows = frame["row_number"].to_numpy()
+        times = frame["test_time_s"].to_numpy()
+        if np.isnan(self.first_time):
+            self.first_time = float(times[0])
+        found: dict[int, Finding] = {}
+        before = np.maximum.accumulate(np.concatenate(([self.latest_time], times)))[:-1]
+        back = times < before - CLOCK_TOLERANCE_S
+        record = frame["record"].to_numpy() if "record" in frame.columns else None
+        if back.any():
+            self._one_test(rows, times, before, back, record)
+            for at in np.flatnonzero(back):
+                found[int(rows[at])] = Finding(
+                    int(rows[at]),
+                    "test_time_s",
+                    f"{times[at]:.6g}",
+                    "clock",
+                    f"The test time goes back from {before[at]:.6g} s to {times[at]:.6g} s.",
+                    "Look whether the cycler's clock was set, or rows were moved; correct the export.",
+                )
+        self.small_steps_back += int(((np.diff(times) < 0) & ~back[1:]).sum())
+        for name, latest, says in (
+            ("record", self.latest_record, "{} {} stands in the file twice or out of its order."),
+            ("cycle", self.latest_cycle, "{} {} comes again after cycle {}."),
+        ):
+            if name not in frame.columns or frame[name].null_count():
+                continue
+            counts = frame[name].to_numpy()
+            highest = np.maximum.accumulate(np.concatenate(([latest], counts)))[:-1]
+            wrong = counts <= highest if name == "record" else counts < highest
+            for at in np.flatnonzero(wrong):
+                label = self.record_name if name == "record" else "Cycle"
+                found.setdefault(
+                    int(rows[at]),
+                    Finding(
+                        int(rows[at]),
+                        name,
+                        str(counts[at]),
+                        "repeated",
+                        says.format(label, counts[at], highest[at]),
+                        "Export the test once more; rows that were pasted in are to be removed.",
+                    ),
+                )
+        return list(found.values())
+
+    def _one_test(
+        self,
+        rows: np.ndarray,
+        times: np.ndarray,
+        before: np.ndarray,
+        back: np.ndarray,
+        record: np.ndarray | None,
+    ) -> None:
+        """Refuse a file in which a second test starts: its clock and records begin again."""
+        if record is not None and (np.diff(record) > 0).all() and record[0] > self.latest_record:
+            return
+        for at in np.flatnonzero(back & ~np.concatenate(([False], back[:-1]))):
+            near = self.first_time + 0.01 * (before[at] - self.first_time)
+            run = back[at : at + RESTART_ROWS]
+            if times[at] <= near and len(run) == RESTART_ROWS and run.all():
+                raise refuse(
+                    self.path,
+                    f"a second test starts on line {rows[at]}: the test time goes back from "
+                    f"{before[at]:.6g} s to {times[at]:.6g} s.",
+                    "Hand in each cell's test as a file of its own.",
+                )
+
+    def _count(self, frame: pl.DataFrame) -> None:
+        """Take up what was accepted."""
+        if frame.is_empty():
+            return
+        self.latest_time = max(self.latest_time, float(frame["test_time_s"].to_numpy().max()))
+        if "record" in frame.columns and not frame["record"].null_count():
+            record = frame["record"].to_numpy()
+            if self.latest_record >= 0:
+                record = np.concatenate(([self.latest_record], record))
+            self.gaps += int((np.diff(record) - 1).sum())
+            self.latest_record = int(record[-1])
+        if "cycle" in frame.columns:
+            self.cycles |= {c for c in frame["cycle"].unique().to_list() if c is not None}
+            self.latest_cycle = max(self.cycles, default=-1)
+        clock = None
+        if "unix_time_s" in frame.columns:
+            clock = frame["unix_time_s"].drop_nulls().to_numpy()
+        elif "recorded_at" in frame.columns:
+            clock = frame["recorded_at"].drop_nulls().cast(pl.Int64).to_numpy() / 1e6
+        if clock is not None and len(clock):
+            steps = np.diff(np.concatenate(([max(self.latest_clock, clock[0])], clock)))
+            self.clock_back += [float(-step) for step in steps[steps < 0]]
+            self.latest_clock = float(clock[-1])
+
+
+def whole_numbers(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
+    """Counters as whole numbers; a fraction or nothing where a count belongs holds the row back."""
+    found = []
+    columns = []
+    for name in COUNTS:
+        if name not in frame.columns or frame[name].dtype.is_integer():
+            continue
+        values = frame[name].to_numpy()
+        sound = np.isfinite(values) & (values == np.round(values))
+        whole = pl.Series(name, np.where(sound, values, 0).astype(np.int64))
+        columns.append(whole if sound.all() else whole.set(pl.Series(~sound), None))
+        for at in np.flatnonzero(~sound):
+            value = "" if np.isnan(values[at]) else f"{values[at]:g}"
+            found.append(
+                Finding(
+                    int(frame["row_number"][int(at)]),
+                    name,
+                    value,
+                    "count",
+                    f"The {name} number is {value or 'missing'}.",
+                    "Correct the row in the export; numbers are not made up.",
+                )
+            )
+    frame = frame.with_columns(columns)
+    return frame, found
+
+
+def _not_finite(value: float) -> str:
+    return "not a number" if math.isnan(value) else "infinite"

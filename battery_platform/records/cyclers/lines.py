@@ -1,0 +1,142 @@
+"""A text file in blocks of whole lines, as UTF-8, with its damaged lines set apart.
+
+A block is some MiB, so the memory needed does not grow with the file. Separators are counted in
+every line before anything is parsed: a parser would fill a short line with nothing and read half
+a number as a number.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from battery_platform.settings import MIB
+
+BLOCK_BYTES = 8 * MIB
+NEWLINE = 0x0A
+QUOTE = 0x22
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Whole lines of a file, the number of the first, and whether the last one ended."""
+
+    text: bytes
+    first: int
+    ended: bool = True
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A line whose number of fields is wrong, or which the end of the file cuts."""
+
+    line: int
+    text: str
+    fields: int
+    cut: bool
+
+
+def whole_lines(path: Path, encoding: str, block_bytes: int = BLOCK_BYTES) -> Iterator[Lines]:
+    """The file in blocks that end with a line; only the last line of all may lack its end."""
+    rest = b""
+    number = 1
+    decoder = _decoder(encoding)
+    with path.open("rb") as stream:
+        while raw := stream.read(block_bytes):
+            last = len(raw) < block_bytes
+            text = rest + _as_utf8(raw, decoder, final=last)
+            cut = len(text) if last else text.rfind(b"\n") + 1
+            rest = text[cut:]
+            if cut:
+                ended = not last or text.endswith((b"\n", b"\r"))
+                yield Lines(text[:cut], number, ended)
+                number += text.count(b"\n", 0, cut)
+    if rest:
+        yield Lines(rest, number, ended=False)
+
+
+def _decoder(encoding: str) -> codecs.IncrementalDecoder | None:
+    if encoding in {"utf-8", "utf-8-sig"}:
+        return None
+    return codecs.getincrementaldecoder(encoding)(errors="replace")
+
+
+def _as_utf8(raw: bytes, decoder: codecs.IncrementalDecoder | None, final: bool) -> bytes:
+    if decoder is None:
+        return raw
+    return decoder.decode(raw, final).encode()
+
+
+def sort_out(
+    lines: Lines, separator: str, widths: tuple[int, int], last_may_be_cut: bool
+) -> tuple[bytes, np.ndarray, list[Damaged]]:
+    """Sound lines as text, their numbers, and the damaged ones.
+
+    `widths` are the number of fields a row has, and up to which count trailing empty fields are
+    harmless. The last line of a file counts as sound without its end where only a field that is
+    not read could have been cut.
+    """
+    text = lines.text if lines.text.endswith(b"\n") else lines.text + b"\n"
+    if QUOTE in text:
+        text = _unquoted(text, separator)
+    codes = np.frombuffer(text, dtype=np.uint8)
+    ends = np.flatnonzero(codes == NEWLINE)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    separators = np.flatnonzero(codes == ord(separator))
+    fields = 1 + np.diff(np.searchsorted(separators, np.concatenate(([0], ends))))
+    bodies = ends - starts - (codes[np.maximum(ends - 1, 0)] == 0x0D)
+    blank = bodies <= 0
+    sound = fields == widths[0]
+    for line in np.flatnonzero((fields > widths[0]) & ~blank):
+        body = text[starts[line] : ends[line]].rstrip(b"\r")
+        extra = body.split(separator.encode())[widths[0] :]
+        sound[line] = fields[line] <= widths[1] and not any(cell.strip() for cell in extra)
+    cut = not lines.ended and not blank[-1]
+    if cut and not last_may_be_cut:
+        sound[-1] = False
+    damaged = [
+        Damaged(
+            lines.first + int(line),
+            text[starts[line] : ends[line]].decode("utf-8", "replace").strip("\r"),
+            int(fields[line]),
+            bool(cut and line == len(ends) - 1),
+        )
+        for line in np.flatnonzero(~sound & ~blank)
+    ]
+    keep = np.flatnonzero(sound & ~blank)
+    numbers = lines.first + keep
+    if len(keep) == len(ends) and (fields[keep] == widths[0]).all():
+        return text, numbers, damaged
+    mark = separator.encode()
+    parts = []
+    for line in keep:
+        body = text[starts[line] : ends[line]]
+        if fields[line] > widths[0]:
+            body = mark.join(body.split(mark)[: widths[0]])
+        parts.append(body + b"\n")
+    return b"".join(parts), numbers, damaged
+
+
+def fields_of(line: str, separator: str) -> list[str]:
+    """The fields of one line; where its quotation marks are broken, as they stand."""
+    try:
+        return next(csv.reader([line.rstrip("\r")], delimiter=separator), [])
+    except csv.Error:
+        return line.split(separator)
+
+
+def _unquoted(text: bytes, separator: str) -> bytes:
+    """The same lines without quotation marks; a separator within them becomes a space."""
+    out = []
+    for line in text.decode("utf-8", "replace").split("\n")[:-1]:
+        if '"' not in line:
+            out.append(line)
+            continue
+        cells = fields_of(line, separator)
+        out.append(separator.join(cell.replace(separator, " ") for cell in cells))
+    return ("\n".join(out) + "\n").encode()
