@@ -1,7 +1,8 @@
 """What a consumer waits for: a fresh process that loads a champion and answers five rows.
 
-The peer is the least that any MLflow model costs: importing MLflow and pandas and asking the same
-registry for the same version.
+It runs where the platform is not installed: in an environment of the packages that the card names and
+those of a SQLite registry. The peer is the least that any MLflow model costs there: importing MLflow and
+pandas and asking the same registry for the same version.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import venv
 from pathlib import Path
 
 from benchmarks.measure import Result, median
@@ -37,8 +39,12 @@ def run() -> list[Result]:
         subprocess.run(
             [program, "refresh", "--json"], capture_output=True, check=True, env=environment
         )
+        python = _environment(Path(home) / "consumer")
         url = f"sqlite:///{home}/registry/registry.sqlite"
-        pairs = [(_seconds(HEAD.format(url=url)), _seconds(OURS.format(url=url))) for _ in range(5)]
+        pairs = [
+            (_seconds(python, HEAD.format(url=url)), _seconds(python, OURS.format(url=url)))
+            for _ in range(5)
+        ]
     peer, ours = median([one for one, _ in pairs]), median([two for _, two in pairs])
     detail = f"[{ours:.2f} against {peer:.2f} s]"
     return [
@@ -49,10 +55,20 @@ def run() -> list[Result]:
     ]
 
 
-def _seconds(code: str) -> float:
+def _environment(folder: Path) -> Path:
+    from battery_platform.models.registry import requirements
+
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    packages = [*requirements(), "sqlalchemy", "alembic"]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+    return python
+
+
+def _seconds(python: Path, code: str) -> float:
     begun = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-I", "-c", code],
+        [python, "-I", "-c", code],
         check=True,
         capture_output=True,
         env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},

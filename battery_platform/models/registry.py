@@ -106,7 +106,7 @@ def register(
                 artifacts={"state": str(arrays), "card": str(words)},
                 signature=ModelSignature(inputs, Schema([*outputs, *flags])),
                 input_example=pd.DataFrame([dict(example)]),
-                pip_requirements=_requirements(),
+                pip_requirements=requirements(),
                 metadata=dict(tags),
                 registered_model_name=model.name,
             )
@@ -126,7 +126,7 @@ def _experiment(client: MlflowClient, settings: Settings) -> str:
     return str(client.create_experiment(EXPERIMENT, artifact_location=place))
 
 
-def _requirements() -> list[str]:
+def requirements() -> list[str]:
     """What a consumer installs: exact versions of three packages."""
     from importlib.metadata import version
 
