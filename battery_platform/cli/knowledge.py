@@ -383,7 +383,7 @@ def literature_add(
 
     Exit status 1 if one is no text: it is quarantined with the reason.
     """
-    from battery_platform.literature.library import add
+    from battery_platform.literature.folder import add
 
     readings = add(open_lake(), paths)
     show([vars(one) for one in readings], as_json)
@@ -406,7 +406,7 @@ def literature_search(
 ) -> None:
     """Values that texts report, with qualifier, unit and exact place."""
     from battery_platform.contracts.products import PROPERTIES
-    from battery_platform.literature.library import search
+    from battery_platform.literature.folder import search
 
     if name is not None and name not in PROPERTIES:
         raise typer.BadParameter(

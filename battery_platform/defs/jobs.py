@@ -93,7 +93,7 @@ def literature_sensor(
     context: dg.SensorEvaluationContext, lakehouse: LakehouseResource
 ) -> dg.SensorResult:
     """As for the drop folder; texts stay where they are, so a known state starts nothing."""
-    from battery_platform.literature.library import watched
+    from battery_platform.literature.folder import watched
 
     states = {
         str(path): (path.stat().st_size, path.stat().st_mtime_ns)

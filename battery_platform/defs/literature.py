@@ -31,7 +31,7 @@ def mentions(
     context: dg.AssetExecutionContext, lakehouse: LakehouseResource
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Read what is new in the folder."""
-    from battery_platform.literature.library import broken_offsets, place_samples, take, watched
+    from battery_platform.literature.folder import broken_offsets, place_samples, take, watched
 
     lake = lakehouse.lake()
     place_samples(lake.settings)

@@ -12,7 +12,7 @@ import pytest
 
 from battery_platform.electrochemistry.assumptions import HALF_CELL, digest
 from battery_platform.errors import PlatformError
-from battery_platform.literature.library import add, place_samples, search, take, watched
+from battery_platform.literature.folder import add, place_samples, search, take, watched
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.products import put
 from battery_platform.store.provenance import Trace, trace

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from battery_platform.errors import PlatformError
-from battery_platform.literature import library
+from battery_platform.literature import folder as texts
 from battery_platform.literature.documents import sample_files
-from battery_platform.literature.library import add, broken_offsets, place_samples, search, take
+from battery_platform.literature.folder import add, broken_offsets, place_samples, search, take
 from battery_platform.store.balance import balance
 from battery_platform.store.lakehouse import Lakehouse
 
@@ -131,7 +131,7 @@ def test_a_name_that_is_no_unicode_does_not_keep_others_from_being_read(lake: La
     folder.mkdir(parents=True)
     (folder / "good.txt").write_text(TEXT)
     Path(os.fsdecode(os.fsencode(folder) + b"/bad\xff.txt")).write_text("A porosity of 36 %.")
-    take(lake, library.watched(lake.settings))
+    take(lake, texts.watched(lake.settings))
     assert counts(lake)[0] >= 1
 
 
@@ -155,7 +155,7 @@ def test_better_code_reads_again_without_doubling(
     path = write("paper.txt", TEXT)
     add(lake, [path])
     before = counts(lake)
-    monkeypatch.setattr(library, "code_version", lambda: "better")
+    monkeypatch.setattr(texts, "code_version", lambda: "better")
     (reading,) = add(lake, [path])
     assert reading.status == "read"
     assert counts(lake) == before
@@ -166,9 +166,9 @@ def test_better_code_that_finds_less_leaves_no_old_mention(
 ) -> None:
     path = write("paper.txt", TEXT)
     add(lake, [path])
-    extract = library.extract
-    monkeypatch.setattr(library, "code_version", lambda: "better")
-    monkeypatch.setattr(library, "extract", lambda text: extract(text)[:1])
+    extract = texts.extract
+    monkeypatch.setattr(texts, "code_version", lambda: "better")
+    monkeypatch.setattr(texts, "extract", lambda text: extract(text)[:1])
     add(lake, [path])
     assert counts(lake) == (1, 1, 3)
 
@@ -195,7 +195,7 @@ def test_search_filters_by_words_property_and_value(lake: Lakehouse, write: Writ
 
 def test_the_samples_are_labelled_synthetic(lake: Lakehouse) -> None:
     place_samples(lake.settings)
-    readings = take(lake, library.watched(lake.settings))
+    readings = take(lake, texts.watched(lake.settings))
     assert len(readings) == len(sample_files())
     assert all(one.is_synthetic for one in readings)
     assert all(row["is_synthetic"] for row in search(lake))
@@ -204,7 +204,7 @@ def test_the_samples_are_labelled_synthetic(lake: Lakehouse) -> None:
 def test_a_sample_that_was_added_by_hand_is_synthetic_all_the_same(lake: Lakehouse) -> None:
     add(lake, sample_files()[:1])
     place_samples(lake.settings)
-    take(lake, library.watched(lake.settings))
+    take(lake, texts.watched(lake.settings))
     label = "SELECT bool_and(is_synthetic) FROM literature_documents"
     assert lake.value(label)
 
@@ -214,7 +214,7 @@ def test_hidden_files_and_folders_are_not_watched(lake: Lakehouse) -> None:
     (folder / ".cache").mkdir(parents=True)
     for name in (".hidden.txt", ".cache/a.txt", "seen.txt"):
         (folder / name).write_text(TEXT)
-    assert [path.name for path in library.watched(lake.settings)] == ["seen.txt"]
+    assert [path.name for path in texts.watched(lake.settings)] == ["seen.txt"]
 
 
 # -- files that change or go ----------------------------------------------------------------
@@ -223,7 +223,7 @@ def test_hidden_files_and_folders_are_not_watched(lake: Lakehouse) -> None:
 def test_a_text_that_was_taken_away_does_no_harm(lake: Lakehouse, write: Write) -> None:
     add(lake, [write("paper.txt", TEXT)])
     (lake.settings.literature_folder / "paper.txt").unlink()
-    assert take(lake, library.watched(lake.settings)) == []
+    assert take(lake, texts.watched(lake.settings)) == []
     assert broken_offsets(lake) == []
     assert len(search(lake)) == 3
 
@@ -232,7 +232,7 @@ def test_a_text_that_was_changed_is_a_document_of_its_own(lake: Lakehouse, write
     add(lake, [write("paper.txt", TEXT)])
     kept = lake.settings.literature_folder / "paper.txt"
     kept.write_text("In front. " + TEXT)
-    (reading,) = take(lake, library.watched(lake.settings))
+    (reading,) = take(lake, texts.watched(lake.settings))
     assert reading.status == "read"
     assert counts(lake)[0] == 2
     assert broken_offsets(lake) == []
@@ -244,6 +244,6 @@ def test_a_text_that_became_no_text_does_not_stop_the_refresh(
 ) -> None:
     add(lake, [write("paper.txt", TEXT)])
     (lake.settings.literature_folder / "paper.txt").write_bytes(content)
-    (reading,) = take(lake, library.watched(lake.settings))
+    (reading,) = take(lake, texts.watched(lake.settings))
     assert reading.status == "quarantined"
     assert broken_offsets(lake) == []
