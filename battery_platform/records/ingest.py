@@ -183,6 +183,8 @@ def _ingest(
     commit: bool,
     filed_as: Path | None = None,
 ) -> Report:
+    if not path.is_file():
+        kind_of(path)  # refuses it by the name that was given
     path = path.resolve()
     fingerprint = content_hash(path)
     chosen = _given(path, mapping, lake)
