@@ -195,9 +195,10 @@ def _ingest(
         before = known(lake, fingerprint, mappings.digest(chosen) if chosen else None)
         if before:
             return _known(path, before)
+    resolved = None
     if not exported:
         try:
-            resolve(path, lake, chosen)
+            resolved = resolve(path, lake, chosen)
         except RefusedFile as error:
             if chosen:
                 raise
@@ -210,7 +211,9 @@ def _ingest(
         )
     for _ in range(OVERTAKEN_TRIES):
         judged_at = lake.snapshot()
-        one = _Judgement(path, fingerprint, *resolve(path, lake, chosen), _replaced(lake, replaces))
+        found = resolved or resolve(path, lake, chosen)
+        resolved = None  # its rows can be walked once
+        one = _Judgement(path, fingerprint, *found, _replaced(lake, replaces))
         with workbench(lake) as bench:
             tallies = one.judge(lake, bench, progress)
             if not commit:
