@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import code_location, concurrency, consumer, ingest, orchestration
+from benchmarks import code_location, concurrency, consumer, cyclers, ingest, orchestration
 
 ALL = {
     "code_location": code_location.run,
@@ -12,6 +12,7 @@ ALL = {
     "concurrency": concurrency.run,
     "orchestration": orchestration.run,
     "consumer": consumer.run,
+    "cyclers": cyclers.run,
 }
 
 

@@ -1,4 +1,4 @@
-"""Write docs/data-dictionary.md from the contracts and the dbt models: `python -m docs.generate`.
+"""Write docs/data-dictionary.md and dbt's list of sources: `python -m docs.generate`.
 
 What is told here is read from where it is enforced; nothing is stated a second time.
 """
@@ -18,9 +18,18 @@ from battery_platform.contracts.registry import PRODUCTS, TABLES, Product, Table
 from battery_platform.contracts.units import shown_unit
 from battery_platform.records.identity import derivable
 from battery_platform.settings import PROJECT_ROOT
+from battery_platform.store.schema import TECHNICAL
 
 TARGET = PROJECT_ROOT / "docs" / "data-dictionary.md"
 DBT = PROJECT_ROOT / "dbt" / "models"
+SOURCES = DBT / "staging" / "_sources.yml"
+TECHNICAL_MEANING = {
+    "source_id": "Campaign or data set",
+    "file_id": "File it came in",
+    "sheet": "Sheet of a workbook",
+    "row_number": "Line in the file",
+    "is_synthetic": "Whether the row was simulated rather than measured",
+}
 TYPES = {pl.String: "text", pl.Float64: "number", pl.Int64: "whole number", pl.Boolean: "yes/no"}
 
 HEAD = """\
@@ -148,9 +157,33 @@ def _models(layer: str) -> list[dict[str, Any]]:
     return list(found["models"])
 
 
+def sources() -> str:
+    """dbt's list of sources, with the raw tables as the contracts have them now."""
+    content = yaml.safe_load(SOURCES.read_text(encoding="utf-8"))
+    content["sources"][0]["tables"] = [_source(one) for one in TABLES.values()] + _bookkeeping()
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _source(table: Table) -> dict[str, Any]:
+    stated = [
+        {"name": one.name, "description": one.description, "data_type": one.sql_type.lower()}
+        for one in columns(table.contract)
+    ]
+    technical = [
+        {"name": name, "description": TECHNICAL_MEANING[name], "data_type": kind.lower()}
+        for name, kind in TECHNICAL.items()
+    ]
+    return {
+        "name": table.raw,
+        "description": table.title.capitalize(),
+        "meta": {"dagster": {"asset_key": ["raw", table.name]}},
+        "columns": [*stated, *technical],
+    }
+
+
 def _bookkeeping() -> list[dict[str, Any]]:
     """The tables of the raw layer that no contract describes."""
-    found = yaml.safe_load((DBT / "staging" / "_sources.yml").read_text(encoding="utf-8"))
+    found = yaml.safe_load(SOURCES.read_text(encoding="utf-8"))
     raw = {table.raw for table in TABLES.values()}
     return [one for one in found["sources"][0]["tables"] if one["name"] not in raw]
 
@@ -180,7 +213,8 @@ def _cell(text: str) -> str:
 
 
 def main(target: Path = TARGET) -> None:
-    """Write the page."""
+    """Write the page and the list."""
+    SOURCES.write_text(sources(), encoding="utf-8")
     target.write_text(dictionary(), encoding="utf-8")
 
 

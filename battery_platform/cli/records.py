@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,8 @@ from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
 
 if TYPE_CHECKING:
+    from battery_platform.records.catalogue import Entry, PublicFile
+    from battery_platform.records.catalogue import Progress as Come
     from battery_platform.records.ingest import Progress, Report
 
 quarantine_app = typer.Typer(
@@ -161,74 +164,51 @@ def map_file(
 ) -> None:
     """Propose a mapping: which header is which column, how sure that is, and what found no place."""
     from battery_platform.contracts.registry import table as table_of
-    from battery_platform.records import ingest as records
     from battery_platform.records import mapping as mappings
-    from battery_platform.records.reading import sheets
+    from battery_platform.records.assistant import suggest
 
-    settings = Settings.from_env()
-    table_name = table_of(table).name if table else None
     source = source or mappings.safe_source(path.stem)
     if not mappings.SOURCE_ID.match(source):
         raise PlatformError(
             f"The source name {source!r} cannot be used.", "Use letters, digits, . - _"
         )
-    proposals = []
-    rows: list[dict[str, Any]] = []
-    for sheet in sheets(path, settings):
-        proposal = mappings.propose(sheet, source, records.first_cells(sheet), table_name)
-        if proposal is None:
-            rows += [
-                _placement(sheet.name, header, None, None, 0.0, "no table fits")
-                for header in sheet.header
-            ]
-            continue
-        proposals.append(proposal)
-        rows += [
-            _placement(sheet.name, one.header, one.column, one.unit, one.confidence, one.why)
-            for one in proposal.placements
-        ]
-    show(rows, as_json, title=f"{path.name}: headers")
-    if not proposals:
+    table_name = table_of(table).name if table else None
+    found = suggest(path, Settings.from_env(), source, table_name)
+    rows = [
+        {
+            "sheet": sheet,
+            "header": one.header,
+            "column": one.column or "not placed",
+            "unit": one.unit or "",
+            "confidence": one.confidence,
+            "why": one.why,
+        }
+        for sheet, one in found.placements
+    ]
+    show(rows, as_json, title=f"{path.name}: headers", empty="a binary file: no headers to place")
+    if not found.text:
         raise PlatformError(
             f"{path.name}: the headers fit no table.",
             "Name one with --table; see the data dictionary.",
         )
+    for name, missing in found.missing.items():
+        says = (
+            f"{name} requires {', '.join(missing)}: place a header or a constant for each in the "
+            "mapping."
+        )
+        err.print(Text(says, style="yellow"), soft_wrap=True)
+    for note in found.notes:
+        err.print(Text(note, style="dim"), soft_wrap=True)
     target = path.with_name(path.stem + ".map.yaml")
-    text = mappings.as_yaml([proposal.mapping for proposal in proposals])
-    for proposal in proposals:
-        if proposal.missing:
-            err.print(
-                Text(
-                    f"{proposal.mapping.table} requires {', '.join(proposal.missing)}: place a header or "
-                    "a constant for each in the mapping.",
-                    style="yellow",
-                ),
-                soft_wrap=True,
-            )
-        for note in proposal.mapping.assumed:
-            err.print(Text(f"assumed: {note}", style="dim"), soft_wrap=True)
     if write and target.exists():
         raise PlatformError(f"{target.name} exists already.", "Remove it first, or use --no-write.")
     if write:
-        target.write_text(text, encoding="utf-8")
+        target.write_text(found.text, encoding="utf-8")
         err.print(f"wrote {target}; edit it, then: battery-platform check {path}", soft_wrap=True)
     elif not as_json:
-        out.print(Text(text))
-    if any(not proposal.usable for proposal in proposals):
+        out.print(Text(found.text))
+    if found.missing:
         raise SystemExit(1)
-
-
-def _placement(
-    sheet: str, header: str, column: str | None, unit: str | None, confidence: float, why: str
-) -> dict[str, Any]:
-    return {
-        "sheet": sheet,
-        "header": header,
-        "column": column or "not placed",
-        "unit": unit or "",
-        "confidence": confidence,
-        "why": why,
-    }
 
 
 @quarantine_app.command("list")
@@ -316,67 +296,154 @@ def quarantine_retry(
 
 @catalogue_app.command("list")
 def catalogue_list(as_json: AsJson = False) -> None:
-    """The public data sets that the platform can take, with licence and state."""
+    """The public data sets that the platform can take: licence, rows and state."""
     from battery_platform.records.catalogue import entries
 
     settings = Settings.from_env()
-    show(
-        [
-            {
-                "id": one.id,
-                "title": one.title,
-                "licence": one.licence,
-                "files": len(one.files),
-                "state": "fetched" if one.fetched(settings) else "not fetched",
-                "citation": one.citation.strip(),
-            }
-            for one in entries().values()
-        ],
-        as_json,
-    )
+    taken = _taken(settings)
+    rows: list[dict[str, Any]] = [
+        {
+            "id": one.id,
+            "title": one.title,
+            "licence": one.licence,
+            "files": len(one.files),
+            "rows": one.fills
+            if as_json
+            else "\n".join(f"{number:,} {table}" for table, number in one.fills.items()),
+            "state": "in the lake"
+            if one.id in taken
+            else "fetched"
+            if one.fetched(settings)
+            else "not fetched",
+        }
+        | ({"citation": one.citation.strip()} if as_json else {})
+        for one in entries().values()
+    ]
+    show(rows, as_json)
+
+
+def _taken(settings: Settings) -> set[str]:
+    """Sources that the lake has files of; a lake that is not there yet is not made for it."""
+    from battery_platform.store.lakehouse import Lakehouse
+
+    place = Path(settings.catalogue_url.removeprefix("sqlite:"))
+    if not settings.on_postgres and not place.is_file():
+        return set()
+    found = Lakehouse(settings).rows("SELECT DISTINCT source_id FROM raw_files")
+    return {source for (source,) in found}
 
 
 @catalogue_app.command("show")
 def catalogue_show(name: str, as_json: AsJson = False) -> None:
-    """One data set: its files, checksums and addresses."""
+    """One data set: licence, and of each file where it comes from and what becomes of it."""
     from battery_platform.records.catalogue import entry
 
     one = entry(name)
-    rows = [
+    if as_json:
+        show([_file(one, item) for item in one.files], True)
+        return
+    note = f" ({one.licence_note.strip()})" if one.licence_note else ""
+    out.print(f"[bold]{one.id}[/bold]: {one.title}")
+    said = f"{one.citation.strip()}\nLicence: {one.licence}{note}\nAddress: {one.address.strip()}"
+    out.print(Text(said), soft_wrap=True)
+    show(_alike([_file(one, item) for item in one.files]), False)
+
+
+def _file(one: Entry, item: PublicFile) -> dict[str, Any]:
+    """A file, its table or why it goes into none, and its address."""
+    return {
+        "file": item.name,
+        "bytes": item.size_bytes,
+        "sha256": item.sha256,
+        "table": ", ".join(item.tables),
+        "note": f"read through {item.part_of}" if item.part_of else item.skip,
+        "address": one.url(item)
+        or ("comes with the platform" if item.content is not None else "mirror only"),
+    }
+
+
+def _alike(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For people: hundreds of files of one folder that go the same way become one line."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        folder, slash, base = row["file"].rpartition("/")
+        name = f"{folder}/*{''.join(Path(base).suffixes[-2:])}" if slash else row["file"]
+        origin = "the address" if row["address"].startswith("https://") else row["address"]
+        groups.setdefault((name, row["table"], row["note"], origin), []).append(row)
+    return [
         {
-            "file": item.name,
-            "bytes": item.size_bytes,
-            "sha256": item.sha256,
-            "table": (item.mapping or {}).get("table", ""),
-            "note": item.skip,
-            "address": one.url(item) or "mirror only",
+            "file": f"{name} ({len(members)} files)" if len(members) > 1 else members[0]["file"],
+            "bytes": sum(row["bytes"] for row in members),
+            "table": table,
+            "note": note,
+            "from": origin,
         }
-        for item in one.files
+        for (name, table, note, origin), members in groups.items()
     ]
-    if not as_json:
-        out.print(
-            f"[bold]{one.id}[/bold]: {one.title}\n{one.citation.strip()}\nLicence: {one.licence} {one.licence_note}"
-        )
-    show(rows, as_json)
 
 
 @catalogue_app.command("fetch")
 def catalogue_fetch(
-    names: Annotated[list[str], typer.Argument(help="Entries to fetch; see `catalogue list`.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Entries to fetch; see `catalogue list`.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Fetch every entry.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a data set here and verify it; BATTERY_PLATFORM_MIRROR serves the bytes if it has them."""
-    from battery_platform.records.catalogue import entry, fetch
+    """Bring data sets here and verify them; BATTERY_PLATFORM_MIRROR serves the bytes if it has them."""
+    from battery_platform.records.catalogue import entries, entry, fetch
 
+    if bool(names) == everything:
+        raise PlatformError("Name entries, or say --all.", f"There are: {', '.join(entries())}.")
     settings = Settings.from_env()
-    rows = []
-    for one in [entry(name) for name in names]:
-        for item in fetch(
-            one, settings, lambda file, done, total: err.print(f"{file}: {done}/{total} bytes")
-        ):
-            rows.append(
-                {"entry": one.id, "file": item.name, "from": item.origin, "path": str(item.path)}
-            )
-    show(rows, as_json)
+    chosen = [entry(name) for name in names or entries()]
+    size = sum(item.size_bytes for one in chosen for item in one.files)
+    rows: list[dict[str, Any]] = []
+    failed: list[PlatformError] = []
+    with _bytes_bar(size, quiet=as_json) as come:
+        for one in chosen:
+            try:
+                rows += [
+                    {"entry": one.id, "file": got.name, "from": got.origin, "path": str(got.path)}
+                    for got in fetch(one, settings, come)
+                ]
+            except PlatformError as error:
+                if len(chosen) == 1:
+                    raise
+                failed.append(error)
+    counted = Counter((row["entry"], row["from"]) for row in rows)
+    brief = [{"entry": one, "from": how, "files": n} for (one, how), n in counted.items()]
+    show(rows if as_json else brief, as_json)
+    for problem in failed:
+        err.print(Text(str(problem), style="red"), soft_wrap=True)
+    if failed:
+        raise SystemExit(1)
     if not as_json:
         out.print("Take them in with [bold]battery-platform refresh[/bold].")
+
+
+def _bytes_bar(size: int, quiet: bool) -> Any:
+    """One bar for all files, by bytes."""
+    import contextlib
+    from collections.abc import Iterator
+
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    @contextlib.contextmanager
+    def shown() -> Iterator[Come]:
+        if quiet or not err.is_terminal:
+            yield lambda name, come: None
+            return
+        with Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            transient=True,
+        ) as bar:
+            task = bar.add_task("fetching", total=size)
+            yield lambda name, come: bar.update(task, description=name, advance=come)
+
+    return shown()

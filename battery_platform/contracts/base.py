@@ -69,8 +69,12 @@ def reference(
     )
 
 
-def text(description: str, names: Sequence[str] = (), optional: bool = True) -> Any:
-    return pa.Field(nullable=optional, description=description, metadata=_meta("text", names, ""))
+def text(
+    description: str, names: Sequence[str] = (), optional: bool = True, verbatim: bool = False
+) -> Any:
+    """Words. Blanks around them are dropped, unless offsets into the text must hold (`verbatim`)."""
+    metadata = _meta("verbatim" if verbatim else "text", names, "")
+    return pa.Field(nullable=optional, description=description, metadata=metadata)
 
 
 def choice(

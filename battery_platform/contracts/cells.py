@@ -24,6 +24,7 @@ from battery_platform.contracts.base import (
 from battery_platform.contracts.laws import CapacityLaws, TimeLaws
 
 CELL_FORMATS = ("coin", "pouch", "cylindrical", "prismatic", "swagelok", "other")
+EFFICIENCIES = ("discharge_per_charge", "charge_per_discharge")
 MASS_SOURCES = ("weighed", "from_loading_and_area", "from_recipe", "stated_by_supplier")
 
 
@@ -146,6 +147,12 @@ class CyclingTests(TimeLaws):
     temperature_degc: float = number(
         "Chamber temperature", -60, 120, ("temperature", "temperatur"), optional=True
     )
+    formation_cycles: int = count(
+        "Cycles at the beginning of the test that are its formation; the features begin after them",
+        le=100,
+        names=("formation cycles", "formierzyklen"),
+        optional=True,
+    )
     started_at: Moment = moment("Start", ("start", "beginn", "debut"))
     ended_at: Moment = moment("End", ("end", "ende", "fin"))
 
@@ -180,6 +187,7 @@ class TestCycles(CapacityLaws):
         4400,
         ("specific capacity", "spezifische kapazitat"),
         optional=True,
+        remedy="Check the active mass and the unit of the current (A labelled mA is the usual cause).",
     )
     theoretical_capacity_mah_g: float = number(
         "Capacity above which the material cannot go",
@@ -191,6 +199,41 @@ class TestCycles(CapacityLaws):
     active_mass_source: str = choice(
         MASS_SOURCES, "How the active mass is known", ("mass source",), optional=True
     )
+    charge_energy_mwh: float = number("Energy put in", 0, 1e7, optional=True)
+    discharge_energy_mwh: float = number("Energy taken out", 0, 1e7, optional=True)
+    coulombic_efficiency_pct: float = number(
+        "Charge that came back over charge that went in before, the way round that is stated",
+        0,
+        1e4,
+        optional=True,
+    )
+    efficiency_basis: str = choice(
+        EFFICIENCIES, "Which way round the coulombic efficiency is", optional=True
+    )
+    charge_end_v: float = number("Voltage at which charging ended", -5, 6, optional=True)
+    discharge_end_v: float = number("Voltage at which discharging ended", -5, 6, optional=True)
+    ir_drop_mv: float = number(
+        "Voltage step when the discharge was switched on, seen within 10 s", 0, 5000, optional=True
+    )
+    resistance_ohm: float = number(
+        "That voltage step over the step of the current", 0, 1e6, optional=True
+    )
+    dqdv_peak_charge_v: float = number(
+        "Voltage of the highest dQ/dV on charging, in bins of 10 mV", -5, 6, optional=True
+    )
+    dqdv_peak_discharge_v: float = number(
+        "Voltage of the highest dQ/dV on discharging, in bins of 10 mV", -5, 6, optional=True
+    )
+
+    @rule(
+        "coulombic_efficiency_pct",
+        "A coulombic efficiency of {coulombic_efficiency_pct} % is given without its way round.",
+        "State efficiency_basis: what over what.",
+    )
+    def efficiency_has_a_basis(cls) -> pl.Expr:
+        return (
+            pl.col("coulombic_efficiency_pct").is_null() | pl.col("efficiency_basis").is_not_null()
+        )
 
 
 class TestPoints(Contract):

@@ -47,6 +47,20 @@ TABLES: dict[str, Table] = {
         Table("cycling_tests", "cells", "CyclingTests", "cycling tests"),
         Table("test_cycles", "cells", "TestCycles", "cycles"),
         Table("test_points", "cells", "TestPoints", "logged points"),
+        Table("flow_tests", "instruments", "FlowTests", "flow curves"),
+        Table("flow_points", "instruments", "FlowPoints", "points of flow curves"),
+        Table("line_runs", "instruments", "LineRuns", "runs of a line"),
+        Table("line_steps", "instruments", "LineSteps", "steps of a line's runs"),
+        Table("line_events", "instruments", "LineEvents", "events of a line"),
+        Table("peel_tests", "instruments", "PeelTests", "peel tests"),
+        Table("peel_points", "instruments", "PeelPoints", "points of peel tests"),
+        Table("slurry_simulations", "public", "SlurrySimulations", "simulated slurries"),
+        Table("particle_sizes", "public", "ParticleSizes", "particles of a size list"),
+        Table("voxel_volumes", "public", "VoxelVolumes", "segmented volumes"),
+        Table("capacity_curves", "public", "CapacityCurves", "capacity curves"),
+        Table("cycle_lives", "public", "CycleLives", "cycle lives"),
+        Table("corpus_texts", "public", "CorpusTexts", "annotated texts"),
+        Table("corpus_annotations", "public", "CorpusAnnotations", "annotations of texts"),
     )
 }
 

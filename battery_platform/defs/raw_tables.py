@@ -4,7 +4,7 @@ The sources write; this step looks at the result, table by table. Its checks blo
 on a table whose check failed does not run, in this run or alone in a later one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,6 +15,8 @@ from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import SOURCE_KEYS, sources_of
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from battery_platform.store.lakehouse import Lakehouse
 
 GROUP = "raw"
@@ -60,6 +62,16 @@ _SPECS = [
         code_version=CODE_VERSION,
         description="Rows that broke a rule, with field, value, rule, reason and remedy.",
     ),
+    dg.AssetSpec(
+        raw_key("test_features"),
+        deps=[raw_key(name) for name in ("test_cycles", "cycling_tests", "cells")],
+        group_name=GROUP,
+        kinds={"ducklake"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        description="Features of each cycling test: capacities of the 5th, 10th and 30th cycle, fade, "
+        "IR drop, resistance, efficiency. A view: true at any moment.",
+    ),
 ]
 
 _CHECK_SPECS = [
@@ -92,6 +104,14 @@ def raw_tables(context: dg.AssetExecutionContext, lakehouse: LakehouseResource) 
                 for name, problems in zip(CHECKS_OF_A_TABLE, found.problems, strict=True)
             ],
         )
+    yield dg.MaterializeResult(
+        asset_key=raw_key("test_features"),
+        metadata={
+            "dagster/row_count": lake.value("SELECT count(*) FROM test_features"),
+            "snapshot": snapshot,
+            "newest": markdown_table(lake.records(_FEATURES)),
+        },
+    )
     for name in ("files", "quarantine"):
         stored = "raw_files" if name == "files" else name
         yield dg.MaterializeResult(
@@ -104,6 +124,9 @@ def raw_tables(context: dg.AssetExecutionContext, lakehouse: LakehouseResource) 
         )
 
 
+_FEATURES = """SELECT test_id, cell_id, cycles, max_capacity_mah, d5_mah, d10_mah, d30_mah,
+        retention_pct, cycle_at_50pct_of_max, ir_drop_mv, coulombic_efficiency_pct
+    FROM test_features ORDER BY is_synthetic, test_id LIMIT 25"""
 _NEWEST = {
     "files": """SELECT source_id, file_name, sheet, table_name, rows_in, rows_accepted,
         rows_quarantined, licence, ingested_at FROM raw_files ORDER BY ingested_at DESC LIMIT 25""",
@@ -131,11 +154,24 @@ def _table_metadata(lake: "Lakehouse", table: Table, snapshot: int) -> dict[str,
         "snapshot": snapshot,
         "by_source": markdown_table(by_source),
     }
-    drawn = _PICTURES.get(table.name)
-    if drawn and by_source:
-        column, label = drawn
-        made["picture"] = _histogram(lake, table, column, label)
+    figure = _figure(lake, table) if by_source else None
+    if figure is not None:
+        made["picture"] = picture(figure)
     return made
+
+
+def _figure(lake: "Lakehouse", table: Table) -> "Figure | None":
+    from battery_platform.records import pictures
+
+    drawn: dict[str, Callable[[Lakehouse], Figure | None]] = {
+        "test_cycles": pictures.capacity_against_cycle,
+        "test_points": pictures.voltage_curves,
+        "flow_points": pictures.flow_curves,
+        "line_runs": pictures.run_chart,
+    }
+    if table.name in drawn:
+        return drawn[table.name](lake)
+    return _histogram(lake, table, *_PICTURES[table.name]) if table.name in _PICTURES else None
 
 
 _PICTURES = {
@@ -147,9 +183,7 @@ _PICTURES = {
 }
 
 
-def _histogram(
-    lake: "Lakehouse", table: Table, column: str, label: str
-) -> dg.MarkdownMetadataValue:
+def _histogram(lake: "Lakehouse", table: Table, column: str, label: str) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 2.6))
@@ -164,7 +198,7 @@ def _histogram(
     axes.set_ylabel("records")
     if rows:
         axes.legend(fontsize=7)
-    return picture(figure)
+    return figure
 
 
 ASSETS = [raw_tables]

@@ -107,7 +107,7 @@ class Report:
                 "sheet": outcome.sheet,
                 "rows_in": outcome.rows_in,
                 "accepted": outcome.rows_accepted,
-                "new": outcome.rows_new,
+                "new": 0 if self.status == "known" else outcome.rows_new,
                 "quarantined": outcome.rows_quarantined,
                 "reason": _first_reason(outcome) or self.reason,
             }
@@ -188,41 +188,41 @@ def _ingest(
     path = path.resolve()
     fingerprint = content_hash(path)
     chosen = _given(path, mapping, lake)
-    exported = not chosen and is_vendor_export(path)
-    if not exported:
+    reader = chosen[0].reader if chosen else reader_of(path)
+    if reader is None:
         kind_of(path)
     if not again and not replaces:
         before = known(lake, fingerprint, mappings.digest(chosen) if chosen else None)
         if before:
             return _known(path, before)
     resolved = None
-    if not exported:
+    if reader != mappings.CYCLER:
         try:
-            resolved = resolve(path, lake, chosen)
+            resolved = resolve(path, lake, chosen, reader)
         except RefusedFile as error:
-            if chosen:
-                raise
-            if not is_export(path):
-                raise (almost_an_export(path) or error) from None
-            exported = True
-    if exported:
+            if chosen or reader or not is_export(path):
+                raise (not chosen and almost_an_export(path)) or error from None
+            reader = mappings.CYCLER
+    leaving = _replaced(lake, replaces)
+    if reader == mappings.CYCLER:
+        one_mapping = chosen[0] if chosen else _anonymous(path, reader)
         return _ingest_export(
-            lake, path, fingerprint, _replaced(lake, replaces), again, progress, commit, filed_as
+            lake, path, fingerprint, one_mapping, leaving, again, progress, commit, filed_as
         )
     for _ in range(OVERTAKEN_TRIES):
         judged_at = lake.snapshot()
-        found = resolved or resolve(path, lake, chosen)
+        found = resolved or resolve(path, lake, chosen, reader)
         resolved = None  # its rows can be walked once
-        one = _Judgement(path, fingerprint, *found, _replaced(lake, replaces))
+        one = _Judgement(path, fingerprint, *found, leaving, chosen if reader else [])
         with workbench(lake) as bench:
             tallies = one.judge(lake, bench, progress)
             if not commit:
                 return one.report("checked", tallies)
-            leaving = (*one.replaced, *([one.file_id] if again else []))
+            withdrawn = (*one.replaced, *([one.file_id] if again else []))
             parts = [tally.part for tally in tallies]
             try:
                 receipt = deliver(
-                    lake, bench, one.origin(filed_as or path), parts, leaving, judged_at
+                    lake, bench, one.origin(filed_as or path), parts, withdrawn, judged_at
                 )
             except Overtaken:
                 continue
@@ -238,38 +238,54 @@ def _ingest_export(
     lake: Lakehouse,
     path: Path,
     fingerprint: str,
+    mapping: Mapping,
     replaced: tuple[str, ...],
     again: bool,
     progress: Progress,
     commit: bool,
     filed_as: Path | None,
 ) -> Report:
-    """Take a cycler's export: its points, and the cycles that they sum up to."""
+    """Take a cycler's export: its points, the cycles they sum up to, and the test it is."""
     file_id = _file_id(fingerprint)
-    export = Export(path, file_id, mappings.safe_source(path.stem))
-    report = Report(path, "checked", export.source_id, file_id)
+    export = Export(lake, path, file_id, mapping)
+    report = Report(path, "checked", mapping.source, file_id)
     with workbench(lake) as bench:
         tallies = export.judge(bench, lambda rows: progress(path.name, rows))
         if commit:
             origin = Origin(
                 file_id=file_id,
-                source_id=export.source_id,
+                source_id=mapping.source,
                 path=filed_as or path,
                 size_bytes=path.stat().st_size,
                 content_hash=fingerprint,
-                mapping_hash=f"cycler {export.stream.format.name}",
-                mapping={"parts": [], **export.described()},
-                licence="not stated",
-                citation="",
-                is_synthetic=False,
+                mapping_hash=mappings.digest([mapping]),
+                mapping={"parts": [mapping.as_dict()], **export.described()},
+                licence=mapping.licence,
+                citation=mapping.citation,
+                is_synthetic=mapping.synthetic,
             )
-            leaving = (*replaced, *([file_id] if again else []))
+            leaving = (*replaced, *export.continues, *([file_id] if again else []))
             receipt = deliver(lake, bench, origin, [one.part for one in tallies], leaving)
             report.status = "taken" if receipt.committed else "known"
             report.snapshot = receipt.snapshot
     report.notes += export.said()
     report.outcomes = [_outcome(one) for one in tallies]
     return report
+
+
+def reader_of(path: Path) -> str | None:
+    """The reader that knows a file by its content; nothing for a form."""
+    if is_vendor_export(path):
+        return mappings.CYCLER
+    from battery_platform.records.instruments.readers import recognise
+
+    instrument = recognise(path)
+    return instrument.name if instrument else None
+
+
+def _anonymous(path: Path, reader: str) -> Mapping:
+    """What is taken of an instrument's file for which nobody wrote a mapping."""
+    return Mapping(mappings.safe_source(path.stem), "", {}, reader=reader, automatic=True)
 
 
 def _file_id(fingerprint: str) -> str:
@@ -298,6 +314,8 @@ class _Judgement:
     mappings: list[Mapping]
     sheets: list[tuple[Mapping, Sheet]]
     replaced: tuple[str, ...]
+    stated: list[Mapping]
+    """What was said of an instrument's file, before its reader placed anything."""
 
     @property
     def file_id(self) -> str:
@@ -329,7 +347,7 @@ class _Judgement:
             path=filed_as,
             size_bytes=self.path.stat().st_size,
             content_hash=self.fingerprint,
-            mapping_hash=mappings.digest(self.mappings),
+            mapping_hash=mappings.digest(self.stated or self.mappings),
             mapping={"parts": [one.as_dict() for one in self.mappings]},
             licence=first.licence,
             citation=first.citation,
@@ -362,9 +380,14 @@ def _given(path: Path, mapping: Sequence[Mapping] | Path | None, lake: Lakehouse
 
 
 def resolve(
-    path: Path, lake: Lakehouse, chosen: list[Mapping]
+    path: Path, lake: Lakehouse, chosen: list[Mapping], reader: str | None = None
 ) -> tuple[list[Mapping], list[tuple[Mapping, Sheet]]]:
     """Each mapping with the sheet that it reads; without mappings, those that fit for certain."""
+    if reader is not None:
+        from battery_platform.records.instruments.readers import mapped
+
+        pairs = mapped(path, chosen or [_anonymous(path, reader)])
+        return [one for one, _ in pairs], pairs
     if not chosen:
         return _automatic(path, lake)
     first = chosen[0]
@@ -495,11 +518,12 @@ def in_order(lake: Lakehouse, paths: Iterable[Path]) -> list[Path]:
     def rank(path: Path) -> tuple[int, str]:
         try:
             chosen = _given(path, None, lake)
-            if not chosen and kind_of(path) == "text":
+            if not chosen and reader_of(path) is None and kind_of(path) == "text":
                 chosen = _automatic(path, lake)[0]
         except PlatformError:
             return (len(ranks), path.name)
-        return (min((ranks[one.table] for one in chosen), default=len(ranks)), path.name)
+        found = [ranks[one.table] for one in chosen if one.table]
+        return (min(found, default=len(ranks)), path.name)
 
     return sorted(paths, key=rank)
 
@@ -515,7 +539,7 @@ def files_below(paths: Iterable[Path]) -> list[Path]:
                 if item.is_file()
                 and not item.name.startswith((".", "~$"))
                 and not item.name.endswith((".map.yaml", ".reason.txt"))
-                and item.name not in {"SOURCE.md", "README.md", "LICENSE"}
+                and item.name not in {"SOURCE.md", "README.md", "LICENSE", "LICENSE.md"}
             )
         else:
             found.append(path)
@@ -542,9 +566,8 @@ def retry(
     for _, path_text, fingerprint, mapping_json in waiting:
         path = Path(path_text)
         parts = [mappings.parse(part, path)[0] for part in json.loads(mapping_json)["parts"]]
-        order.append(
-            (min(list(TABLES).index(part.table) for part in parts), path, fingerprint, parts)
-        )
+        ranks = [list(TABLES).index(part.table) for part in parts if part.table]
+        order.append((min(ranks, default=len(TABLES)), path, fingerprint, parts))
     for _, path, fingerprint, parts in sorted(order, key=lambda item: (item[0], str(item[1]))):
         if not path.is_file() or content_hash(path) != fingerprint:
             reports.append(

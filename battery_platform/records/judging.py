@@ -545,8 +545,19 @@ def _rewrite(bench: Workbench, part: Part, leave: pl.Series) -> None:
 
 def _originals(subject: Subject, lake: Lakehouse, rows: pl.Series) -> Iterator[Batch]:
     """Batches of the original cells of these rows, read from the file a second time."""
+    wanted = rows.implode()
+    for batch in _once_more(subject, lake):
+        cells = batch.cells.filter(pl.col("row_number").is_in(wanted))
+        if cells.height:
+            yield Batch(cells)
+
+
+def _once_more(subject: Subject, lake: Lakehouse) -> Iterator[Batch]:
     from battery_platform.records.reading import sheets
 
+    if subject.sheet.again is not None:
+        yield from subject.sheet.again()
+        return
     mapping = subject.mapping
     again = sheets(
         subject.path,
@@ -556,14 +567,9 @@ def _originals(subject: Subject, lake: Lakehouse, rows: pl.Series) -> Iterator[B
         mapping.decimal,
         mapping.header_row,
     )
-    wanted = rows.implode()
     for sheet in again:
-        if sheet.name != subject.sheet.name:
-            continue
-        for batch in sheet.rows:
-            cells = batch.cells.filter(pl.col("row_number").is_in(wanted))
-            if cells.height:
-                yield Batch(cells)
+        if sheet.name == subject.sheet.name:
+            yield from sheet.rows
 
 
 def _violation(

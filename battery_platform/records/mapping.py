@@ -10,6 +10,7 @@ import codecs
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from math import isfinite
@@ -28,6 +29,17 @@ from battery_platform.records.identity import derivable
 from battery_platform.records.reading import Sheet, refuse
 
 MISSING = ("", "-", "--", "na", "n/a", "null", "none", "#n/a", "#na")
+CYCLER = "cycler"
+IMPORTERS = (
+    "brat_standoff",
+    "measeval_tsv",
+    "property_records",
+    "capacity_matrices",
+    "labelled_volume",
+    "diameter_list",
+)
+READERS = (CYCLER, "rheocompass", "ta_rheometer", "assembly_log", "peel_test", *IMPORTERS)
+"""Readers that know where an instrument's file has what; a mapping that names one places nothing."""
 SOURCE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")
 
 
@@ -65,6 +77,11 @@ class Mapping:
     assumed: tuple[str, ...] = ()
     automatic: bool = False
     """Made from the headers without anybody naming the source."""
+    reader: str | None = None
+    positive_current: str = "charge"
+    """What a cycler's file means by a positive current."""
+    efficiency: str = "discharge_per_charge"
+    """Which way round the coulombic efficiency of a cycler's file is."""
 
     def as_dict(self) -> dict[str, Any]:
         """The YAML form, without what is default."""
@@ -80,7 +97,9 @@ class Mapping:
             }
             for name, place in self.columns.items()
         }
-        made: dict[str, Any] = {"source": self.source, "table": self.table}
+        made: dict[str, Any] = {"source": self.source}
+        if self.table:
+            made["table"] = self.table
         default = Mapping("", "", {})
         for name in (
             "sheet",
@@ -95,12 +114,16 @@ class Mapping:
             "header_row",
             "timezone",
             "datetime_format",
+            "reader",
+            "positive_current",
+            "efficiency",
         ):
             if getattr(self, name) != getattr(default, name):
                 made[name] = getattr(self, name)
         if self.missing != MISSING:
             made["missing"] = list(self.missing)
-        made["columns"] = places
+        if places:
+            made["columns"] = places
         for name in ("constants", "values"):
             if getattr(self, name):
                 made[name] = getattr(self, name)
@@ -181,6 +204,14 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "constants": (dict,),
     "values": (dict,),
     "assumed": (list, tuple),
+    "reader": (str, type(None)),
+    "positive_current": (str,),
+    "efficiency": (str,),
+}
+_ONE_OF = {
+    "reader": READERS,
+    "positive_current": ("charge", "discharge"),
+    "efficiency": ("discharge_per_charge", "charge_per_discharge"),
 }
 _KNOWN = set(Mapping.__dataclass_fields__)
 
@@ -193,7 +224,7 @@ def _one(content: dict[str, Any], path: Path) -> Mapping:
             f"the mapping has the unknown entry '{unknown[0]}'.",
             f"Known: {', '.join(sorted(_KNOWN))}.",
         )
-    for name in ("source", "table", "columns"):
+    for name in ("source",) if content.get("reader") else ("source", "table", "columns"):
         if not content.get(name):
             raise refuse(path, f"the mapping lacks `{name}`.", _SEE)
     source = str(content["source"])
@@ -207,10 +238,11 @@ def _one(content: dict[str, Any], path: Path) -> Mapping:
         if name in content and not isinstance(content[name], kinds):
             wanted = " or ".join(_KIND_WORDS[kind] for kind in kinds if kind is not type(None))
             raise refuse(path, f"`{name}: {content[name]!r}` is not {wanted}.", _SEE)
-    if content["table"] not in TABLES:
-        raise refuse(
-            path, f"there is no table '{content['table']}'.", f"Tables: {', '.join(TABLES)}."
-        )
+    if content.get("reader"):
+        return _of_reader(content, path)
+    of_readers = [name for name in _ONE_OF if content.get(name) is not None]
+    if of_readers:
+        raise refuse(path, f"`{of_readers[0]}` is for an instrument's file.", "Add a `reader`.")
     given = dict(content)
     given["source"] = source
     given["columns"] = _places(content, path)
@@ -225,6 +257,22 @@ def _one(content: dict[str, Any], path: Path) -> Mapping:
     if "missing" in given:
         given["missing"] = tuple(str(word) for word in given["missing"])
     given["assumed"] = tuple(given.get("assumed", ()))
+    _check_words(given, path)
+    return Mapping(**given)
+
+
+def _of_reader(content: dict[str, Any], path: Path) -> Mapping:
+    """A mapping whose reader knows where an instrument's file has what."""
+    for name, words in _ONE_OF.items():
+        if content.get(name) is not None and content[name] not in words:
+            raise refuse(
+                path,
+                f"`{name}: {content[name]}` is not known.",
+                f"It is one of {', '.join(words)}.",
+            )
+    given = {"table": "", **content, "columns": {}, "assumed": ()}
+    given["source"] = str(content["source"])
+    given["missing"] = tuple(str(word) for word in content.get("missing", MISSING))
     _check_words(given, path)
     return Mapping(**given)
 
@@ -263,23 +311,17 @@ def _places(content: dict[str, Any], path: Path) -> dict[str, Place]:
 
 
 def _check_columns(given: dict[str, Any], path: Path) -> None:
+    if given["table"] not in TABLES:
+        raise refuse(
+            path, f"there is no table '{given['table']}'.", f"Tables: {', '.join(TABLES)}."
+        )
     known = {column.name: column for column in columns(table(given["table"]).contract)}
-    for name in (*given["columns"], *given.get("constants", {}), *given.get("values", {})):
+    for name in (*given["columns"], *given.get("values", {})):
         if name not in known:
             raise refuse(
                 path, f"{given['table']} has no column '{name}'.", f"It has: {', '.join(known)}."
             )
-    for name, value in given.get("constants", {}).items():
-        wanted = known[name]
-        number = wanted.dtype in (pl.Float64, pl.Int64)
-        if number and not (isinstance(value, int | float) and isfinite(value)):
-            raise refuse(
-                path,
-                f"the constant {name}: {value!r} is not a number.",
-                "Give a number in the contract's unit.",
-            )
-        if wanted.role == "moment":
-            raise refuse(path, f"{name} cannot be a constant.", "Place a header for it.")
+    check_constants(given.get("constants", {}), (given["table"],), path)
     required = [
         column.name
         for column in known.values()
@@ -294,6 +336,29 @@ def _check_columns(given: dict[str, Any], path: Path) -> None:
             f"the mapping places no header for {', '.join(required)}, which {given['table']} requires.",
             "Place a header, or give a value under `constants`.",
         )
+
+
+def check_constants(given: dict[str, Any], tables: Sequence[str], path: Path) -> None:
+    """Each constant is a column of one of these tables, and could be its value."""
+    known = {one.name: one for name in tables for one in columns(table(name).contract)}
+    for name, value in given.items():
+        if name not in known:
+            raise refuse(
+                path,
+                f"{' and '.join(dict.fromkeys(tables))} have no column '{name}'."
+                if len(set(tables)) > 1
+                else f"{tables[0]} has no column '{name}'.",
+                f"It has: {', '.join(known)}.",
+            )
+        number = known[name].dtype in (pl.Float64, pl.Int64)
+        if number and not (isinstance(value, int | float) and isfinite(value)):
+            raise refuse(
+                path,
+                f"the constant {name}: {value!r} is not a number.",
+                "Give a number in the contract's unit.",
+            )
+        if known[name].role == "moment":
+            raise refuse(path, f"{name} cannot be a constant.", "Place a header for it.")
 
 
 def _check_words(given: dict[str, Any], path: Path) -> None:

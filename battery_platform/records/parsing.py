@@ -143,6 +143,8 @@ def _constant(column: Column, value: Any, height: int) -> pl.Series:
 
 def _cleaned(cells: pl.Series, column: Column, mapping: Mapping) -> pl.Series:
     """Stripped text; a word for 'missing' becomes null, a plant's word the contract's."""
+    if column.role == "verbatim":
+        return cells.replace("", None)
     frame = pl.DataFrame({"cell": cells}).select(pl.col("cell").str.strip_chars())
     words = mapping.values.get(column.name, {})
     if words:
@@ -256,7 +258,7 @@ def _number_column(
         whole = whole & whole_value.is_not_null()
         found.append(
             _problem(
-                frame.filter(~whole),
+                frame.filter(value.is_not_null() & ~whole),
                 column,
                 "whole_number",
                 f"{column.name} is '{{}}': a whole number below 9.2e18 is expected.",

@@ -12,7 +12,7 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -63,6 +63,8 @@ class Sheet:
     rows: Iterator[Batch]
     dialect: Dialect | None = None
     notes: list[str] = field(default_factory=list)
+    again: Callable[[], Iterator[Batch]] | None = None
+    """The rows once more, where they are no table of the file as it stands."""
 
 
 def refuse(path: Path, says: str, remedy: str) -> RefusedFile:

@@ -29,8 +29,7 @@ def take_public(lake: Lakehouse, entry: Entry, progress: Progress = NO_PROGRESS)
             mappings.parse(entry.mapping(item), folder / item.name),
             progress=progress,
         )
-        for item in entry.files
-        if item.mapping
+        for item in entry.takeable(lake.settings)
     ]
 
 

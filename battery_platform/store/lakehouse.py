@@ -301,6 +301,7 @@ class Lakehouse:
 def _create_tables(root: duckdb.DuckDBPyConnection) -> None:
     """Create what is missing; a contract that gained a column gains it in the lake too."""
     from battery_platform.store.schema import all_tables
+    from battery_platform.store.views import VIEWS, is_current
 
     have: dict[str, set[str]] = {}
     for table, column in root.execute(
@@ -318,6 +319,16 @@ def _create_tables(root: duckdb.DuckDBPyConnection) -> None:
             for name, kind in wanted.items()
             if name not in have[table]
         ]
+    stored = dict(
+        root.execute(
+            f"SELECT view_name, sql FROM duckdb_views() WHERE database_name = '{LAKE}'"
+        ).fetchall()
+    )
+    statements += [
+        f"CREATE OR REPLACE VIEW {sql_name(name)} AS {sql}"
+        for name, sql in VIEWS.items()
+        if not is_current(name, stored.get(name))
+    ]
     if not statements:
         return
     root.execute("BEGIN TRANSACTION")

@@ -1,4 +1,4 @@
-"""The data dictionary is generated; the committed one must be what the generator makes."""
+"""Dictionary and sources are generated; the committed ones must be what the generator makes."""
 
 import importlib.util
 import re
@@ -24,6 +24,8 @@ def generate() -> ModuleType:
 def test_committed_dictionary_is_what_the_generator_makes(generate: ModuleType) -> None:
     committed = (ROOT / "docs" / "data-dictionary.md").read_text(encoding="utf-8")
     assert committed == generate.dictionary(), "run `make docs` and commit the result"
+    listed = (ROOT / "dbt" / "models" / "staging" / "_sources.yml").read_text(encoding="utf-8")
+    assert listed == generate.sources(), "run `make docs` and commit the result"
 
 
 def test_every_table_and_mart_has_a_section(generate: ModuleType) -> None:

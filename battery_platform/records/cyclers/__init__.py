@@ -22,7 +22,12 @@ from battery_platform.records.cyclers.model import (
     Stream,
 )
 from battery_platform.records.cyclers.tables import open_table, table_format
-from battery_platform.records.cyclers.text import find_table, open_text, refuse_unless_complete
+from battery_platform.records.cyclers.text import (
+    find_table,
+    head_of,
+    open_text,
+    refuse_unless_complete,
+)
 from battery_platform.records.reading import kind_of, refuse
 
 __all__ = [
@@ -94,6 +99,12 @@ def _open(path: Path, positive_current: PositiveCurrent) -> Stream:
     if kind != "text":
         return open_table(path, positive_current)
     table = find_table(path)
+    if table is None and head_of(path)[1].lstrip()[:1] in {"{", "["}:
+        raise refuse(
+            path,
+            "this is JSON, not a table of lines.",
+            "Write the points as CSV or Parquet, with the same column names.",
+        )
     if table is None:
         raise refuse(
             path,

@@ -29,6 +29,8 @@ from battery_platform.records.reading import refuse
 CLOCK_TOLERANCE_S = 0.5
 """A clock that is set back by less than this is noted; more is held back."""
 RESTART_ROWS = 2
+_SCALES = (60.0, 1e3, 3600.0)
+_SCALE_TOLERANCE, _LEAST_GROWTHS, _LEAST_JUMPS = 0.1, 8, 3
 _NAMES = {
     "test_time_s": "test time",
     "voltage_v": "voltage",
@@ -67,6 +69,11 @@ class Judge:
     clock_back: list[float] = field(default_factory=list)
     latest_clock: float = -np.inf
     rows: int = 0
+    counted_ah: float = 0.0
+    integrated_ah: float = 0.0
+    growths: int = 0
+    with_current: int = 0
+    against_current: int = 0
 
     def judge(
         self,
@@ -81,7 +88,8 @@ class Judge:
         found = list(held)
         found += self._not_numbers(frame, {finding.row for finding in held})
         frame = self._without(frame, found)
-        frame = self._signed(frame)
+        frame, unknown = self._signed(frame)
+        found += unknown
         late = self._out_of_order(frame)
         found += late
         frame = self._without(frame, late)
@@ -121,9 +129,12 @@ class Judge:
                 f"the wall clock goes back {len(self.clock_back)} times by at most "
                 f"{max(self.clock_back):.6g} s; times within the test come from the test time"
             )
-        if self.unsigned:
+        self._scale_of_charge()
+        if self.against_current >= _LEAST_JUMPS and not self.with_current and not self.unsigned:
+            raise self._inverted("each time it is switched on: the voltage moves the other way")
+        if self.unsigned and not self.negative_seen:
             self.notes.append("the current is without sign; the state of each row gives it")
-        elif self.rises and not self.negative_seen:
+        elif self.rises and not self.negative_seen and self.positive_current == "charge":
             self.notes.append(
                 "no current is negative and no column says the direction: the voltage rises where "
                 "the current starts, so it was taken as charging"
@@ -167,29 +178,101 @@ class Judge:
 
     # -- sign of the current -----------------------------------------------------------------
 
-    def _signed(self, frame: pl.DataFrame) -> pl.DataFrame:
-        if self.positive_current == "discharge":
-            frame = frame.with_columns(-pl.col("current_a"))
-        current = frame["current_a"].to_numpy()
+    def _signed(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
+        stated = frame["current_a"].to_numpy()
+        current = -stated if self.positive_current == "discharge" else stated
         if not len(current):
-            return frame
+            return frame, []
         floor = 1e-3 * float(np.abs(current).max())
+        unknown: list[Finding] = []
         if "direction" in frame.columns:
             direction = frame["direction"].to_numpy()
-            self.negative_seen |= bool((current[direction < 0] < -floor).any())
+            self.negative_seen |= bool((stated[direction != 0] < -floor).any())
+            if not self.negative_seen and self._without_sign(stated, direction, floor):
+                self.unsigned = True
+                current = np.where(direction < 0, -stated, stated)
+                unknown = self._undirected(frame, stated, direction, floor)
             charging = current[(direction > 0) & (np.abs(current) > floor)]
             if len(charging) and (charging < 0).mean() > 0.9:
                 raise self._inverted("where the file says that the cell is charged")
-            turned = (direction < 0) & (current > floor)
-            if turned.any() and not self.negative_seen:
-                self.unsigned = True
-                current = np.where(turned, -current, current)
-                frame = frame.with_columns(pl.Series("current_a", current))
+            falling = current[(direction < 0) & (np.abs(current) > floor)]
+            if len(falling) and (falling > 0).mean() > 0.9:
+                raise self._inverted("where the file says that the cell is discharged")
+            frame = frame.with_columns(pl.Series("current_a", current))
         else:
-            self.negative_seen |= bool((current < -floor).any())
-            self._by_voltage(frame, current, floor)
+            self.negative_seen |= bool((stated < -floor).any())
+            frame = frame.with_columns(pl.Series("current_a", current))
+            self._by_voltage(frame, stated, floor)
         self._by_counters(frame, current)
-        return frame
+        self._by_jumps(frame, current, floor)
+        return self._without(frame, unknown), unknown
+
+    def _without_sign(self, stated: np.ndarray, direction: np.ndarray, floor: float) -> bool:
+        """Whether positive numbers stand both where the file says charge and where it says not."""
+        if self.unsigned:
+            return True
+        if self.format.current.startswith("without sign"):
+            return bool(((direction != 0) & (stated > floor)).any())
+        discharged = bool(((direction < 0) & (stated > floor)).any())
+        if self.positive_current == "discharge":
+            return discharged and bool(((direction > 0) & (stated > floor)).any())
+        return discharged
+
+    def _undirected(
+        self, frame: pl.DataFrame, stated: np.ndarray, direction: np.ndarray, floor: float
+    ) -> list[Finding]:
+        """Rows with a current of which nothing says the direction."""
+        rows = frame["row_number"].to_numpy()
+        return [
+            Finding(
+                int(rows[at]),
+                "current_a",
+                f"{stated[at]:.6g}",
+                "direction",
+                "The current is without sign and the row's state names neither charge nor discharge.",
+                "Export with signed current, or correct the state of the row.",
+            )
+            for at in np.flatnonzero((direction == 0) & (stated > 20 * floor))
+        ]
+
+    def _by_jumps(self, frame: pl.DataFrame, current: np.ndarray, floor: float) -> None:
+        """A current switched on from rest moves the voltage of any cell its own way."""
+        starts = np.flatnonzero(
+            (np.abs(current[:-1]) <= floor) & (np.abs(current[1:]) > 20 * floor)
+        )
+        jumps = np.diff(frame["voltage_v"].to_numpy())[starts] * np.sign(current[1:][starts])
+        self.with_current += int((jumps > 1e-3).sum())
+        self.against_current += int((jumps < -1e-3).sum())
+
+    def _scale_of_charge(self) -> None:
+        """Refuse a file of which the counters and the current over time differ by a unit."""
+        if self.growths < _LEAST_GROWTHS or self.integrated_ah <= 0 or self.counted_ah <= 0:
+            return
+        ratio = self.counted_ah / self.integrated_ah
+        for scale in (*_SCALES, *(1 / scale for scale in _SCALES)):
+            if abs(ratio / scale - 1) < _SCALE_TOLERANCE:
+                raise refuse(
+                    self.path,
+                    f"its charge counters grow {ratio:.4g} times as much as the current over time: "
+                    "the unit of the current, of the counters or of the time is not what the file "
+                    "says.",
+                    "Correct the units in the header, or export the test again.",
+                )
+
+    def _growth(self, frame: pl.DataFrame) -> None:
+        """Sum up what counters and current over time gained, row by row where both did."""
+        spans = np.diff(frame["test_time_s"].to_numpy())
+        current = frame["current_a"].to_numpy()
+        mean = (current[1:] + current[:-1]) / 2
+        steady = np.abs(current[1:] - current[:-1]) <= 0.2 * np.abs(mean)
+        for name, sign in (("charge_ah", 1.0), ("discharge_ah", -1.0)):
+            if name not in frame.columns:
+                continue
+            grown = np.nan_to_num(np.diff(frame[name].to_numpy()))
+            both = (grown > 0) & (spans > 0) & (sign * mean > 0) & steady
+            self.growths += int(both.sum())
+            self.counted_ah += float(grown[both].sum())
+            self.integrated_ah += float((sign * mean * spans)[both].sum()) / 3600
 
     def _by_counters(self, frame: pl.DataFrame, current: np.ndarray) -> None:
         agree = against = 0.0
@@ -201,6 +284,8 @@ class Judge:
                 against -= float(product[product < 0].sum())
         if against > 10 * agree:
             raise self._inverted("where the discharge counter grows")
+        if "direction" not in frame.columns and not self.negative_seen and against > 0.05 * agree:
+            raise self._no_sign()
 
     def _by_voltage(self, frame: pl.DataFrame, current: np.ndarray, floor: float) -> None:
         """A current switched on from rest moves the voltage its own way."""
@@ -210,12 +295,15 @@ class Judge:
         jumps = np.diff(frame["voltage_v"].to_numpy())[starts]
         self.rises += int((jumps > 1e-3).sum())
         self.falls += int((jumps < -1e-3).sum())
-        if self.falls:
-            raise refuse(
-                self.path,
-                "the currents are without sign and no column says which rows discharge.",
-                "Export with the column of the state (charge or discharge), or with signed current.",
-            )
+        if self.rises if self.positive_current == "discharge" else self.falls:
+            raise self._no_sign()
+
+    def _no_sign(self) -> Exception:
+        return refuse(
+            self.path,
+            "the currents are without sign and no column says which rows discharge.",
+            "Export with the column of the state (charge or discharge), or with signed current.",
+        )
 
     def _inverted(self, where: str) -> Exception:
         return refuse(
@@ -300,6 +388,7 @@ class Judge:
         """Take up what was accepted."""
         if frame.is_empty():
             return
+        self._growth(frame)
         self.latest_time = max(self.latest_time, float(frame["test_time_s"].to_numpy().max()))
         if "record" in frame.columns and not frame["record"].null_count():
             record = frame["record"].to_numpy()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from battery_platform.settings import MIB
 BLOCK_BYTES = 8 * MIB
 NEWLINE = 0x0A
 QUOTE = 0x22
+ABOVE = 1000
+"""Rows above a last line without its end that tell whether it is whole."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,25 @@ def _as_utf8(raw: bytes, decoder: codecs.IncrementalDecoder | None, final: bool)
 
 
 def sort_out(
-    lines: Lines, separator: str, widths: tuple[int, int], last_may_be_cut: bool
+    lines: Lines,
+    separator: str,
+    widths: tuple[int, int],
+    last_may_be_cut: bool,
+    last_field: int | None = None,
 ) -> tuple[bytes, np.ndarray, list[Damaged]]:
     """Sound lines as text, their numbers, and the damaged ones.
 
     `widths` are the number of fields a row has, and up to which count trailing empty fields are
     harmless. The last line of a file counts as sound without its end where only a field that is
-    not read could have been cut.
+    not read could have been cut, or where its last field (`last_field`, if it is not the last of
+    the row) is as long as those above it say that it must be.
     """
     text = lines.text if lines.text.endswith(b"\n") else lines.text + b"\n"
     if QUOTE in text:
         text = _unquoted(text, separator)
     codes = np.frombuffer(text, dtype=np.uint8)
+    if lines.ended and (number := _even(codes, separator, widths[0])):
+        return text, np.arange(lines.first, lines.first + number), []
     ends = np.flatnonzero(codes == NEWLINE)
     starts = np.concatenate(([0], ends[:-1] + 1))
     separators = np.flatnonzero(codes == ord(separator))
@@ -97,8 +107,15 @@ def sort_out(
         extra = body.split(separator.encode())[widths[0] :]
         sound[line] = fields[line] <= widths[1] and not any(cell.strip() for cell in extra)
     cut = not lines.ended and not blank[-1]
-    if cut and not last_may_be_cut:
-        sound[-1] = False
+    if cut and not last_may_be_cut and sound[-1]:
+        place = widths[0] - 1 if last_field is None else last_field
+        above = np.flatnonzero(sound[:-1] & ~blank[:-1])[-ABOVE:]
+        mark = separator.encode()
+        fields_there = [
+            text[starts[line] : ends[line]].split(mark)[place].decode("utf-8", "replace")
+            for line in (*above, len(ends) - 1)
+        ]
+        sound[-1] = is_whole(fields_there[-1].strip(), [cell.strip() for cell in fields_there[:-1]])
     damaged = [
         Damaged(
             lines.first + int(line),
@@ -122,8 +139,45 @@ def sort_out(
     return b"".join(parts), numbers, damaged
 
 
+def _even(codes: np.ndarray, separator: str, width: int) -> int:
+    """How many lines there are, if each has exactly so many fields; otherwise 0."""
+    found = codes[np.flatnonzero((codes == NEWLINE) | (codes == ord(separator)))]
+    number, rest = divmod(len(found), width)
+    newlines = found == NEWLINE
+    even = not rest and width > 1 and bool(newlines[width - 1 :: width].all())
+    return number if even and int(np.count_nonzero(newlines)) == number else 0
+
+
+_TAIL = re.compile(r"([.,:]|[eE][+-]?)(\d+)(\s?[AaPp][Mm])?$")
+
+
+def is_whole(cell: str, above: list[str]) -> bool:
+    """Whether the last cell of a line without its end can be told to be whole.
+
+    It can where every cell above it ends in the same number of digits behind a point, a colon or
+    an exponent and it does too: a cut would have left fewer. It can where it is a word, or
+    nothing, that stands above it. Of a whole number it can never be told.
+    """
+    if len(above) < 2:
+        return False
+    tails = {_tail(text) for text in (*above, cell)}
+    if len(tails) == 1 and None not in tails:
+        return True
+    if any(character.isdigit() for character in cell):
+        return False
+    return cell in above and not any(other != cell and other.startswith(cell) for other in above)
+
+
+def _tail(cell: str) -> tuple[str, int, int, bool] | None:
+    """How a cell ends: the last mark, the digits behind it, the colons before it, a half of day."""
+    found = _TAIL.search(cell)
+    return (found[1][:1], len(found[2]), cell.count(":"), bool(found[3])) if found else None
+
+
 def fields_of(line: str, separator: str) -> list[str]:
     """The fields of one line; where its quotation marks are broken, as they stand."""
+    if '"' not in line:
+        return line.rstrip("\r").split(separator)
     try:
         return next(csv.reader([line.rstrip("\r")], delimiter=separator), [])
     except csv.Error:

@@ -78,7 +78,7 @@ def flatten(text: str, levels: Levels, place: Place) -> str:
         elif body.strip():
             place.cycle = cells[0].strip()
             step = ["", *cells[levels.cycle_fields :]] if len(cells) > levels.cycle_fields else []
-        if len(step) > max(levels.step_at, levels.label_at):
+        if len(step) > max(levels.step_at, levels.label_at) and step[levels.step_at].strip():
             place.step, place.label = step[levels.step_at].strip(), step[levels.label_at].strip()
         out.append("")
     return "\n".join(out)

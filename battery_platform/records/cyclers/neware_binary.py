@@ -8,9 +8,12 @@ is shown to it under the right one. Cycles are taken as the instrument counted t
 from __future__ import annotations
 
 import importlib
+import logging
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +63,20 @@ def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Str
     if ending == ".ndax":
         _bounded(path)
     fastnda = _fastnda(path)
+    notes: list[str] = []
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with _told(notes), tempfile.TemporaryDirectory() as folder:
             named = Path(folder) / f"file{ending}"
             named.symlink_to(path.absolute())
             records = fastnda.read(named, cycle_mode="raw")
     except Exception as error:  # every kind that a damaged file can raise
         raise _damaged(path, error) from error
-    notes: list[str] = []
-    if "cycle_count" not in records.columns:
-        notes.append("the file counts no cycles")
+    counted = not any("cycle column missing" in note for note in notes)
+    if not counted:
+        notes.append(
+            "the file counts no cycles: fastnda counts one where a charge follows a discharge, or "
+            "the other way round if the test begins with a discharge"
+        )
     state = records["step_type"].cast(pl.String)
     frame = _frame(records, directions(state), state)
     judge = Judge(
@@ -81,7 +88,7 @@ def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Str
     )
     metadata = {
         "sign_of_current": formats.NEWARE_BINARY.current,
-        "cycles": formats.NEWARE_BINARY.cycles,
+        "cycles": formats.NEWARE_BINARY.cycles if counted else notes[-1],
         "counters_reset": formats.NEWARE_BINARY.resets,
     }
 
@@ -90,6 +97,36 @@ def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Str
         judge.finish()
 
     return Stream(formats.NEWARE_BINARY, metadata, notes, blocks())
+
+
+class _Listener(logging.Handler):
+    """Takes what fastnda logs, so that it is told as a note and not on the terminal."""
+
+    def __init__(self, notes: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.notes = notes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = f"fastnda says: {record.getMessage()}"
+        if said not in self.notes:
+            self.notes.append(said)
+
+
+@contextmanager
+def _told(notes: list[str]) -> Iterator[None]:
+    """What fastnda warns of, by either way it has, as notes."""
+    logger = logging.getLogger("fastnda")
+    listener, before = _Listener(notes), logger.propagate
+    logger.addHandler(listener)
+    logger.propagate = False
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    finally:
+        logger.removeHandler(listener)
+        logger.propagate = before
+        notes += sorted({f"fastnda says: {' '.join(str(one.message).split())}" for one in caught})
 
 
 def _bounded(path: Path) -> None:
@@ -121,8 +158,14 @@ def _frame(records: pl.DataFrame, direction: pl.Series, state: pl.Series) -> pl.
     def number(name: str, factor: float = 1.0) -> pl.Expr:
         return pl.col(name).cast(pl.Float64) * factor
 
-    capacity, energy = number("capacity_mAh", 1e-3).abs(), number("energy_mWh", 1e-3).abs()
-    charging, discharging = direction > 0, direction < 0
+    capacity, energy = number("capacity_mAh", 1e-3), number("energy_mWh", 1e-3)
+    way = pl.lit(direction)
+
+    def counted(counter: pl.Expr, sign: int) -> pl.Expr:
+        """A counter one way; in a pulse or a sweep its own sign says which."""
+        told = pl.when(way == sign).then(counter.abs()).otherwise(0.0)
+        return pl.when(way == 0).then((sign * counter).clip(lower_bound=0.0)).otherwise(told)
+
     return records.select(
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("row_number"),
         number("total_time_s").alias("test_time_s"),
@@ -136,10 +179,10 @@ def _frame(records: pl.DataFrame, direction: pl.Series, state: pl.Series) -> pl.
         pl.col("step_index").cast(pl.Int64).alias("step"),
         number("step_time_s").alias("step_time_s"),
         number("unix_time_s").alias("unix_time_s"),
-        (capacity * pl.lit(charging)).alias("charge_ah"),
-        (capacity * pl.lit(discharging)).alias("discharge_ah"),
-        (energy * pl.lit(charging)).alias("charge_wh"),
-        (energy * pl.lit(discharging)).alias("discharge_wh"),
+        counted(capacity, 1).alias("charge_ah"),
+        counted(capacity, -1).alias("discharge_ah"),
+        counted(energy, 1).alias("charge_wh"),
+        counted(energy, -1).alias("discharge_wh"),
         pl.col("index").cast(pl.Int64).alias("record"),
         pl.lit(state).alias("step_type"),
         pl.col("step_count").cast(pl.Int64),

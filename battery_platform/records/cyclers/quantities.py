@@ -10,11 +10,14 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from battery_platform.contracts.units import is_unit
+
 _UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), ("time", 1.0)),
     **dict.fromkeys(("min", "minute", "minutes"), ("time", 60.0)),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), ("time", 3600.0)),
-    **dict.fromkeys(("ms", "millisecond"), ("time", 1e-3)),
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), ("time", 1e-3)),
+    **dict.fromkeys(("us", "microsecond"), ("time", 1e-6)),
     **dict.fromkeys(("d", "day", "days"), ("time", 86400.0)),
     **dict.fromkeys(("v", "volt", "volts"), ("voltage", 1.0)),
     **dict.fromkeys(("mv", "millivolt"), ("voltage", 1e-3)),
@@ -23,66 +26,82 @@ _UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("ma", "milliampere"), ("current", 1e-3)),
     **dict.fromkeys(("ua", "microampere"), ("current", 1e-6)),
     "na": ("current", 1e-9),
-    **dict.fromkeys(("ah", "a.h", "a h", "ampere hour", "amp-hr"), ("charge", 1.0)),
+    **dict.fromkeys(("ah", "a.h", "a h", "ampere hour", "amp-hr", "amp hr"), ("charge", 1.0)),
     **dict.fromkeys(("mah", "ma.h", "ma h"), ("charge", 1e-3)),
     **dict.fromkeys(("uah", "ua.h"), ("charge", 1e-6)),
     **dict.fromkeys(("wh", "w.h", "w h", "watt hour", "watt-hr"), ("energy", 1.0)),
     **dict.fromkeys(("mwh", "mw.h", "mw h"), ("energy", 1e-3)),
     **dict.fromkeys(("uwh", "uw.h"), ("energy", 1e-6)),
-    **dict.fromkeys(("c", "degc", "°c", "oc", "℃", "celsius"), ("temperature", 1.0)),
+    **dict.fromkeys(("c", "degc", "°c", "øc", "oc", "℃", "celsius"), ("temperature", 1.0)),
     **dict.fromkeys(("1", "#", "-", ""), ("", 1.0)),
 }
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "record": (
         *("data point", "datapoint", "record", "rec", "record id", "record index", "record number"),
-        *("dataset", "data set", "point", "index", "数据序号", "记录序号"),
+        *("dataset", "data set", "point", "index", "record no", "data sequence", "datasequence"),
+        *("数据序号", "记录序号", "记录号"),
     ),
     "test_time_s": (
         *("test time", "testtime", "total time", "cumulative time", "run time", "elapsed time"),
-        "prog time",
-        *("测试时间", "总时间", "累计时间"),
+        *("prog time", "program time", "program duration", "runtime", "running time"),
+        *("totaltime", "tot time", "tottime", "测试时间", "总时间", "累计时间"),
     ),
-    "step_time_s": ("step time", "steptime", "t step", "relative time", "步骤时间", "工步时间"),
+    "step_time_s": (
+        *("step time", "steptime", "t step", "relative time", "step duration", "state time"),
+        *("步骤时间", "工步时间", "相对时间", "状态时间"),
+    ),
     "any_time": ("time", "时间"),
     "cycle": (
         *("cycle c", "cycle", "cycle index", "cycle number", "cycle count", "cycle id", "cyc"),
-        *("cyc count", "循环序号", "循环号", "循环"),
+        *("cyc count", "cycleid", "totcycle", "tot cycle", "number of cycle"),
+        *("循环序号", "循环号", "循环"),
     ),
     "step": (
         *("step", "step index", "step number", "step id", "step count", "ns", "line"),
-        *("工步序号", "工步号"),
+        *("stepid", "stepno", "step no", "工步序号", "工步号", "步骤号", "步次"),
     ),
     "voltage_v": (
-        *("voltage", "volts", "volt", "potential", "ewe", "<ewe>", "ecell", "u", "电压"),
+        *("voltage", "volts", "volt", "potential", "ewe", "<ewe>", "ecell", "<ecell>", "u"),
+        *("cell voltage", "channel voltage", "电压"),
     ),
-    "current_a": ("current", "amps", "i", "<i>", "cur", "电流"),
+    "current_a": (
+        *("current", "amps", "i", "<i>", "cur", "cell current", "channel current", "电流"),
+    ),
     "charge_ah": (
         *("charge capacity", "charging capacity", "chg cap", "chg capacity", "cap chg", "q charge"),
-        *("capacitance chg", "capacity chg", "capacity charge", "充电容量"),
+        *("capacitance chg", "capacity chg", "capacity charge", "ahcha"),
+        *("char cap", "充电容量"),
     ),
     "discharge_ah": (
         *("discharge capacity", "discharging capacity", "dchg cap", "dchg capacity", "cap dchg"),
-        *("q discharge", "capacitance dchg", "capacity dchg", "capacity discharge", "放电容量"),
+        *("q discharge", "capacitance dchg", "capacity dchg", "capacity discharge"),
+        *("ahdch", "dischar cap", "放电容量"),
     ),
     "capacity": ("capacity", "amp hr", "cap", "容量"),
-    "charge_wh": ("charge energy", "charging energy", "chg energy", "engy chg", "energy charge"),
+    "charge_wh": (
+        *("charge energy", "charging energy", "chg energy", "engy chg", "energy charge"),
+        *("whcha", "充电能量"),
+    ),
     "discharge_wh": (
         *("discharge energy", "discharging energy", "dchg energy", "engy dchg", "energy discharge"),
+        *("whdch", "放电能量"),
     ),
     "energy": ("energy", "watt hr", "ener", "能量"),
     "temperature_degc": (
         *("temperature", "cell temperature", "surface temperature", "ambient temperature", "temp"),
         *("temperature 1", "temp 1", "aux temperature 1", "t1", "温度"),
+        "temperature t1",
     ),
     "recorded_at": (
         *("date time", "datetime", "dpt time", "date and time", "real time", "realtime"),
-        *("date time iso string", "timestamp", "time stamp", "date", "absolute time", "系统时间"),
+        *("date time iso string", "timestamp", "time stamp", "date", "absolute time"),
+        *("systime", "sys time", "system time", "系统时间", "绝对时间", "日期"),
     ),
     "unix_time_s": ("unix time",),
     "state": (
         *("command", "step type", "step name", "md", "state", "status", "step status"),
-        "工步类型",
+        *("step state", "type", "工步类型", "工步名称", "步骤类型", "工步状态", "状态"),
     ),
     "cell": ("cell", "cell id", "test id", "barcode", "channel", "rack", "shelf", "position"),
 }
@@ -104,7 +123,15 @@ _KIND = {
     "energy": "energy",
     "temperature_degc": "temperature",
 }
+_WITH_UNIT = {
+    "mamp hr": ("amp hr", "mah"),
+    "mamps": ("current", "ma"),
+    "mvolts": ("voltage", "mv"),
+    "mwatt hr": ("watt hr", "mwh"),
+}
+"""Names that end in their unit."""
 _TWINS = {"charge_ah": "charge_wh", "discharge_ah": "discharge_wh", "capacity": "energy"}
+_ALIKE = str.maketrans({"μ": "u", "µ": "u", "·": ".", "*": ".", "（": "(", "）": ")"})
 _BRACKETS = re.compile(r"^(.*?)\s*[(\[]([^()\[\]]*)[)\]]\s*$")
 _CLOCK = re.compile(r"h+:m", re.IGNORECASE)
 
@@ -122,12 +149,12 @@ class Column:
 
 def _split(header: str) -> tuple[str, str]:
     """A header's name and unit, each in small letters."""
-    text = " ".join(header.strip().strip("~\ufeff\"'").replace("μ", "u").replace("µ", "u").split())
+    text = " ".join(header.strip().strip("~\ufeff\"'").translate(_ALIKE).split())
     if found := _BRACKETS.match(text):
-        return _plain(found[1]), found[2].strip().lower()
-    if "/" in text:
-        name, _, unit = text.rpartition("/")
-        if unit.strip().lower() in _UNITS:
+        return _plain(found[1]), found[2].strip().lower().rstrip(".")
+    for mark in "/#,":
+        name, found_mark, unit = text.rpartition(mark)
+        if found_mark and unit and unit.strip().lower() in _UNITS:
             return _plain(name), unit.strip().lower()
     if "_" in text:
         for cut in (text.rfind("_", 0, text.rfind("_")), text.rfind("_")):
@@ -147,6 +174,8 @@ def quantity_of(header: str) -> tuple[str, float, int, bool] | None:
     name, unit = _split(header)
     if _CLOCK.search(unit):
         unit = "s"
+    if name in _WITH_UNIT and not unit:
+        name, unit = _WITH_UNIT[name]
     kind_and_factor = _UNITS.get(unit)
     if name in {"test", "step"} and kind_and_factor and kind_and_factor[0] == "time":
         name += " time"
@@ -164,6 +193,23 @@ def quantity_of(header: str) -> tuple[str, float, int, bool] | None:
         return None
     stated = bool(kind) or not wanted or name in {"volts", "amps", "amp hr", "watt hr", "unix time"}
     return quantity, factor, rank, stated
+
+
+def is_unit_word(word: str) -> bool:
+    """Whether a word is the unit of a quantity that is read, or of another one."""
+    plain = word.translate(_ALIKE).strip().lower().rstrip(".")
+    return (bool(plain) and plain in _UNITS) or is_unit(word)
+
+
+def with_units(headers: list[str], units: list[str]) -> list[str]:
+    """Headers with the unit that stands below them, where they name none."""
+    out = []
+    for at, header in enumerate(headers):
+        unit = units[at].strip('[]() \r"') if at < len(units) else ""
+        found = quantity_of(header)
+        measured = found is not None and found[0] in _KIND and not _split(header)[1]
+        out.append(f"{header} [{unit}]" if unit and measured else header)
+    return out
 
 
 def columns_of(headers: list[str]) -> list[Column]:

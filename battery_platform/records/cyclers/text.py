@@ -7,6 +7,7 @@ and judged cell by cell.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,23 +40,46 @@ from battery_platform.records.cyclers.nested import (
     flatten,
     levels_of,
 )
-from battery_platform.records.cyclers.quantities import Column, columns_of
+from battery_platform.records.cyclers.quantities import (
+    Column,
+    columns_of,
+    is_unit_word,
+    with_units,
+)
 from battery_platform.records.cyclers.values import (
     directions,
     moment_formats,
     to_moments,
     to_numbers,
+    to_offsets,
     to_seconds,
     unreadable,
 )
 from battery_platform.records.reading import DELIMITERS, refuse, sniff_encoding
 
-HEAD_BYTES = 128 * 1024
-HEADER_LINES = 400
+HEAD_BYTES = 512 * 1024
+HEADER_LINES = 1000
 SNIFFED_BYTES = 8 * 1024
-SAMPLE_ROWS = 50
+SPARSE_ROWS = 60
+"""An empty cell among so many rows makes a column be read as text from the start."""
+SAMPLE_ROWS = 400
 BELOW_HEADER = 40
 """A second header further below another would be that of a second table."""
+HIGHEST_VOLTAGE = 100.0
+"""A voltage without a unit that is above this was not told in volts."""
+_PACES = {
+    1.0: "",
+    1 / 60: "minutes",
+    1 / 3600: "hours",
+    1 / 86400: "days",
+    1e3: "milliseconds",
+    1e6: "microseconds",
+}
+"""How fast a time in another unit runs if it is taken for seconds."""
+_PACE_TOLERANCE, _MEDIAN_TOLERANCE, _LEAST_STEPS = 0.03, 3.0, 3
+_EPOCH = {"s": (1e8, 4e9, 1.0), "ms": (1e11, 4e12, 1e-3)}
+"""Wall clocks that count from 1970: their unit, and between which numbers one is taken for it."""
+_CHINESE = ("电压", "电流", "循环", "时间")
 _TEXT = ("recorded_at", "state", "cell")
 _DERIVED = (
     "record",
@@ -92,12 +116,23 @@ class Table:
     moments: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     levels: Levels | None = None
+    again: str = ""
+    """How the header begins, where it would come a second time."""
+    absolute: tuple[str, ...] = ()
+    """Formats of the test time where it is written as a date."""
+    adds_up: bool = False
+    """The test time is the sum of the steps' times: the file has none of its own."""
+    offset: bool = False
+    """The wall clock says how far it is ahead of UTC."""
+    wrong: tuple[str, str] | None = None
+    """Why the table cannot be trusted, and what to do."""
 
     def of(self, quantity: str) -> Column | None:
         return next((column for column in self.columns if column.quantity == quantity), None)
 
     def missing(self) -> list[str]:
-        return [quantity for quantity in REQUIRED if self.of(quantity) is None]
+        added = {"test_time_s"} if self.adds_up else set()
+        return [q for q in REQUIRED if self.of(q) is None and q not in added]
 
 
 def head_of(path: Path) -> tuple[str, str]:
@@ -108,6 +143,10 @@ def head_of(path: Path) -> tuple[str, str]:
     text = raw.decode(encoding, "replace")
     if encoding == "utf-8" and "\ufffd" in text[:-4]:
         encoding, text = "cp1252", raw.decode("cp1252", "replace")
+    if encoding in {"cp1252", "latin-1"}:
+        chinese = raw.decode("gb18030", "replace")
+        if any(word in chinese for word in _CHINESE):
+            encoding, text = "gb18030", chinese
     return encoding, text.removeprefix("\ufeff").replace("\r\n", "\n")
 
 
@@ -124,25 +163,44 @@ def find_table(path: Path) -> Table | None:
             if separator not in line:
                 continue
             cells = [cell.strip() for cell in fields_of(line, separator)]
-            if 2 * sum(cell[:1].isdigit() for cell in cells) > len(cells):
-                continue
-            columns = columns_of(cells)
-            score = len({column.quantity for column in columns if column.quantity != "cell"})
+            score = header_score(cells)
             if score >= 3 and (best is None or score > best[0]):
                 best = (score, number, separator, cells)
     if best is None:
         return None
     _, number, separator, headers = best
+    top, again = number, headers
+    below = lines[number + 1] if number + 1 < len(lines) - 1 else ""
+    units = units_below(below)
+    if units:
+        headers, number = with_units(headers, fields_of(below, separator)), number + 1
     body = [line for line in lines[number + 1 : -1] if line.strip()]
     if not body and lines[-1].count(separator) >= len(headers) - 1:
         body = lines[-1:]
-    levels = levels_of(lines[:number], headers, separator)
+    levels = None if units else levels_of(lines[:number], headers, separator)
     if levels is not None:
-        headers = flat_headers(headers)
+        headers = again = flat_headers(headers)
         body = [line for line in flatten("\n".join(body), levels, Place()).split("\n") if line]
     rows = [fields_of(line, separator) for line in body[:SAMPLE_ROWS]]
-    table = table_of(encoding, separator, headers, number + 1, lines[:number], rows)
-    return replace(table, levels=levels, format=formats.NEWARE_TEXT if levels else table.format)
+    known = formats.NEWARE_TEXT if levels else None
+    table = table_of(encoding, separator, headers, number + 1, lines[:top], rows, known)
+    return replace(table, levels=levels, again=separator.join(again[:3]))
+
+
+def header_score(cells: list[str]) -> int:
+    """How many quantities a line names, if it could be a header at all."""
+    if 2 * sum(cell[:1].isdigit() for cell in cells) > len(cells):
+        return 0
+    return len({column.quantity for column in columns_of(cells) if column.quantity != "cell"})
+
+
+def units_below(line: str) -> bool:
+    """Whether the line below a header holds the units: no number, and mostly words that are."""
+    words = [word.strip('[]() \r"') for word in re.split(r"[,;|\t\x1f]+", line)]
+    words = [word for word in words if word]
+    if not words or any(c.isdigit() for word in words for c in word if word != "1"):
+        return False
+    return 2 * sum(is_unit_word(word) for word in words) >= len(words)
 
 
 def table_of(
@@ -152,22 +210,43 @@ def table_of(
     header_line: int,
     preamble: list[str],
     rows: list[list[str]],
+    known: Format | None = None,
 ) -> Table:
     """What a header and the first rows tell of a table."""
     counts = [len(row) for row in rows] or [len(headers)]
     width = max(set(counts), key=lambda count: (counts.count(count), -abs(count - len(headers))))
+    maker = known or _format(preamble, headers)
+    columns, adds_up = _times(
+        [column for column in columns_of(headers) if column.index < width], maker
+    )
     table = Table(
-        _format(preamble, headers),
+        maker,
         encoding,
         separator,
         _decimal(rows, separator),
         headers,
         header_line,
         (width, max(width, len(headers)) + 1),
-        [column for column in columns_of(headers) if column.index < width],
+        columns,
         preamble,
+        adds_up=adds_up,
     )
-    return _first_rows(table, rows)
+    return _paced(_first_rows(table, rows), rows)
+
+
+def _times(columns: list[Column], maker: Format) -> tuple[list[Column], bool]:
+    """The columns, and whether the test time must be added up from the steps' times.
+
+    Neware's bare `Time` begins again with every step.
+    """
+    named = {column.quantity: column for column in columns}
+    time = named.get("test_time_s")
+    if time is not None and "step_time_s" not in named and maker == formats.NEWARE_TEXT:
+        bare = re.sub(r"[(\[/].*", "", time.header).strip().lower()
+        if bare in {"time", "时间"}:
+            columns = [replace(c, quantity="step_time_s") if c is time else c for c in columns]
+            return columns, True
+    return columns, time is None and "step_time_s" in named
 
 
 def _decimal(rows: list[list[str]], separator: str) -> str:
@@ -181,35 +260,25 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
 
 def _first_rows(table: Table, rows: list[list[str]]) -> Table:
     """What the first rows tell of times and dates: durations with colons, formats of the clock."""
-    notes = []
+    notes: list[str] = []
     if any(any(cell.strip() for cell in row[len(table.headers) :]) for row in rows):
         notes.append("the rows have more fields than the header has names; those were not read")
-    durations = []
+    table = _written_times(table, rows, notes)
+    wrong = None
     for column in table.columns:
-        if column.quantity in {"test_time_s", "step_time_s"}:
-            first = next(
-                (r[column.index] for r in rows if len(r) > column.index and r[column.index]), ""
-            )
-            if ":" in first:
-                durations.append(column.index)
-                continue
+        if column.index in table.durations or (table.absolute and column.quantity == "test_time_s"):
+            continue
         if not column.unit_stated and column.quantity in _WORDS:
             unit = {"test_time_s": "seconds", "voltage_v": "V", "current_a": "A"}[column.quantity]
             notes.append(f"'{column.header}' names no unit: taken as {unit}")
-    moments: tuple[str, ...] = ()
-    columns = list(table.columns)
-    if (clock := table.of("recorded_at")) is not None:
-        sample = [row[clock.index] for row in rows if len(row) > clock.index]
-        found, either = moment_formats(sample)
-        moments = tuple(found)
-        if either:
-            notes.append(
-                f"'{clock.header}' is read with the month first, as the makers' default is; the "
-                "rows shown would fit the day first too"
-            )
-        if not found:
-            columns.remove(clock)
-            notes.append(f"'{clock.header}' was not read: its dates are in no known form")
+            if column.quantity == "voltage_v":
+                wrong = _too_high(column, _cells_of(rows, column), table.decimal)
+    if table.adds_up and (step := table.of("step_time_s")) is not None:
+        notes.append(
+            f"the file has no time of the test: it is added up from '{step.header}', step by step"
+        )
+    table = _clock(table, rows, notes)
+    columns = table.columns
     unread = [
         header
         for index, header in enumerate(table.headers)
@@ -223,16 +292,160 @@ def _first_rows(table: Table, rows: list[list[str]]) -> Table:
     sparse = [
         column.index
         for column in columns
-        if any(len(row) > column.index and not row[column.index] for row in rows)
+        if any(len(row) > column.index and not row[column.index] for row in rows[:SPARSE_ROWS])
     ]
     return replace(
         table,
         columns=columns,
-        durations=tuple(durations),
         sparse=tuple(sparse),
-        moments=moments,
         notes=tuple(notes),
+        wrong=wrong,
     )
+
+
+def _written_times(table: Table, rows: list[list[str]], notes: list[str]) -> Table:
+    """The table with what its times are written as, where they are no numbers."""
+    durations = []
+    columns = list(table.columns)
+    absolute: tuple[str, ...] = ()
+    for column in table.columns:
+        if column.quantity not in {"test_time_s", "step_time_s"}:
+            continue
+        cells = _cells_of(rows, column)
+        if not any(":" in cell for cell in cells):
+            continue
+        unread = to_seconds(pl.Series("t", cells, dtype=pl.String)).null_count()
+        dates = moment_formats(cells[:50])[0] if unread else []
+        if not dates:
+            durations.append(column.index)
+        elif column.quantity == "test_time_s":
+            absolute = tuple(dates)
+            notes.append(f"'{column.header}' holds dates: counted from the first of them")
+        else:
+            columns.remove(column)
+    return replace(table, columns=columns, durations=tuple(durations), absolute=absolute)
+
+
+def _clock(table: Table, rows: list[list[str]], notes: list[str]) -> Table:
+    """The table with how its wall clock is written."""
+    if (clock := table.of("recorded_at")) is None:
+        return table
+    sample = _cells_of(rows, clock)
+    found, either = moment_formats(sample)
+    if found:
+        if either:
+            notes.append(
+                f"'{clock.header}' is read with the month first, as the makers' default is; the "
+                "rows shown would fit the day first too"
+            )
+        offset = not to_offsets(pl.Series("t", sample)).null_count()
+        return replace(table, moments=tuple(found), offset=offset)
+    columns = [column for column in table.columns if column is not clock]
+    counted = _counted_clock(clock, sample, table)
+    if counted is not None and table.of("unix_time_s") is None:
+        columns = sorted([*columns, counted], key=lambda column: column.index)
+        notes.append(f"'{clock.header}' counts from 1970")
+    elif sample:
+        notes.append(f"'{clock.header}' was not read: its dates are in no known form")
+    return replace(table, columns=columns)
+
+
+def _cells_of(rows: list[list[str]], column: Column) -> list[str]:
+    """What the first rows say in a column."""
+    return [row[column.index] for row in rows if len(row) > column.index and row[column.index]]
+
+
+def _too_high(column: Column, cells: list[str], decimal: str) -> tuple[str, str] | None:
+    numbers = to_numbers(pl.Series("v", cells, dtype=pl.String), decimal).to_numpy()
+    sound = np.abs(numbers[np.isfinite(numbers)])
+    if not len(sound) or (typical := float(np.median(sound))) <= HIGHEST_VOLTAGE:
+        return None
+    return (
+        f"'{column.header}' names no unit and reads {typical:g}: these are hardly volts.",
+        "Export the test with the units in the header, or write them there.",
+    )
+
+
+def _counted_clock(clock: Column, sample: list[str], table: Table) -> Column | None:
+    """A wall clock that counts seconds or milliseconds from 1970."""
+    numbers = to_numbers(pl.Series("t", sample, dtype=pl.String), table.decimal)
+    for low, high, factor in _EPOCH.values():
+        if len(numbers) and not numbers.null_count() and numbers.is_between(low, high).all():
+            return replace(clock, quantity="unix_time_s", factor=factor)
+    return None
+
+
+def _paced(table: Table, rows: list[list[str]]) -> Table:
+    """The table with its time in seconds, if the wall clock shows that it is in another unit.
+
+    Where the header names no unit, the clock decides; where it names one that the clock belies,
+    nothing in the file can be trusted to say which is right.
+    """
+    time = table.of("test_time_s") or table.of("step_time_s")
+    clock = table.of("unix_time_s") or table.of("recorded_at")
+    if time is None or clock is None or table.absolute or table.wrong:
+        return table
+    both = [row for row in rows if len(row) > max(time.index, clock.index)]
+    passed = pl.Series("t", [row[time.index] for row in both], dtype=pl.String)
+    told = pl.Series("c", [row[clock.index] for row in both], dtype=pl.String)
+    seconds = (
+        to_seconds(passed)
+        if time.index in table.durations
+        else to_numbers(passed, table.decimal) * time.factor
+    )
+    if clock.quantity == "unix_time_s":
+        wall = to_numbers(told, table.decimal) * clock.factor
+    else:
+        moments = to_moments(told, table.moments).cast(pl.Int64) / 1e6
+        wall = moments - to_offsets(told) if table.offset else moments
+    stated = time.unit_stated or time.index in table.durations
+    pace = _pace(
+        seconds.cast(pl.Float64).to_numpy(),
+        wall.cast(pl.Float64).to_numpy(),
+        least=_LEAST_STEPS if stated else 1,
+    )
+    if pace is None or pace == 1.0:
+        return table
+    if stated:
+        says = (
+            f"'{time.header}' runs {pace:.6g} times as fast as the wall clock '{clock.header}': "
+            f"as if it were in {_PACES[pace]} where the header says otherwise."
+        )
+        remedy = "Correct the unit in the header, or export the test again."
+        return replace(table, wrong=(says, remedy))
+    columns = [
+        replace(c, factor=c.factor / pace, unit_stated=True)
+        if c.quantity in {"test_time_s", "step_time_s"}
+        and not c.unit_stated
+        and c.index not in table.durations
+        else c
+        for c in table.columns
+    ]
+    notes = [note for note in table.notes if not note.endswith("taken as seconds")]
+    notes.append(
+        f"'{time.header}' names no unit: it is in {_PACES[pace]}, by the wall clock '{clock.header}'"
+    )
+    return replace(table, columns=columns, notes=tuple(notes))
+
+
+def _pace(seconds: np.ndarray, wall: np.ndarray, least: int) -> float | None:
+    """How fast a time runs against the wall clock, if that is a pace one can name."""
+    sound = np.isfinite(seconds) & np.isfinite(wall)
+    steps, clock = np.diff(seconds[sound]), np.diff(wall[sound])
+    forward = (steps >= 0) & (clock >= 0)
+    both = (steps > 0) & (clock > 0)
+    total = float(clock[forward].sum())
+    if both.sum() < least or total <= 0:
+        return None
+    coarse = 120.0 if not np.any(wall[sound] % 60) else 2.0
+    doubt = coarse / total
+    ratio = float(steps[forward].sum()) / total
+    median = float(np.median(steps[both] / clock[both]))
+    for pace in _PACES:
+        near = abs(ratio / pace - 1) < _PACE_TOLERANCE + doubt
+        if near and doubt < 0.5 and 1 / _MEDIAN_TOLERANCE < median / pace < _MEDIAN_TOLERANCE:
+            return pace
+    return None
 
 
 _MARKS: tuple[tuple[Format, str, tuple[tuple[str, ...], ...]], ...] = (
@@ -246,8 +459,19 @@ _MARKS: tuple[tuple[Format, str, tuple[tuple[str, ...], ...]], ...] = (
         "",
         (("channel_index", "test_time_s"), ("testtime", "voltage/v"), ("测试时间", "电压/v")),
     ),
-    (formats.MACCOR_TEXT, "today's date", (("rec", "dpt time"), ("amps", "volts"))),
-    (formats.NEWARE_TEXT, "", (("dchg",), ("datapoint",), ("record id",), ("chg. cap",))),
+    (
+        formats.MACCOR_TEXT,
+        "today's date",
+        (("rec", "dpt time"), ("amps", "volts"), ("mamps", "volts"), ("rec", "cycle c")),
+    ),
+    (
+        formats.NEWARE_TEXT,
+        "",
+        (
+            *(("dchg",), ("datapoint",), ("record id",), ("chg. cap",)),
+            *(("数据序号",), ("循环号",), ("循环序号",)),
+        ),
+    ),
     (
         formats.ARBIN_TEXT,
         "",
@@ -255,6 +479,8 @@ _MARKS: tuple[tuple[Format, str, tuple[tuple[str, ...], ...]], ...] = (
             ("data_point", "cycle_index"),
             ("data point", "cycle index"),
             ("test_time(s)", "cycle_index"),
+            ("test_time (s)", "cycle_index"),
+            ("test time (s)", "cycle index"),
         ),
     ),
 )
@@ -285,6 +511,8 @@ def refuse_unless_complete(path: Path, table: Table) -> None:
             f"{' and '.join(_WORDS[quantity] for quantity in missing)}. Seen: {seen}.",
             "Export the test again with that column.",
         )
+    if table.wrong is not None:
+        raise refuse(path, *table.wrong)
 
 
 def metadata_of(table: Table) -> dict[str, str]:
@@ -327,20 +555,39 @@ def open_text(
 
 
 @dataclass
+class Progress:
+    """What a walk must remember from block to block, and from sheet to sheet."""
+
+    cells: dict[str, str] = field(default_factory=dict)
+    begun: float | None = None
+    """The first moment, where the test time is a date."""
+    steps_s: float = 0.0
+    """Time of all steps before this one, where the test time is added up."""
+    latest_s: float = 0.0
+    latest_step: tuple[int | None, int | None] = (None, None)
+    restarts: bool = False
+
+
+@dataclass
 class Reader:
     """The walk through one file."""
 
     path: Path
     table: Table
     judge: Judge
-    cells_seen: dict[str, str] = field(default_factory=dict)
+    so_far: Progress = field(default_factory=Progress)
 
     def blocks(self, block_bytes: int) -> Iterator[Block]:
         table = self.table
         last_is_read = any(c.index == table.widths[0] - 1 for c in table.columns)
+        last_field = table.widths[0] - 2 if table.levels else None
         for lines in self._body(block_bytes):
             text, numbers, damaged = sort_out(
-                lines, table.separator, table.widths, last_may_be_cut=not last_is_read
+                lines,
+                table.separator,
+                table.widths,
+                last_may_be_cut=not last_is_read,
+                last_field=last_field,
             )
             self._one_header(damaged, text)
             held = [self._held(line) for line in damaged]
@@ -367,7 +614,9 @@ class Reader:
                 yield Lines(text, first, lines.ended)
 
     def _one_header(self, damaged: list[Damaged], text: bytes) -> None:
-        header = self.table.separator.join(self.table.headers[:3])
+        header = self.table.again
+        if not header:
+            return
         again = any(line.text.startswith(header) for line in damaged)
         if again or text.startswith(header.encode()) or b"\n" + header.encode() in text:
             raise refuse(
@@ -419,7 +668,11 @@ class Reader:
     def _block(self, text: bytes, numbers: np.ndarray, held: list[Finding]) -> Block:
         table = self.table
         texts = {
-            c.index for c in table.columns if c.quantity in _TEXT or c.index in table.durations
+            c.index
+            for c in table.columns
+            if c.quantity in _TEXT
+            or c.index in table.durations
+            or (table.absolute and c.quantity == "test_time_s")
         } | set(table.sparse)
         kinds: dict[int, pl.DataType] = {
             c.index: pl.String() if c.index in texts else pl.Float64() for c in table.columns
@@ -470,29 +723,91 @@ class Reader:
                 direction = directions(series)
                 columns.append(series.alias(column.header))
                 continue
-            if column.quantity == "recorded_at":
-                read = to_moments(series, table.moments)
-                found += unreadable(series, read, rows, column.header, "date and time")
-                columns.append(read.alias("recorded_at"))
+            if column.quantity == "recorded_at" or (
+                table.absolute and column.quantity == "test_time_s"
+            ):
+                columns += self._moments(column, series, rows, found)
                 continue
-            if column.index in table.durations:
-                read = to_seconds(series)
-                found += unreadable(series, read, rows, column.header, "duration")
-            elif series.dtype == pl.String:
-                read = to_numbers(series, table.decimal)
-                found += unreadable(series, read, rows, column.header, "number")
-            else:
-                read = series
+            read = self._numbers(column, series, rows, found)
             if column.quantity in _DERIVED and column.quantity != "record":
                 columns.append(read.alias(column.header))
             if column.factor != 1.0:
                 read = pl.Series(read.to_numpy() * column.factor, nan_to_null=False)
             columns.append(read.alias(column.quantity))
         frame, uncounted = whole_numbers(_unique(columns))
+        if table.adds_up:
+            frame = self._added_up(frame)
         wrong = {finding.row for finding in found}
         found += [finding for finding in uncounted if finding.row not in wrong]
         frame = self._directed(frame, direction)
         return self.judge.judge(frame, found, direction)
+
+    def _moments(
+        self, column: Column, series: pl.Series, rows: pl.Series, found: list[Finding]
+    ) -> list[pl.Series]:
+        """The columns that a column of dates gives."""
+        table = self.table
+        test_time = column.quantity == "test_time_s"
+        read = to_moments(series, table.absolute if test_time else table.moments)
+        found += unreadable(series, read, rows, column.header, "date and time")
+        if test_time:
+            told = [] if table.of("recorded_at") else [read.alias("recorded_at")]
+            return [*told, self._since(read)]
+        columns = [read.alias("recorded_at")]
+        if table.offset and table.of("unix_time_s") is None:
+            unix = read.cast(pl.Int64) / 1e6 - to_offsets(series)
+            columns.append(unix.alias("unix_time_s"))
+        return columns
+
+    def _numbers(
+        self, column: Column, series: pl.Series, rows: pl.Series, found: list[Finding]
+    ) -> pl.Series:
+        """Numbers or durations of a column, with what could not be read told."""
+        if column.index in self.table.durations:
+            read, what = to_seconds(series), "duration"
+        elif series.dtype == pl.String:
+            read, what = to_numbers(series, self.table.decimal), "number"
+        else:
+            return series
+        found += unreadable(series, read, rows, column.header, what)
+        return read
+
+    def _since(self, moments: pl.Series) -> pl.Series:
+        """Seconds from the first moment of the file."""
+        seconds = moments.cast(pl.Int64) / 1e6
+        if self.so_far.begun is None:
+            first = seconds.drop_nulls().head(1).to_list()
+            self.so_far.begun = first[0] if first else None
+        return (seconds - (self.so_far.begun or 0.0)).alias("test_time_s")
+
+    def _added_up(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The test time as the sum of the steps before and the time in the step.
+
+        A step begins where its time goes back; once that was seen, also where the file counts a
+        new one.
+        """
+        so_far = self.so_far
+        since = frame["step_time_s"].fill_nan(None)
+        shown = since.forward_fill().fill_null(so_far.latest_s).to_numpy()
+        before = np.concatenate(([so_far.latest_s], shown[:-1]))
+        new = shown < before
+        so_far.restarts |= bool(new.any())
+        labels = [
+            frame[name] if name in frame.columns else pl.Series([None] * frame.height)
+            for name in ("cycle", "step")
+        ]
+        if so_far.restarts:
+            for at, label in enumerate(labels):
+                earlier = label.shift(1)
+                if frame.height:
+                    earlier = earlier.scatter(0, so_far.latest_step[at])
+                new |= (label != earlier).fill_null(False).to_numpy()
+        spent = so_far.steps_s + np.cumsum(np.where(new, before, 0.0))
+        if frame.height:
+            so_far.steps_s, so_far.latest_s = float(spent[-1]), float(shown[-1])
+            so_far.latest_step = (labels[0][-1], labels[1][-1])
+        total = pl.Series("test_time_s", spent) + since
+        return frame.with_columns(total.alias("test_time_s"))
 
     def _directed(self, frame: pl.DataFrame, direction: pl.Series | None) -> pl.DataFrame:
         """One counter for both directions, told apart by the state of the row."""
@@ -513,18 +828,20 @@ class Reader:
         return frame
 
     def _one_cell(self, header: str, names: pl.Series, rows: pl.Series) -> None:
-        if names.n_unique() == 1 and names[0] == self.cells_seen.get(header, names[0]):
-            self.cells_seen[header] = names[0]
+        first = names[0]
+        alike = names.null_count() == len(names) if first is None else (names == first).all()
+        if alike and first == self.so_far.cells.get(header, first):
+            self.so_far.cells[header] = names[0]
             return
-        seen = self.cells_seen.get(header) or next((n for n in names if n and n.strip()), "")
-        self.cells_seen[header] = seen
+        seen = self.so_far.cells.get(header) or next((n for n in names if n and n.strip()), "")
+        self.so_far.cells[header] = seen
         other = names.is_not_null() & (names.str.strip_chars() != seen.strip())
         other = other & (names.str.strip_chars() != "")
         if other.any():
-            first = names.filter(other)[0]
             raise refuse(
                 self.path,
-                f"the file holds more than one cell: '{header}' is {seen} first and {first} from "
+                f"the file holds more than one cell: '{header}' is {seen} first and "
+                f"{names.filter(other)[0]} from "
                 f"line {rows.filter(other)[0]} on.",
                 "Export each cell to a file of its own.",
             )

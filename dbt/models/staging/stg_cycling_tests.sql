@@ -6,6 +6,7 @@ select
     lower_cutoff_v,
     upper_cutoff_v,
     temperature_degc,
+    formation_cycles,
     started_at,
     ended_at,
     source_id,

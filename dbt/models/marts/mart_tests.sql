@@ -1,0 +1,22 @@
+select
+    test_id,
+    cell_id,
+    source_id,
+    is_synthetic,
+    formation_cycles,
+    cycles,
+    complete_cycles,
+    max_capacity_mah,
+    d5_mah,
+    d10_mah,
+    d30_mah,
+    d5_mah_g,
+    d10_mah_g,
+    d30_mah_g,
+    retention_pct,
+    cycle_at_50pct_of_max,
+    ir_drop_mv,
+    resistance_ohm,
+    coulombic_efficiency_pct,
+    efficiency_basis
+from {{ source('raw', 'test_features') }}

@@ -1,0 +1,21 @@
+select
+    corpus,
+    document_id,
+    annotation_id,
+    form,
+    kind,
+    start_offset,
+    end_offset,
+    spans,
+    surface_text,
+    text_at_offset,
+    attributes,
+    unknown_targets,
+    file,
+    line,
+    source_id,
+    file_id,
+    sheet,
+    row_number,
+    is_synthetic
+from {{ source('raw', 'raw_corpus_annotations') }}

@@ -1,0 +1,23 @@
+select
+    flow_test_id,
+    test_name,
+    instrument,
+    slurry_id,
+    temperature_degc,
+    temperature_source,
+    points,
+    points_without_viscosity,
+    shear_rate_min_1_s,
+    shear_rate_max_1_s,
+    viscosity_at_0p1_pa_s,
+    viscosity_at_1_pa_s,
+    viscosity_at_10_pa_s,
+    viscosity_at_100_pa_s,
+    viscosity_note,
+    measured_at,
+    source_id,
+    file_id,
+    sheet,
+    row_number,
+    is_synthetic
+from {{ source('raw', 'raw_flow_tests') }}

@@ -1,0 +1,21 @@
+select
+    peel_test_id,
+    test_name,
+    electrode_id,
+    width_mm,
+    peel_angle_deg,
+    speed_mm_min,
+    points,
+    plateau_from_mm,
+    plateau_to_mm,
+    force_mean_n,
+    force_sd_n,
+    adhesion_n_m,
+    adhesion_note,
+    measured_at,
+    source_id,
+    file_id,
+    sheet,
+    row_number,
+    is_synthetic
+from {{ source('raw', 'raw_peel_tests') }}

@@ -1,0 +1,23 @@
+select
+    volume_id,
+    nx,
+    ny,
+    nz,
+    voxel_um,
+    voxel_source,
+    pore_label,
+    active_label,
+    binder_label,
+    pore_fraction,
+    active_fraction,
+    binder_fraction,
+    voxels_by_label,
+    content_hash,
+    origin,
+    note,
+    source_id,
+    file_id,
+    sheet,
+    row_number,
+    is_synthetic
+from {{ source('raw', 'raw_voxel_volumes') }}
