@@ -43,6 +43,7 @@ ANN = "\n".join(
         "",
     )
 )
+BRAT = {"source": "made", "reader": "brat_standoff", "constants": {"corpus": "c"}}
 
 Take = Callable[..., Report]
 Make = Callable[[dict[str, bytes]], Path]
