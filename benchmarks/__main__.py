@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import code_location, concurrency, consumer, cyclers, ingest, orchestration
+from benchmarks import code_location, concurrency, consumer, cyclers, exports, ingest, orchestration
 
 ALL = {
     "code_location": code_location.run,
@@ -13,6 +13,7 @@ ALL = {
     "orchestration": orchestration.run,
     "consumer": consumer.run,
     "cyclers": cyclers.run,
+    "exports": exports.run,
 }
 
 

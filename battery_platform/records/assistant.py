@@ -12,7 +12,7 @@ from pathlib import Path
 from battery_platform.errors import RefusedFile
 from battery_platform.records import mapping as mappings
 from battery_platform.records.cyclers import open_file
-from battery_platform.records.cyclers.text import find_table
+from battery_platform.records.cyclers.header import find_table
 from battery_platform.records.ingest import first_cells, reader_of
 from battery_platform.records.instruments.readers import INSTRUMENTS
 from battery_platform.records.mapping import Placement

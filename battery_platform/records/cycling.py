@@ -26,9 +26,10 @@ from battery_platform.errors import RefusedFile
 from battery_platform.records.cyclers import Finding, Stream, open_file, recognise
 from battery_platform.records.cyclers.model import PositiveCurrent
 from battery_platform.records.cyclers.summary import Efficiency, Summary
-from battery_platform.records.judging import Subject, Tally, judge_sheet
+from battery_platform.records.judging import judge_sheet
 from battery_platform.records.mapping import Mapping, Place, check_constants
 from battery_platform.records.reading import Batch, Sheet, refuse
+from battery_platform.records.text_way import Subject, Tally
 from battery_platform.store.commit import PARQUET, Part, Workbench, printable
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.schema import QUARANTINE, raw_columns

@@ -22,9 +22,10 @@ from battery_platform.records.cycling import (
     is_export,
     is_vendor_export,
 )
-from battery_platform.records.judging import Subject, Tally, judge_sheet
+from battery_platform.records.judging import judge_sheet
 from battery_platform.records.mapping import Mapping
 from battery_platform.records.reading import Sheet, kind_of, refuse, sheets
+from battery_platform.records.text_way import Subject, Tally
 from battery_platform.settings import MIB
 from battery_platform.store.commit import (
     Origin,

@@ -400,7 +400,7 @@ _CELL = re.compile(rb'r="([A-Z]{1,3})(\d{1,7})"')
 MAX_CELLS = 40_000_000
 
 
-def _guard_zip(path: Path, settings: Settings) -> None:
+def guard_zip(path: Path, settings: Settings) -> None:
     """Unpack to nowhere, counting: a bomb is refused before anything holds its content."""
     limit = settings.max_workbook_mib * MIB
     total = 0
@@ -447,7 +447,7 @@ def _workbook(
     import fastexcel
 
     if zipfile.is_zipfile(path) or path.read_bytes()[:2] == b"PK":
-        _guard_zip(path, settings)
+        guard_zip(path, settings)
     elif path.stat().st_size > settings.max_workbook_mib * MIB:
         raise refuse(path, "the workbook is too large.", "Save the sheet as CSV.")
     found = []
@@ -456,7 +456,7 @@ def _workbook(
         for name in book.sheet_names:
             if only is not None and name != only and only in book.sheet_names:
                 continue
-            frame = _exact_cells(book, name)
+            frame = exact_cells(book, name)
             if frame.is_empty():
                 continue
             lines = (
@@ -499,7 +499,7 @@ _FORMULA_ERRORS = {
 }
 
 
-def _exact_cells(book: fastexcel.ExcelReader, name: str) -> pl.DataFrame:
+def exact_cells(book: fastexcel.ExcelReader, name: str) -> pl.DataFrame:
     """Cells as text with every digit: as strings alone they come rounded to nine decimals.
 
     A formula that failed reads as Excel shows it, so that it is not taken for an empty cell.

@@ -13,7 +13,8 @@ import pytest
 from battery_platform.contracts.base import columns
 from battery_platform.contracts.instruments import EVENT_KINDS, LineEvents, LineRuns, LineSteps
 from battery_platform.errors import RefusedFile
-from battery_platform.records.instruments.assembly_log import ASSEMBLY_LOG, read, recognise
+from battery_platform.records.instruments.assembly_lines import recognise
+from battery_platform.records.instruments.assembly_log import ASSEMBLY_LOG, read
 from battery_platform.records.instruments.model import Tidy
 
 PARTS = (

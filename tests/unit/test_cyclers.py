@@ -320,7 +320,8 @@ def test_cutting_a_file_anywhere_makes_no_false_row(data: st.DataObject, tmp_pat
 
 
 def test_blocks_join_to_the_same_rows(write: Write) -> None:
-    from battery_platform.records.cyclers.text import find_table, open_text
+    from battery_platform.records.cyclers.header import find_table
+    from battery_platform.records.cyclers.text import open_text
 
     for name, content in WHOLE.items():
         path = write("a", content)

@@ -15,14 +15,9 @@ from hypothesis import strategies as st
 
 from battery_platform.errors import RefusedFile
 from battery_platform.records.instruments.ares import ARES
-from battery_platform.records.instruments.flow import (
-    identifier,
-    knots,
-    moment_of,
-    name_and_unit,
-    plain,
-    viscosity_at,
-)
+from battery_platform.records.instruments.curve_tables import identifier
+from battery_platform.records.instruments.flow import knots, viscosity_at
+from battery_platform.records.instruments.grid import moment_of, name_and_unit, plain
 from battery_platform.records.instruments.model import Instrument, Tidy
 from battery_platform.records.instruments.peel import PEEL
 from battery_platform.records.instruments.rheocompass import RHEOCOMPASS

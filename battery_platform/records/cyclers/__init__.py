@@ -13,6 +13,7 @@ import polars as pl
 
 from battery_platform.errors import RefusedFile
 from battery_platform.records.cyclers import arbin_res, biologic_mpr, formats, neware_binary
+from battery_platform.records.cyclers.header import find_table, head_of
 from battery_platform.records.cyclers.model import (
     Block,
     CyclerFile,
@@ -22,12 +23,7 @@ from battery_platform.records.cyclers.model import (
     Stream,
 )
 from battery_platform.records.cyclers.tables import open_table, table_format
-from battery_platform.records.cyclers.text import (
-    find_table,
-    head_of,
-    open_text,
-    refuse_unless_complete,
-)
+from battery_platform.records.cyclers.text import open_text
 from battery_platform.records.reading import kind_of, refuse
 
 __all__ = [
@@ -111,7 +107,6 @@ def _open(path: Path, positive_current: PositiveCurrent) -> Stream:
             "no line is the header of a cycler's points (time, voltage, current).",
             _TEXT_REMEDY,
         )
-    refuse_unless_complete(path, table)
     return open_text(path, table, positive_current)
 
 

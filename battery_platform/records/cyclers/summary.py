@@ -251,7 +251,8 @@ class _ChargeByVoltage:
     """Charge that passed in each bin of voltage, both ways, cycle by cycle."""
 
     def __init__(self) -> None:
-        self._bins: dict[int, np.ndarray] = {}
+        self._open: tuple[int, np.ndarray] | None = None
+        self._peaks: dict[int, tuple[float | None, float | None]] = {}
 
     def add(self, points: pl.DataFrame) -> None:
         """Take points whose first stands for the end of what was taken before."""
@@ -266,19 +267,29 @@ class _ChargeByVoltage:
         for end in ends.tolist():
             within = slice(start + int(cycle[start] != cycle[end]), end)
             summed = np.bincount(place[within], np.abs(passed[within]), 2 * DQDV_BINS)
-            number = int(cycle[end])
-            self._bins[number] = self._bins.get(number, 0.0) + summed
+            self._collect(int(cycle[end]), summed)
             start = end
+
+    def _collect(self, cycle: int, charge: np.ndarray) -> None:
+        """Keep the bins of the cycle that is under way; of those before it their peaks will do."""
+        if self._open is not None and self._open[0] == cycle:
+            charge = charge + self._open[1]
+        elif self._open is not None:
+            self._close()
+        self._open = (cycle, charge)
+
+    def _close(self) -> None:
+        if self._open is not None:
+            cycle, charge = self._open
+            self._peaks[cycle] = (_peak(charge[:DQDV_BINS]), _peak(charge[DQDV_BINS:]))
 
     def peaks(self) -> dict[int, tuple[float | None, float | None]]:
         """Voltage of the highest dQ/dV each way, where it is a peak within the curve.
 
         The outermost bins hold what flowed while the voltage was kept at the cut-off.
         """
-        return {
-            number: (_peak(both[:DQDV_BINS]), _peak(both[DQDV_BINS:]))
-            for number, both in self._bins.items()
-        }
+        self._close()
+        return self._peaks
 
 
 def _peak(charge: np.ndarray) -> float | None:

@@ -14,7 +14,14 @@ from pathlib import Path
 import polars as pl
 
 from battery_platform.records.cyclers import formats
-from battery_platform.records.cyclers.judging import Judge
+from battery_platform.records.cyclers.header import (
+    Table,
+    header_score,
+    metadata_of,
+    refuse_unless_complete,
+    table_of,
+    units_below,
+)
 from battery_platform.records.cyclers.model import Block, Finding, PositiveCurrent, Stream
 from battery_platform.records.cyclers.nested import (
     Levels,
@@ -24,16 +31,7 @@ from battery_platform.records.cyclers.nested import (
     levels_of,
 )
 from battery_platform.records.cyclers.quantities import with_units
-from battery_platform.records.cyclers.text import (
-    Progress,
-    Reader,
-    Table,
-    header_score,
-    metadata_of,
-    refuse_unless_complete,
-    table_of,
-    units_below,
-)
+from battery_platform.records.cyclers.text import Progress, Reader, judge_of
 from battery_platform.records.reading import Batch, Sheet, kind_of, refuse, sheets
 from battery_platform.settings import Settings
 
@@ -58,14 +56,7 @@ def open_table(path: Path, positive_current: PositiveCurrent = "charge") -> Stre
     notes = list(first.notes)
     if len(found) > 1:
         notes.append("sheets read: " + ", ".join(sheet.name for sheet, _, _ in found))
-    record = first.of("record")
-    judge = Judge(
-        path,
-        first.format,
-        notes,
-        record_name=record.header if record else "record",
-        positive_current=positive_current,
-    )
+    judge = judge_of(path, first, notes, positive_current)
 
     def blocks() -> Iterator[Block]:
         so_far = Progress()

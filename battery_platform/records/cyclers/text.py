@@ -1,27 +1,24 @@
-"""Text exports of every maker: find the header, know the dialect, read the rows in blocks.
+"""The rows of a text export: read in blocks, parsed and judged.
 
-The table is found by its header, wherever it stands, and the maker by what only that maker
-writes. Numbers are parsed as numbers at once; only a column in which that fails is taken as text
-and judged cell by cell.
+Numbers are parsed as numbers at once; only a column in which that fails is taken as text and
+judged cell by cell. Workbooks and Parquet hand their cells to the same walk.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from battery_platform.records.cyclers import formats
+from battery_platform.records.cyclers.header import Table, metadata_of, refuse_unless_complete
 from battery_platform.records.cyclers.judging import Judge, whole_numbers
 from battery_platform.records.cyclers.lines import (
     BLOCK_BYTES,
     Damaged,
     Lines,
-    fields_of,
     sort_out,
     whole_lines,
 )
@@ -29,57 +26,21 @@ from battery_platform.records.cyclers.model import (
     REQUIRED,
     Block,
     Finding,
-    Format,
     PositiveCurrent,
     Stream,
 )
-from battery_platform.records.cyclers.nested import (
-    Levels,
-    Place,
-    flat_headers,
-    flatten,
-    levels_of,
-)
-from battery_platform.records.cyclers.quantities import (
-    Column,
-    columns_of,
-    is_unit_word,
-    with_units,
-)
+from battery_platform.records.cyclers.nested import Place, flatten
+from battery_platform.records.cyclers.quantities import Column
 from battery_platform.records.cyclers.values import (
     directions,
-    moment_formats,
     to_moments,
     to_numbers,
     to_offsets,
     to_seconds,
     unreadable,
 )
-from battery_platform.records.reading import DELIMITERS, refuse, sniff_encoding
+from battery_platform.records.reading import refuse
 
-HEAD_BYTES = 512 * 1024
-HEADER_LINES = 1000
-SNIFFED_BYTES = 8 * 1024
-SPARSE_ROWS = 60
-"""An empty cell among so many rows makes a column be read as text from the start."""
-SAMPLE_ROWS = 400
-BELOW_HEADER = 40
-"""A second header further below another would be that of a second table."""
-HIGHEST_VOLTAGE = 100.0
-"""A voltage without a unit that is above this was not told in volts."""
-_PACES = {
-    1.0: "",
-    1 / 60: "minutes",
-    1 / 3600: "hours",
-    1 / 86400: "days",
-    1e3: "milliseconds",
-    1e6: "microseconds",
-}
-"""How fast a time in another unit runs if it is taken for seconds."""
-_PACE_TOLERANCE, _MEDIAN_TOLERANCE, _LEAST_STEPS = 0.03, 3.0, 3
-_EPOCH = {"s": (1e8, 4e9, 1.0), "ms": (1e11, 4e12, 1e-3)}
-"""Wall clocks that count from 1970: their unit, and between which numbers one is taken for it."""
-_CHINESE = ("电压", "电流", "循环", "时间")
 _TEXT = ("recorded_at", "state", "cell")
 _DERIVED = (
     "record",
@@ -90,447 +51,6 @@ _DERIVED = (
     "capacity",
     "energy",
 )
-_WORDS = {
-    "test_time_s": "time since the start of the test",
-    "voltage_v": "voltage",
-    "current_a": "current",
-}
-
-
-@dataclass(frozen=True)
-class Table:
-    """Where the table of a text file stands and how it is written."""
-
-    format: Format
-    encoding: str
-    separator: str
-    decimal: str
-    headers: list[str]
-    header_line: int
-    widths: tuple[int, int]
-    columns: list[Column]
-    preamble: list[str]
-    durations: tuple[int, ...] = ()
-    sparse: tuple[int, ...] = ()
-    """Columns with empty cells among the first rows: taken as text at once."""
-    moments: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    levels: Levels | None = None
-    again: str = ""
-    """How the header begins, where it would come a second time."""
-    absolute: tuple[str, ...] = ()
-    """Formats of the test time where it is written as a date."""
-    adds_up: bool = False
-    """The test time is the sum of the steps' times: the file has none of its own."""
-    offset: bool = False
-    """The wall clock says how far it is ahead of UTC."""
-    wrong: tuple[str, str] | None = None
-    """Why the table cannot be trusted, and what to do."""
-
-    def of(self, quantity: str) -> Column | None:
-        return next((column for column in self.columns if column.quantity == quantity), None)
-
-    def missing(self) -> list[str]:
-        added = {"test_time_s"} if self.adds_up else set()
-        return [q for q in REQUIRED if self.of(q) is None and q not in added]
-
-
-def head_of(path: Path) -> tuple[str, str]:
-    """The encoding of a text file and its first lines."""
-    with path.open("rb") as stream:
-        raw = stream.read(HEAD_BYTES)
-    encoding = sniff_encoding(path, raw[:SNIFFED_BYTES])
-    text = raw.decode(encoding, "replace")
-    if encoding == "utf-8" and "\ufffd" in text[:-4]:
-        encoding, text = "cp1252", raw.decode("cp1252", "replace")
-    if encoding in {"cp1252", "latin-1"}:
-        chinese = raw.decode("gb18030", "replace")
-        if any(word in chinese for word in _CHINESE):
-            encoding, text = "gb18030", chinese
-    return encoding, text.removeprefix("\ufeff").replace("\r\n", "\n")
-
-
-def find_table(path: Path) -> Table | None:
-    """The cycler's table in a text file, or nothing where no line is a header of one."""
-    encoding, head = head_of(path)
-    lines = head.split("\n", HEADER_LINES + SAMPLE_ROWS + 1)
-    best: tuple[int, int, str, list[str]] | None = None
-    for number, line in enumerate(lines[:HEADER_LINES]):
-        if best is not None and number > best[1] + BELOW_HEADER:
-            break
-        separators = (*DELIMITERS, " ") if line.startswith("~Time") else DELIMITERS
-        for separator in separators:
-            if separator not in line:
-                continue
-            cells = [cell.strip() for cell in fields_of(line, separator)]
-            score = header_score(cells)
-            if score >= 3 and (best is None or score > best[0]):
-                best = (score, number, separator, cells)
-    if best is None:
-        return None
-    _, number, separator, headers = best
-    top, again = number, headers
-    below = lines[number + 1] if number + 1 < len(lines) - 1 else ""
-    units = units_below(below)
-    if units:
-        headers, number = with_units(headers, fields_of(below, separator)), number + 1
-    body = [line for line in lines[number + 1 : -1] if line.strip()]
-    if not body and lines[-1].count(separator) >= len(headers) - 1:
-        body = lines[-1:]
-    levels = None if units else levels_of(lines[:number], headers, separator)
-    if levels is not None:
-        headers = again = flat_headers(headers)
-        body = [line for line in flatten("\n".join(body), levels, Place()).split("\n") if line]
-    rows = [fields_of(line, separator) for line in body[:SAMPLE_ROWS]]
-    known = formats.NEWARE_TEXT if levels else None
-    table = table_of(encoding, separator, headers, number + 1, lines[:top], rows, known)
-    return replace(table, levels=levels, again=separator.join(again[:3]))
-
-
-def header_score(cells: list[str]) -> int:
-    """How many quantities a line names, if it could be a header at all."""
-    if 2 * sum(cell[:1].isdigit() for cell in cells) > len(cells):
-        return 0
-    return len({column.quantity for column in columns_of(cells) if column.quantity != "cell"})
-
-
-def units_below(line: str) -> bool:
-    """Whether the line below a header holds the units: no number, and mostly words that are."""
-    words = [word.strip('[]() \r"') for word in re.split(r"[,;|\t\x1f]+", line)]
-    words = [word for word in words if word]
-    if not words or any(c.isdigit() for word in words for c in word if word != "1"):
-        return False
-    return 2 * sum(is_unit_word(word) for word in words) >= len(words)
-
-
-def table_of(
-    encoding: str,
-    separator: str,
-    headers: list[str],
-    header_line: int,
-    preamble: list[str],
-    rows: list[list[str]],
-    known: Format | None = None,
-) -> Table:
-    """What a header and the first rows tell of a table."""
-    counts = [len(row) for row in rows] or [len(headers)]
-    width = max(set(counts), key=lambda count: (counts.count(count), -abs(count - len(headers))))
-    maker = known or _format(preamble, headers)
-    columns, adds_up = _times(
-        [column for column in columns_of(headers) if column.index < width], maker
-    )
-    table = Table(
-        maker,
-        encoding,
-        separator,
-        _decimal(rows, separator),
-        headers,
-        header_line,
-        (width, max(width, len(headers)) + 1),
-        columns,
-        preamble,
-        adds_up=adds_up,
-    )
-    return _paced(_first_rows(table, rows), rows)
-
-
-def _times(columns: list[Column], maker: Format) -> tuple[list[Column], bool]:
-    """The columns, and whether the test time must be added up from the steps' times.
-
-    Neware's bare `Time` begins again with every step.
-    """
-    named = {column.quantity: column for column in columns}
-    time = named.get("test_time_s")
-    if time is not None and "step_time_s" not in named and maker == formats.NEWARE_TEXT:
-        bare = re.sub(r"[(\[/].*", "", time.header).strip().lower()
-        if bare in {"time", "时间"}:
-            columns = [replace(c, quantity="step_time_s") if c is time else c for c in columns]
-            return columns, True
-    return columns, time is None and "step_time_s" in named
-
-
-def _decimal(rows: list[list[str]], separator: str) -> str:
-    if separator == ",":
-        return "."
-    cells = [cell for row in rows[:20] for cell in row]
-    commas = sum("," in cell and cell.replace(",", "").strip(" -+").isdigit() for cell in cells)
-    points = sum("." in cell and cell.replace(".", "").strip(" -+").isdigit() for cell in cells)
-    return "," if commas > points else "."
-
-
-def _first_rows(table: Table, rows: list[list[str]]) -> Table:
-    """What the first rows tell of times and dates: durations with colons, formats of the clock."""
-    notes: list[str] = []
-    if any(any(cell.strip() for cell in row[len(table.headers) :]) for row in rows):
-        notes.append("the rows have more fields than the header has names; those were not read")
-    table = _written_times(table, rows, notes)
-    wrong = None
-    for column in table.columns:
-        if column.index in table.durations or (table.absolute and column.quantity == "test_time_s"):
-            continue
-        if not column.unit_stated and column.quantity in _WORDS:
-            unit = {"test_time_s": "seconds", "voltage_v": "V", "current_a": "A"}[column.quantity]
-            notes.append(f"'{column.header}' names no unit: taken as {unit}")
-            if column.quantity == "voltage_v":
-                wrong = _too_high(column, _cells_of(rows, column), table.decimal)
-    if table.adds_up and (step := table.of("step_time_s")) is not None:
-        notes.append(
-            f"the file has no time of the test: it is added up from '{step.header}', step by step"
-        )
-    table = _clock(table, rows, notes)
-    columns = table.columns
-    unread = [
-        header
-        for index, header in enumerate(table.headers)
-        if header and index not in {column.index for column in columns}
-    ]
-    if unread:
-        shown = ", ".join(unread[:12]) + (
-            f" and {len(unread) - 12} more" if len(unread) > 12 else ""
-        )
-        notes.append(f"columns not read: {shown}")
-    sparse = [
-        column.index
-        for column in columns
-        if any(len(row) > column.index and not row[column.index] for row in rows[:SPARSE_ROWS])
-    ]
-    return replace(
-        table,
-        columns=columns,
-        sparse=tuple(sparse),
-        notes=tuple(notes),
-        wrong=wrong,
-    )
-
-
-def _written_times(table: Table, rows: list[list[str]], notes: list[str]) -> Table:
-    """The table with what its times are written as, where they are no numbers."""
-    durations = []
-    columns = list(table.columns)
-    absolute: tuple[str, ...] = ()
-    for column in table.columns:
-        if column.quantity not in {"test_time_s", "step_time_s"}:
-            continue
-        cells = _cells_of(rows, column)
-        if not any(":" in cell for cell in cells):
-            continue
-        unread = to_seconds(pl.Series("t", cells, dtype=pl.String)).null_count()
-        dates = moment_formats(cells[:50])[0] if unread else []
-        if not dates:
-            durations.append(column.index)
-        elif column.quantity == "test_time_s":
-            absolute = tuple(dates)
-            notes.append(f"'{column.header}' holds dates: counted from the first of them")
-        else:
-            columns.remove(column)
-    return replace(table, columns=columns, durations=tuple(durations), absolute=absolute)
-
-
-def _clock(table: Table, rows: list[list[str]], notes: list[str]) -> Table:
-    """The table with how its wall clock is written."""
-    if (clock := table.of("recorded_at")) is None:
-        return table
-    sample = _cells_of(rows, clock)
-    found, either = moment_formats(sample)
-    if found:
-        if either:
-            notes.append(
-                f"'{clock.header}' is read with the month first, as the makers' default is; the "
-                "rows shown would fit the day first too"
-            )
-        offset = not to_offsets(pl.Series("t", sample)).null_count()
-        return replace(table, moments=tuple(found), offset=offset)
-    columns = [column for column in table.columns if column is not clock]
-    counted = _counted_clock(clock, sample, table)
-    if counted is not None and table.of("unix_time_s") is None:
-        columns = sorted([*columns, counted], key=lambda column: column.index)
-        notes.append(f"'{clock.header}' counts from 1970")
-    elif sample:
-        notes.append(f"'{clock.header}' was not read: its dates are in no known form")
-    return replace(table, columns=columns)
-
-
-def _cells_of(rows: list[list[str]], column: Column) -> list[str]:
-    """What the first rows say in a column."""
-    return [row[column.index] for row in rows if len(row) > column.index and row[column.index]]
-
-
-def _too_high(column: Column, cells: list[str], decimal: str) -> tuple[str, str] | None:
-    numbers = to_numbers(pl.Series("v", cells, dtype=pl.String), decimal).to_numpy()
-    sound = np.abs(numbers[np.isfinite(numbers)])
-    if not len(sound) or (typical := float(np.median(sound))) <= HIGHEST_VOLTAGE:
-        return None
-    return (
-        f"'{column.header}' names no unit and reads {typical:g}: these are hardly volts.",
-        "Export the test with the units in the header, or write them there.",
-    )
-
-
-def _counted_clock(clock: Column, sample: list[str], table: Table) -> Column | None:
-    """A wall clock that counts seconds or milliseconds from 1970."""
-    numbers = to_numbers(pl.Series("t", sample, dtype=pl.String), table.decimal)
-    for low, high, factor in _EPOCH.values():
-        if len(numbers) and not numbers.null_count() and numbers.is_between(low, high).all():
-            return replace(clock, quantity="unix_time_s", factor=factor)
-    return None
-
-
-def _paced(table: Table, rows: list[list[str]]) -> Table:
-    """The table with its time in seconds, if the wall clock shows that it is in another unit.
-
-    Where the header names no unit, the clock decides; where it names one that the clock belies,
-    nothing in the file can be trusted to say which is right.
-    """
-    time = table.of("test_time_s") or table.of("step_time_s")
-    clock = table.of("unix_time_s") or table.of("recorded_at")
-    if time is None or clock is None or table.absolute or table.wrong:
-        return table
-    both = [row for row in rows if len(row) > max(time.index, clock.index)]
-    passed = pl.Series("t", [row[time.index] for row in both], dtype=pl.String)
-    told = pl.Series("c", [row[clock.index] for row in both], dtype=pl.String)
-    seconds = (
-        to_seconds(passed)
-        if time.index in table.durations
-        else to_numbers(passed, table.decimal) * time.factor
-    )
-    if clock.quantity == "unix_time_s":
-        wall = to_numbers(told, table.decimal) * clock.factor
-    else:
-        moments = to_moments(told, table.moments).cast(pl.Int64) / 1e6
-        wall = moments - to_offsets(told) if table.offset else moments
-    stated = time.unit_stated or time.index in table.durations
-    pace = _pace(
-        seconds.cast(pl.Float64).to_numpy(),
-        wall.cast(pl.Float64).to_numpy(),
-        least=_LEAST_STEPS if stated else 1,
-    )
-    if pace is None or pace == 1.0:
-        return table
-    if stated:
-        says = (
-            f"'{time.header}' runs {pace:.6g} times as fast as the wall clock '{clock.header}': "
-            f"as if it were in {_PACES[pace]} where the header says otherwise."
-        )
-        remedy = "Correct the unit in the header, or export the test again."
-        return replace(table, wrong=(says, remedy))
-    columns = [
-        replace(c, factor=c.factor / pace, unit_stated=True)
-        if c.quantity in {"test_time_s", "step_time_s"}
-        and not c.unit_stated
-        and c.index not in table.durations
-        else c
-        for c in table.columns
-    ]
-    notes = [note for note in table.notes if not note.endswith("taken as seconds")]
-    notes.append(
-        f"'{time.header}' names no unit: it is in {_PACES[pace]}, by the wall clock '{clock.header}'"
-    )
-    return replace(table, columns=columns, notes=tuple(notes))
-
-
-def _pace(seconds: np.ndarray, wall: np.ndarray, least: int) -> float | None:
-    """How fast a time runs against the wall clock, if that is a pace one can name."""
-    sound = np.isfinite(seconds) & np.isfinite(wall)
-    steps, clock = np.diff(seconds[sound]), np.diff(wall[sound])
-    forward = (steps >= 0) & (clock >= 0)
-    both = (steps > 0) & (clock > 0)
-    total = float(clock[forward].sum())
-    if both.sum() < least or total <= 0:
-        return None
-    coarse = 120.0 if not np.any(wall[sound] % 60) else 2.0
-    doubt = coarse / total
-    ratio = float(steps[forward].sum()) / total
-    median = float(np.median(steps[both] / clock[both]))
-    for pace in _PACES:
-        near = abs(ratio / pace - 1) < _PACE_TOLERANCE + doubt
-        if near and doubt < 0.5 and 1 / _MEDIAN_TOLERANCE < median / pace < _MEDIAN_TOLERANCE:
-            return pace
-    return None
-
-
-_MARKS: tuple[tuple[Format, str, tuple[tuple[str, ...], ...]], ...] = (
-    (formats.BIOLOGIC_MPT, "-lab ascii file", (("time/s", "ewe/v"), ("time/s", "ecell/v"))),
-    (formats.NOVONIX_TEXT, "novonix", (("run time (h)", "potential (v)"),)),
-    (formats.BASYTEC_TEXT, "basytec", (("~time[",),)),
-    (formats.BDF_TEXT, "", (("test time /",), ("test_time_second",), ("voltage / ",))),
-    (formats.PEC_TEXT, "testregime", (("position start time", "load on time"),)),
-    (
-        formats.LANDT_TEXT,
-        "",
-        (("channel_index", "test_time_s"), ("testtime", "voltage/v"), ("测试时间", "电压/v")),
-    ),
-    (
-        formats.MACCOR_TEXT,
-        "today's date",
-        (("rec", "dpt time"), ("amps", "volts"), ("mamps", "volts"), ("rec", "cycle c")),
-    ),
-    (
-        formats.NEWARE_TEXT,
-        "",
-        (
-            *(("dchg",), ("datapoint",), ("record id",), ("chg. cap",)),
-            *(("数据序号",), ("循环号",), ("循环序号",)),
-        ),
-    ),
-    (
-        formats.ARBIN_TEXT,
-        "",
-        (
-            ("data_point", "cycle_index"),
-            ("data point", "cycle index"),
-            ("test_time(s)", "cycle_index"),
-            ("test_time (s)", "cycle_index"),
-            ("test time (s)", "cycle index"),
-        ),
-    ),
-)
-"""What each maker alone writes above its table, or how headers of its table begin."""
-
-
-def _format(preamble: list[str], headers: list[str]) -> Format:
-    """The maker, by what only that maker writes before or in the header."""
-    top = "\n".join(preamble[:60]).lower()
-    names = {header.strip().lower() for header in headers}
-
-    def begin(wanted: tuple[str, ...]) -> bool:
-        return all(any(name.startswith(want) for name in names) for want in wanted)
-
-    for maker, above, begins in _MARKS:
-        if (above and above in top) or any(begin(wanted) for wanted in begins):
-            return maker
-    return formats.GENERIC_TEXT
-
-
-def refuse_unless_complete(path: Path, table: Table) -> None:
-    """Refuse a table that lacks one of the three quantities without which nothing can be told."""
-    if missing := table.missing():
-        seen = ", ".join(header for header in table.headers if header)
-        raise refuse(
-            path,
-            f"the header on line {table.header_line} has no column of the "
-            f"{' and '.join(_WORDS[quantity] for quantity in missing)}. Seen: {seen}.",
-            "Export the test again with that column.",
-        )
-    if table.wrong is not None:
-        raise refuse(path, *table.wrong)
-
-
-def metadata_of(table: Table) -> dict[str, str]:
-    """What stands before the table, as `name: value`, and what the format means by its columns."""
-    told = {
-        "sign_of_current": table.format.current,
-        "cycles": table.format.cycles,
-        "counters_reset": table.format.resets,
-    }
-    for line in table.preamble[:200]:
-        for mark in (":\t", "\t", ":", table.separator):
-            name, found, value = line.strip().lstrip("~#").partition(mark)
-            if found and name.strip() and value.strip(f" {table.separator}") and len(name) < 60:
-                told.setdefault(name.strip(" :"), value.strip(f" {table.separator}")[:200])
-                break
-    for column in table.columns:
-        told[f"column {column.quantity}"] = column.header
-    return told
 
 
 def open_text(
@@ -542,16 +62,22 @@ def open_text(
     """A stream of the rows of a text file."""
     refuse_unless_complete(path, table)
     notes = list(table.notes)
+    reader = Reader(path, table, judge_of(path, table, notes, positive_current))
+    return Stream(table.format, metadata_of(table), notes, reader.blocks(block_bytes))
+
+
+def judge_of(
+    path: Path, table: Table, notes: list[str], positive_current: PositiveCurrent
+) -> Judge:
+    """The judge of a table's rows, which adds what it finds to the notes."""
     record = table.of("record")
-    judge = Judge(
+    return Judge(
         path,
         table.format,
         notes,
         record_name=record.header if record else "record",
         positive_current=positive_current,
     )
-    reader = Reader(path, table, judge)
-    return Stream(table.format, metadata_of(table), notes, reader.blocks(block_bytes))
 
 
 @dataclass

@@ -15,21 +15,22 @@ from battery_platform.records.instruments.flow import (
     COLUMNS,
     NAMES,
     Curve,
-    Grid,
-    Table,
     check_units,
     flow_tables,
+    known_columns,
+    why_no_flow,
+)
+from battery_platform.records.instruments.grid import (
+    Grid,
+    Table,
     grids,
     heads,
-    known_columns,
     moment_of,
     open_table,
     places_of,
-    settle_rows,
-    why_no_flow,
+    take_rows,
 )
 from battery_platform.records.instruments.model import Instrument, Tidy
-from battery_platform.records.reading import refuse
 
 TITLE = "TA Instruments ARES / TRIOS"
 _HEAD = (
@@ -48,6 +49,7 @@ _GEOMETRY = ("geometry name", "geometry type", "geometry", "stress constant", "s
 _STEP = re.compile(r"^\[\s*step\s*\]$", re.IGNORECASE)
 _HOLDS = re.compile(r"peak hold|relaxation|creep|conditioning|preshear|pre-shear", re.IGNORECASE)
 _POINT = "data point"
+_SHOW_COLUMNS = "Export a flow sweep or a flow ramp with shear rate, stress and viscosity."
 _SHOW_UNITS = "Export the steps again from TRIOS with their units."
 
 
@@ -121,14 +123,7 @@ def read(path: Path) -> list[Tidy]:
         sample = file.sample or file.name or "flow curve"
         named = f"{sample}, {name}" if name else sample
         curves.append(Curve(named, line, grid, [("", table)], file.measured_at, sample))
-    if not curves:
-        told = "; ".join(file.notes) or "it has no table of points"
-        raise refuse(
-            path,
-            f"no flow curve is in it: {told}.",
-            "Export a flow sweep or a flow ramp with shear rate, stress and viscosity.",
-        )
-    return flow_tables(path, curves, TITLE, file.notes)
+    return flow_tables(path, curves, TITLE, file.notes, _SHOW_COLUMNS)
 
 
 def _walk(path: Path, grid: Grid, file: _File) -> None:
@@ -158,24 +153,13 @@ def _walk(path: Path, grid: Grid, file: _File) -> None:
 def _table(path: Path, grid: Grid, position: int, file: _File) -> tuple[Table, int]:
     labelled = grid.rows[position][1][0].casefold() == "variables"
     table, position = open_table(grid, position, NAMES, COLUMNS, labelled)
-    while position < len(grid.rows):
-        line, cells = grid.rows[position]
-        filled = [cell for cell in cells if cell]
-        if filled and (filled[0].startswith("[") or known_columns(cells) > 1):
-            break
-        if labelled and filled and cells[0].casefold().startswith(_POINT):
-            cells = ["", *cells[1:]]
-        if filled:
-            table.add(line, cells)
-        position += 1
-    if not settle_rows(table, grid, file.notes):
-        raise refuse(
-            path,
-            f"the lines below line {table.line} have more fields than their header: commas stand "
-            "in numbers and between them.",
-            "Export it with tabs or semicolons between the fields.",
-        )
-    return table, position
+    label = _POINT if labelled else None
+    return table, take_rows(path, grid, table, position, _ends, file.notes, label)
+
+
+def _ends(cells: list[str]) -> bool:
+    first = next((cell for cell in cells if cell), "")
+    return first.startswith("[") or known_columns(cells) > 1
 
 
 def _take_head(file: _File, cells: list[str]) -> None:

@@ -1,137 +1,39 @@
 """Event log of a robotic line that assembles coin cells (AutoBASS): runs, steps and every line.
 
-A line reads `[Time: dd/mm/yyyy, hh:mm:ss];<tab>Event: ...`; the day always comes first, and a
-stamp that is no date that way is left as it stands for the contract to reject. A ruler is written
-whenever the date changes, and after every text that runs over several lines.
-
 Runs overlap: the crimper works on one cell while the next is put together. Events that name a cell
 go to its run; those at the post to the run whose part was named last; those at the crimper to the
 run that was sent there last; those of storing to the run that was completed last.
 
 Nothing that is made of a line depends on later lines, except what sums up a run that was not yet
-over: the same log handed in again when it is longer has the same identifiers.
+over: the same log handed in again when it is longer has the same identifiers. How lines read is
+`assembly_lines`' business.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
+from battery_platform.records.instruments.assembly_lines import (
+    LINE_WITHOUT_NAME,
+    Entry,
+    Said,
+    Session,
+    month_first,
+    recognise,
+    said_by,
+    sessions,
+)
 from battery_platform.records.instruments.model import Instrument, Tidy
 from battery_platform.records.reading import refuse
 
-LINE_WITHOUT_NAME = "AutoBASS"
 CARRIED_WITHIN = timedelta(hours=1)
 """A run goes on over the ruler of midnight where no more time than this passed."""
-_HEAD_BYTES = 64 * 1024
-_SHARE_OF_EVENTS = 1 / 3
-"""Least share of stamped lines in a log; texts over several lines take at most two of three."""
-
-_EVENT = re.compile(r"\[Time: ?([^\]]*)\];?\s*Event: ?(.*)", re.DOTALL)
-_STAMP = re.compile(r"(\d\d)/(\d\d)/(\d{4}), ?(\d\d):(\d\d):(\d\d)")
-_RULER = re.compile(r"[-=_*]{4,}")
-_HEADER = re.compile(r"([\w ./-]{0,60}?)\s*\blog\b[\w ]{0,60}:?", re.IGNORECASE)
-_WHOLE = re.compile(
-    r"Processing .+ of NO\. ?\d+:|Moving to tray \[.+\]|.+ electrolyte added to .+!|.+\.\.\."
-    r"|Cell \[\d+\] complete\.|Storing cell complete, .+ Tray: \[\d+\]",
-    re.IGNORECASE,
-)
-"""Messages whose last sign shows that the end of the file did not cut them."""
-
-_PROCESSING = re.compile(r"Processing (.+?) of NO\. ?\[?(\d{1,9})\]?[:.]?", re.IGNORECASE)
-_STORED = re.compile(r"Storing cell complete, Cell \[?(\d{1,9})\]?.*", re.IGNORECASE)
-_COMPLETE = re.compile(
-    r"Cell \[?(\d{1,9})\]? complete[.!]?|Cell complete, Cell \[?(\d{1,9})\]?.*", re.IGNORECASE
-)
-_DOSE = re.compile(
-    r"(?:(\d+(?:[.,]\d+)?)\s*(\S{1,4})?\s+)?Electrolyte added to .+"
-    r"|Dropping electrolyte on .+ complete!?",
-    re.IGNORECASE,
-)
-_MICROLITRE = re.compile(r"(?:u|\xb5|\u03bc|[^\x00-\x7f]{1,3})l?", re.IGNORECASE)
-"""However the micro sign came through the encodings that the file went through."""
-_DOSING = re.compile(r"Dropping electrolyte on .+", re.IGNORECASE)
-_NAMED = re.compile(r"\b(?:Cell|NO\.)\s*\[?(\d{1,9})\b", re.IGNORECASE)
-_FAULT = re.compile(
-    r"error|fail|abort|(?<!avoid )collision|\bretr(?:y|ies)|interr?upt|not in connection"
-    r"|time ?out|timed out|emergency|cannot|could not|unable|not found|missing|stuck|exception"
-    r"|crash|alarm|warning|malfunction",
-    re.IGNORECASE,
-)
-_INTERRUPTED = re.compile(r"mann?ually interr?upt", re.IGNORECASE)
-
-Place = Literal["post", "sending", "crimper", "store", "anywhere"]
-_STEPS: tuple[tuple[str, Place, str], ...] = (
-    (r"Aligning cell on post", "post", "aligning"),
-    (r"Pressing components on the post", "post", "pressing"),
-    (r"Sending cell to the crimper", "sending", "sending to crimper"),
-    (r"Start(?:ing)? crimping", "crimper", "crimping"),
-    (r"Collecting finished cell from crimper", "crimper", "collecting from crimper"),
-    (r"Retrieving cell from post", "store", "retrieving from post"),
-    (r"Transporting cell to tray", "store", "storing"),
-)
-_BEGINS = tuple(
-    (re.compile(words + r"[.:! ]*", re.IGNORECASE), place, step) for words, place, step in _STEPS
-)
-_KINDS: dict[str, tuple[str, Place]] = {
-    "snap shot taken": ("image", "post"),
-    "crimping complete": ("step_ended", "crimper"),
-}
-_PLACES: tuple[tuple[re.Pattern[str], Place], ...] = (
-    (re.compile(r"\bstor(?:e|ing)\b|retriev|cell to tray", re.IGNORECASE), "store"),
-    (
-        re.compile(
-            r"moving to tray|\bgrab|\bto post|\bon post|snap ?shot|electrolyte"
-            r"|assembly robot moving|\balign|\bpress",
-            re.IGNORECASE,
-        ),
-        "post",
-    ),
-    (re.compile(r"crimp", re.IGNORECASE), "crimper"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What a message says, whatever run it belongs to."""
-
-    kind: str
-    place: Place = "anywhere"
-    number: int | None = None
-    begins: str = ""
-    """Step that begins with it."""
-    part: bool = False
-    """Whether that step puts a part on the post: the first one begins a run."""
-    ends: Literal["", "complete", "stored"] = ""
-    dose_ul: str = ""
-    dosing: bool = False
-    interrupts: bool = False
-
-
-@dataclass(slots=True)
-class _Entry:
-    line: int
-    time: str
-    """`YYYY-MM-DD HH:MM:SS`, or the text of the log where that is no day-first time."""
-    dated: bool
-    message: str
-    garbled: bool = False
-
-
-@dataclass(slots=True)
-class _Session:
-    line_name: str
-    entries: list[_Entry]
-    ruled_off: bool
-    """Whether a ruler, and no new header, parts it from the one before."""
 
 
 @dataclass(slots=True)
@@ -141,7 +43,7 @@ class _Doses:
     unknown: int = 0
     begun: int = 0
 
-    def take(self, said: _Said) -> None:
+    def take(self, said: Said) -> None:
         """Count a dose, or that one was begun."""
         if said.dosing:
             self.begun += 1
@@ -181,18 +83,6 @@ class _Run:
     """Whether the last event so far says that it is over."""
 
 
-def recognise(path: Path) -> bool:
-    """Whether the beginning of a file consists of events of such a line."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
-    except (OSError, ValueError):
-        return False
-    lines = [line for line in map(str.strip, _lines(head)) if line and not _RULER.fullmatch(line)]
-    stamped = sum(1 for line in lines if re.match(r"\[Time: ?\d[^\]]*\];?\s*Event:", line))
-    return stamped > 0 and stamped >= _SHARE_OF_EVENTS * (len(lines) - 1)
-
-
 def read(path: Path) -> list[Tidy]:
     """Runs, steps and events of a log."""
     try:
@@ -202,7 +92,7 @@ def read(path: Path) -> list[Tidy]:
             path, f"the file cannot be read ({error.strerror}).", "Check its permissions."
         ) from error
     log = _Log()
-    for session in _sessions(content):
+    for session in sessions(content):
         log.take(session)
     if not log.known:
         raise refuse(
@@ -216,138 +106,6 @@ def read(path: Path) -> list[Tidy]:
 ASSEMBLY_LOG = Instrument(
     "assembly_log", "event log of an assembly line (AutoBASS)", recognise, read
 )
-
-
-# -- lines -----------------------------------------------------------------------------------
-
-
-def _lines(content: bytes) -> Iterator[str]:
-    """Lines as text, each in its own encoding: a log is appended to by more than one program."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        yield from content.decode("utf-16", "replace").split("\n")
-        return
-    for raw in content.removeprefix(codecs.BOM_UTF8).split(b"\n"):
-        try:
-            yield raw.decode()
-        except UnicodeDecodeError:
-            yield raw.decode("latin-1")
-
-
-def _sessions(content: bytes) -> Iterator[_Session]:
-    """Events between headers and rulers.
-
-    A ruler after a line without a stamp is one that the line's program writes after any such
-    text; it parts sessions only where the date changes.
-    """
-    name = LINE_WITHOUT_NAME
-    session = _Session(name, [], ruled_off=False)
-    apart: Literal["", "new day", "ruler", "header"] = ""
-    stamped = True
-    day = ""
-    last: _Entry | None = None
-    unended = content.count(b"\n") + 1
-    for number, raw in enumerate(_lines(content), start=1):
-        body = raw.strip()
-        if not body:
-            continue
-        if _RULER.fullmatch(body):
-            if apart != "header":
-                apart = "ruler" if stamped else apart or "new day"
-            continue
-        found = _EVENT.match(body)
-        if found is None and last is not None and _RULER.fullmatch(last.message):
-            last.message, last, stamped = body, None, False
-            continue
-        if found is None and (header := _HEADER.fullmatch(body)) is not None:
-            name, apart, stamped = header[1].strip() or LINE_WITHOUT_NAME, "header", True
-            continue
-        entry = _entry(number, body, found, ended=number < unended)
-        new_day = entry.dated and entry.time[:10] != day
-        if apart in {"header", "ruler"} or (apart == "new day" and new_day):
-            if session.entries:
-                yield session
-            session = _Session(name, [], ruled_off=apart != "header")
-        session.entries.append(entry)
-        apart, stamped, last = "", not entry.garbled, entry
-        day = entry.time[:10] if entry.dated else day
-    if session.entries:
-        yield session
-
-
-def _entry(number: int, body: str, found: re.Match[str] | None, ended: bool) -> _Entry:
-    """One event; a line that is none, or that is cut, stands as its own time for all to see."""
-    if found is None or "[Time:" in found[2] or not (ended or _WHOLE.fullmatch(found[2])):
-        return _Entry(number, body, dated=False, message=body, garbled=True)
-    stamp = _STAMP.fullmatch(found[1].strip())
-    message = found[2].strip()
-    if stamp is None:
-        return _Entry(number, found[1].strip() or body, dated=False, message=message)
-    day, month, year, hour, minute, second = stamp.groups()
-    if not (_is_day(year, month, day) and hour < "24" and minute < "60" and second < "60"):
-        return _Entry(number, stamp[0], dated=False, message=message)
-    return _Entry(number, f"{year}-{month}-{day} {hour}:{minute}:{second}", True, message)
-
-
-@lru_cache(maxsize=4096)
-def _is_day(year: str, month: str, day: str) -> bool:
-    try:
-        date(int(year), int(month), int(day))
-    except ValueError:
-        return False
-    return True
-
-
-@lru_cache(maxsize=16384)
-def _said(message: str) -> _Said:
-    """What a message says; messages are few, lines are many."""
-    return _said_of_a_cell(message) or _said_of_a_step(message) or _said_else(message)
-
-
-def _said_of_a_cell(message: str) -> _Said | None:
-    """Messages that move the run they name."""
-    if found := _PROCESSING.fullmatch(message):
-        return _Said("step_started", "post", int(found[2]), found[1].lower(), part=True)
-    if found := _STORED.fullmatch(message):
-        return _Said("run_ended", "store", int(found[1]), ends="stored")
-    if found := _COMPLETE.fullmatch(message):
-        return _Said("step_ended", "crimper", int(found[1] or found[2]), ends="complete")
-    return None
-
-
-def _said_of_a_step(message: str) -> _Said | None:
-    """Messages known word by word, which name no run."""
-    for words, place, step in _BEGINS:
-        if words.fullmatch(message):
-            return _Said("step_started", place, begins=step)
-    if found := _DOSE.fullmatch(message):
-        return _Said("dose", "post", dose_ul=_microlitres(found[1], found[2]))
-    kind = _KINDS.get(message.rstrip(".:! ").lower())
-    return _Said(kind[0], kind[1]) if kind else None
-
-
-def _said_else(message: str) -> _Said:
-    """Messages of unknown wording, by the words in them."""
-    named = _NAMED.search(message)
-    number = int(named[1]) if named else None
-    place: Place = next((place for words, place in _PLACES if words.search(message)), "anywhere")
-    if _FAULT.search(message):
-        broken = _INTERRUPTED.search(message) is not None
-        return _Said("fault", place, number, interrupts=broken)
-    return _Said("note", place, number, dosing=_DOSING.fullmatch(message) is not None)
-
-
-def _microlitres(value: str | None, unit: str | None) -> str:
-    """A dose as the log states it; nothing where it states none, or in no volume we know."""
-    if value is None or unit is None:
-        return ""
-    if _MICROLITRE.fullmatch(unit):
-        return value.replace(",", ".")
-    if unit.lower() == "ml":
-        return str(1000 * Decimal(value.replace(",", ".")))
-    return ""
-
-
-# -- runs ------------------------------------------------------------------------------------
 
 
 class _Log:
@@ -382,7 +140,7 @@ class _Log:
         self._crimper: _Run | None = None
         self._finished: _Run | None = None
 
-    def take(self, session: _Session) -> None:
+    def take(self, session: Session) -> None:
         """The events of the next session."""
         first = next((entry.time for entry in session.entries if entry.dated), "")
         if not (session.ruled_off and _over_midnight(self._now, first)):
@@ -392,7 +150,7 @@ class _Log:
         session_id = self._identifier(f"{_slug(session.line_name)}-{stamp}")
         for number, entry in enumerate(session.entries, start=1):
             self._look_at_clock(entry)
-            said = _Said("note") if entry.garbled else _said(entry.message)
+            said = Said("note") if entry.garbled else said_by(entry.message)
             self.known |= not entry.garbled
             run, kind = self._placed(entry, said, session.line_name)
             cells = (
@@ -408,17 +166,17 @@ class _Log:
             )
             self.events.rows.append((entry.line, cells))
 
-    def _look_at_clock(self, entry: _Entry) -> None:
+    def _look_at_clock(self, entry: Entry) -> None:
         if not entry.dated:
             self._unreadable.append(entry.line)
-            if (stamp := _STAMP.fullmatch(entry.time)) and stamp[1] <= "12" < stamp[2] <= "31":
+            if month_first(entry.time):
                 self._month_first.append(entry.line)
             return
         if entry.time < self._now:
             self._set_back.append(entry.line)
         self._now = entry.time
 
-    def _placed(self, entry: _Entry, said: _Said, line_name: str) -> tuple[_Run | None, str]:
+    def _placed(self, entry: Entry, said: Said, line_name: str) -> tuple[_Run | None, str]:
         """The run that an event belongs to, moved on by it, and the kind of the event."""
         if entry.garbled:
             return None, said.kind
@@ -446,7 +204,7 @@ class _Log:
         """Whether a part begins a new run of a number that is open, and is not its next part."""
         return run.completed or part in {run.first, self._first_part}
 
-    def _start(self, entry: _Entry, said: _Said, line_name: str) -> _Run:
+    def _start(self, entry: Entry, said: Said, line_name: str) -> _Run:
         """A new run; an open one of the same number is abandoned or was not stored."""
         assert said.number is not None
         before = self._open.get(said.number)
@@ -461,7 +219,7 @@ class _Log:
         self.runs.append(run)
         return run
 
-    def _owner(self, said: _Said) -> _Run | None:
+    def _owner(self, said: Said) -> _Run | None:
         """The run of an event that begins none."""
         if said.number is not None:
             return self._open.get(said.number)
@@ -481,7 +239,7 @@ class _Log:
         busy = {run_id: run for run_id, run in busy.items() if not run.completed}
         return next(iter(busy.values())) if len(busy) == 1 else None
 
-    def _move(self, run: _Run, said: _Said, message: str) -> None:
+    def _move(self, run: _Run, said: Said, message: str) -> None:
         """Where the cell of a run is after an event."""
         if said.begins == "pressing":
             self._pressed = run

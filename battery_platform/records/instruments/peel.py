@@ -14,20 +14,20 @@ import numpy as np
 
 from battery_platform.contracts.units import conversion
 from battery_platform.errors import RefusedFile
-from battery_platform.records.instruments.flow import (
+from battery_platform.records.instruments.curve_tables import CurveTables, Units, identifier
+from battery_platform.records.instruments.grid import (
     Grid,
     Names,
     Table,
     grids,
     heads,
-    identifier,
     moment_of,
     name_and_unit,
     number,
     open_table,
     places_of,
     plain,
-    settle_rows,
+    take_rows,
     written,
 )
 from battery_platform.records.instruments.model import Instrument, Tidy
@@ -253,17 +253,7 @@ def _walk(path: Path, grid: Grid, said: _Said, notes: list[str], before: int) ->
                 "none is guessed.",
                 "Add a line of units below the header, such as 'mm' and 'N'.",
             )
-        while position < len(grid.rows) and not _ends(grid.rows[position][1]):
-            row_line, row = grid.rows[position]
-            if any(row):
-                table.add(row_line, row)
-            position += 1
-        if not settle_rows(table, grid, notes):
-            raise refuse(
-                path,
-                f"the lines below line {line} have more fields than their header.",
-                "Export it with tabs or semicolons between the fields.",
-            )
+        position = take_rows(path, grid, table, position, _ends, notes)
         now = said.all()
         said.curves_since += 1
         name = now.get("specimen", (f"specimen {before + len(found) + 1}", ""))[0]
@@ -408,10 +398,8 @@ _TESTS = (
 
 
 def _tables(path: Path, specimens: list[_Specimen], notes: list[str]) -> list[Tidy]:
-    seen: dict[str, int] = {}
-    tests: dict[str, Tidy] = {}
-    points: dict[tuple[str, str | None, str | None], Tidy] = {}
     several = len({specimen.grid.name for specimen in specimens}) > 1
+    made = CurveTables("peel", "peel tests", _TESTS, several, notes)
     why = ""
     for specimen in specimens:
         table, sheet = specimen.table, specimen.grid.name
@@ -421,39 +409,27 @@ def _tables(path: Path, specimens: list[_Specimen], notes: list[str]) -> list[Ti
             for line, row in table.rows
         ]
         of = identifier(specimen.name, [number(text) for _, *pair in cells for text in pair])
-        if of in seen:
-            notes.append(
-                f"specimen '{specimen.name}' stands twice in the file (lines {seen[of]} and "
-                f"{specimen.line}), with the same points: taken once"
-            )
+        if made.again(of, f"specimen '{specimen.name}'", specimen.line):
             continue
         plateau = plateau_of(*_numbers(table, cells))
         if isinstance(plateau, str):
             why = f"specimen '{specimen.name}' (line {specimen.line}) has no plateau: {plateau}"
             notes.append(f"{why}; it is not taken")
             continue
-        seen[of] = specimen.line
-        prefix = f"{sheet}: " if several else ""
-        test = tests.setdefault(
-            sheet, Tidy("peel_tests", f"{prefix}peel tests", dict.fromkeys(_TESTS))
-        )
-        test.rows.append((specimen.line, _test_cells(of, specimen, width, plateau, notes)))
-        group = (sheet, table.units["displacement"], table.units["force"])
-        if group not in points:
-            others = sum(of_sheet == sheet for of_sheet, *_ in points)
-            suffix = f" ({others + 1})" if others else ""
-            units: dict[str, str | None] = {"peel_test_id": None, "point": None}
-            units |= {"displacement_mm": group[1], "force_n": group[2]}
-            points[group] = Tidy("peel_points", f"{prefix}points{suffix}", units)
-        points[group].rows += [
+        made.add_test(sheet, specimen.line, _test_cells(of, specimen, width, plateau, notes))
+        made.points(sheet, _point_units(table)).extend(
             (line, (of, str(running), displacement, force))
             for running, (line, displacement, force) in enumerate(cells, start=1)
-        ]
-    if not tests:
+        )
+    found = made.tables()
+    if not found:
         raise refuse(path, f"{why}.", "Export the whole curve, with every logged point.")
-    found = [*tests.values(), *points.values()]
-    found[0].notes = list(dict.fromkeys(notes))
     return found
+
+
+def _point_units(table: Table) -> Units:
+    stated = {column: table.units[name] for name, column in COLUMNS.items()}
+    return {"peel_test_id": None, "point": None, **stated}
 
 
 def _width(path: Path, specimen: _Specimen) -> float:

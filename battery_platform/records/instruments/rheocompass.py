@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,21 +17,23 @@ from battery_platform.records.instruments.flow import (
     COLUMNS,
     NAMES,
     Curve,
-    Grid,
-    Table,
     check_units,
     flow_tables,
+    known_columns,
+    why_no_flow,
+)
+from battery_platform.records.instruments.grid import (
+    Grid,
+    Table,
     grids,
     head_text,
     heads,
-    known_columns,
     moment_of,
     number,
     open_table,
     places_of,
     plain,
-    settle_rows,
-    why_no_flow,
+    take_rows,
 )
 from battery_platform.records.instruments.model import Instrument, Tidy
 from battery_platform.records.reading import refuse
@@ -58,6 +61,7 @@ _ANNOUNCED = re.compile(
 )
 _XML = re.compile(r"^\s*<(\?xml|Export\b)", re.IGNORECASE)
 _UNNAMED = "flow curve"
+_SHOW_COLUMNS = "Export a test with shear rate, shear stress and viscosity."
 _SHOW_UNITS = "Show the units in RheoCompass' table and export it again."
 
 
@@ -125,14 +129,7 @@ def read(path: Path) -> list[Tidy]:
     notes: list[str] = []
     files = [_walk(path, grid, notes) for grid in grids(path, known_columns)]
     curves = [curve for file in files for curve in _curves(path, file)]
-    if not curves:
-        told = "; ".join(notes) or "it has no table of points"
-        raise refuse(
-            path,
-            f"no flow curve is in it: {told}.",
-            "Export a test with shear rate, shear stress and viscosity.",
-        )
-    return flow_tables(path, curves, TITLE, notes)
+    return flow_tables(path, curves, TITLE, notes, _SHOW_COLUMNS)
 
 
 def _walk(path: Path, grid: Grid, notes: list[str]) -> _File:
@@ -146,12 +143,9 @@ def _walk(path: Path, grid: Grid, notes: list[str]) -> _File:
             continue
         labelled = bool(_INTERVAL.match(cells[0]) or _DATA.match(cells[0]))
         table, position = open_table(grid, position, NAMES, COLUMNS, labelled)
-        while position < len(grid.rows) and not _ends(grid.rows[position][1], grid, labelled):
-            line, cells = grid.rows[position]
-            if any(cells):
-                table.add(line, cells)
-            position += 1
-        _close(path, file, table)
+        ends = partial(_ends, decimal=grid.decimal, labelled=labelled)
+        position = take_rows(path, grid, table, position, ends, notes)
+        _give(file, table)
     return file
 
 
@@ -162,11 +156,11 @@ def _is_header(cells: list[str]) -> bool:
     return (bool(_DATA.match(cells[0])) and filled > 1) or known_columns(cells) > 1
 
 
-def _ends(cells: list[str], grid: Grid, labelled: bool) -> bool:
+def _ends(cells: list[str], decimal: str, labelled: bool) -> bool:
     if _is_header(cells):
         return True
     first = cells[0] if cells else ""
-    if not first or number(plain(first, grid.decimal)) is not None:
+    if not first or number(plain(first, decimal)) is not None:
         return False
     known = first.rstrip(": ").casefold() in (*_PROJECT, *_TEST, *_RESULT, *_SERIES, *_SAMPLE)
     return known or first.endswith(":") or (labelled and bool(_INTERVAL.match(first)))
@@ -208,17 +202,10 @@ def _take_label(file: _File, line: int, cells: list[str]) -> None:
         file.announced = int(values[1]) if len(values) > 1 and values[1].isdecimal() else None
 
 
-def _close(path: Path, file: _File, table: Table) -> None:
-    """Give a table to its result, once its rows have the header's width."""
+def _give(file: _File, table: Table) -> None:
+    """Give a table to its result."""
     result = file.result(table.line)
     named = f"test '{file.tests[-1].name}'" + (f", interval {file.interval}" * bool(file.interval))
-    if not settle_rows(table, file.grid, file.notes):
-        raise refuse(
-            path,
-            f"the lines below line {table.line} have more fields than their header: commas stand "
-            "in numbers and between them.",
-            "Export it with tabs or semicolons between the fields.",
-        )
     if file.announced is not None and file.announced != len(table.rows):
         file.notes.append(
             f"{named}: {file.announced} points are announced, {len(table.rows)} stand in the file"

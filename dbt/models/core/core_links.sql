@@ -12,6 +12,9 @@
     ('electrode', 'electrode_id', 'cell', 'cell_id', 'cells'),
     ('cell', 'cell_id', 'formation', 'formation_id', 'formations'),
     ('cell', 'cell_id', 'test', 'test_id', 'cycling_tests'),
+    ('slurry', 'slurry_id', 'flow_curve', 'flow_test_id', 'flow_tests'),
+    ('electrode', 'electrode_id', 'peel_test', 'peel_test_id', 'peel_tests'),
+    ('line_run', 'run_id', 'cell', 'cell_id', 'line_runs'),
 ] %}
 
 {% for parent_kind, parent_id, child_kind, child_id, table in links %}

@@ -13,9 +13,21 @@
     ('test', 'test_id', 'cycling_tests'),
     ('condition', 'condition_id', 'condition_means'),
     ('structure', 'structure_id', 'mesostructures'),
+    ('flow_curve', 'flow_test_id', 'flow_tests'),
+    ('peel_test', 'peel_test_id', 'peel_tests'),
+    ('line_run', 'run_id', 'line_runs'),
+    ('aged_cell', 'cell_id', 'cycle_lives'),
+    ('volume', 'volume_id', 'voxel_volumes'),
 ] %}
-{# Of the long tables, the first row per test and file stands for all. #}
-{% set long_tables = ['test_cycles', 'test_points'] %}
+{# Of the long tables, the first row per entity and file stands for all. #}
+{% set long_tables = [
+    ('test', 'test_id', 'test_cycles'),
+    ('test', 'test_id', 'test_points'),
+    ('flow_curve', 'flow_test_id', 'flow_points'),
+    ('peel_test', 'peel_test_id', 'peel_points'),
+    ('line_run', 'run_id', 'line_steps'),
+    ('aged_cell', 'cell_id', 'capacity_curves'),
+] %}
 
 with files as (
     select file_id, min(file_name) as file_name
@@ -37,10 +49,10 @@ rows_of_entities as (
     from {{ ref('stg_' ~ table) }}
     union all
     {% endfor %}
-    {% for table in long_tables %}
+    {% for kind, id, table in long_tables %}
     select
-        'test' as entity_kind,
-        test_id as entity_id,
+        '{{ kind }}' as entity_kind,
+        {{ id }} as entity_id,
         source_id,
         file_id,
         sheet,

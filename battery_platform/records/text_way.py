@@ -1,0 +1,221 @@
+"""The way of rows through text: every value can be shown as it stood in the file.
+
+What is judged (`Subject`), what comes of it (`Tally`), and the judgement of one batch of text
+cells, whose accepted rows and quarantine rows are written as Parquet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from battery_platform.contracts.base import Contract, columns
+from battery_platform.contracts.registry import TABLES
+from battery_platform.contracts.verdicts import VIOLATION, judge, no_violations
+from battery_platform.records import identity
+from battery_platform.records.mapping import Mapping, factor, header_position
+from battery_platform.records.parsing import SUMMARY_WORDS, parse
+from battery_platform.records.reading import Batch, Sheet, readable_name
+from battery_platform.store.commit import PARQUET, Part, Workbench
+from battery_platform.store.schema import QUARANTINE, raw_columns
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged: one sheet of one file under one mapping, and who it will be in the lake."""
+
+    path: Path
+    file_id: str
+    sheet: Sheet
+    mapping: Mapping
+    replaces: tuple[str, ...] = ()
+    before: tuple[Part, ...] = ()
+    """What sheets of the same file brought that come earlier in the process."""
+
+    @property
+    def contract(self) -> type[Contract]:
+        return TABLES[self.mapping.table].contract
+
+
+@dataclass
+class Tally:
+    """What the judgement found, beside the Parquet it wrote."""
+
+    part: Part
+    violations: pl.DataFrame = field(default_factory=no_violations)
+    examples: int = 200
+
+    def note(self, violations: pl.DataFrame) -> None:
+        if self.violations.height < self.examples:
+            room = self.examples - self.violations.height
+            self.violations = pl.concat([self.violations, violations.head(room)])
+
+
+class TextWay:
+    """Judges batches of text cells and writes what they become."""
+
+    def __init__(self, subject: Subject, bench: Workbench, tally: Tally) -> None:
+        self.subject = subject
+        self.bench = bench
+        self.tally = tally
+        self.positions = header_position(subject.mapping, subject.sheet, subject.path)
+        header = subject.sheet.header
+        self.factors = {
+            name: factor(subject.mapping, name, header[position], subject.path)
+            for name, position in self.positions.items()
+        }
+        self.decimal = subject.mapping.decimal or (
+            subject.sheet.dialect.decimal if subject.sheet.dialect else "."
+        )
+        self.absent = (
+            identity.derivable(subject.mapping.table)
+            - set(self.positions)
+            - set(subject.mapping.constants)
+        )
+
+    def take_all(self, progress: Progress) -> None:
+        """Judge all rows of the sheet, batch by batch."""
+        for batch in self.subject.sheet.rows:
+            self.take(batch)
+            progress(self.tally.part.rows_in)
+
+    def take(self, batch: Batch) -> None:
+        """Judge a batch; accepted rows and quarantine rows each become a Parquet file."""
+        part = self.tally.part
+        part.rows_in += batch.cells.height + len(batch.ragged)
+        cells = batch.cells
+        sums = _summary_lines(cells)
+        if sums.height:
+            wanted = sums.select("row_number")
+            self.quarantine(sums, Batch(cells.join(wanted, on="row_number", how="semi")))
+            cells = cells.join(wanted, on="row_number", how="anti")
+        text = cells.select(
+            "row_number", *[pl.col(f"c{i}").alias(name) for name, i in self.positions.items()]
+        )
+        typed, problems = parse(
+            text, self.subject.contract, self.subject.mapping, self.factors, self.decimal
+        )
+        typed = identity.derive(
+            typed,
+            self.subject.mapping.table,
+            self.subject.mapping.source,
+            self.absent,
+            self.subject.mapping.automatic,
+        ).select("row_number", *[column.name for column in columns(self.subject.contract)])
+        verdict = judge(typed, self.subject.contract, problems)
+        if verdict.accepted.height:
+            self.write_accepted(verdict.accepted)
+        violations = _with_original(verdict.violations, text)
+        if batch.ragged:
+            violations = pl.concat(
+                [violations, _ragged(batch.ragged, len(self.subject.sheet.header))]
+            )
+        if violations.height:
+            self.quarantine(violations, batch)
+
+    def write_accepted(self, accepted: pl.DataFrame) -> None:
+        path = self.bench.path(self.tally.part.table.raw)
+        self.finished(accepted.lazy()).collect().write_parquet(path, **PARQUET)
+        self.tally.part.accepted.append(path)
+        self.tally.part.rows_accepted += accepted.height
+
+    def finished(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Rows as the raw table holds them: contract columns, then where they come from."""
+        subject = self.subject
+        words = {
+            "source_id": subject.mapping.source,
+            "file_id": subject.file_id,
+            "sheet": subject.sheet.name,
+        }
+        # One word for all rows: as an enumeration it is written once, not five million times.
+        constants = [pl.lit(word).cast(pl.Enum([word])).alias(name) for name, word in words.items()]
+        return rows.with_columns(
+            *constants, pl.lit(subject.mapping.synthetic).alias("is_synthetic")
+        ).select(*raw_columns(self.tally.part.table))
+
+    def quarantine(self, violations: pl.DataFrame, batch: Batch) -> None:
+        """Write violations with the whole record as it stood."""
+        subject = self.subject
+        wanted = violations.select("row_number").unique()
+        header = [text or f"#{i + 1}" for i, text in enumerate(subject.sheet.header)]
+        records = {
+            row[0]: json.dumps(dict(zip(header, row[1:], strict=True)), ensure_ascii=False)
+            for row in batch.cells.join(wanted, on="row_number", how="semi").iter_rows()
+        }
+        records |= {number: json.dumps(text.split("\x1f")) for number, _, text in batch.ragged}
+        frame = violations.with_columns(
+            pl.col("row_number")
+            .replace_strict(records, default=None, return_dtype=pl.String)
+            .alias("record"),
+            pl.lit(subject.file_id).alias("file_id"),
+            pl.lit(subject.mapping.source).alias("source_id"),
+            pl.lit(readable_name(subject.path)).alias("file_name"),
+            pl.lit(subject.mapping.table).alias("table_name"),
+            pl.lit(subject.sheet.name).alias("sheet"),
+            pl.lit(subject.mapping.synthetic).alias("is_synthetic"),
+            _now().alias("quarantined_at"),
+        ).select(*QUARANTINE)
+        path = self.bench.path("quarantine")
+        frame.write_parquet(path, **PARQUET)
+        self.tally.part.quarantine.append(path)
+        self.tally.note(violations)
+
+
+def _now() -> pl.Expr:
+    return pl.lit(datetime.now(UTC).replace(tzinfo=None)).cast(pl.Datetime("us"))
+
+
+def _summary_lines(cells: pl.DataFrame) -> pl.DataFrame:
+    """Lines whose first cell is a word such as 'Mean', unless the whole column says so."""
+    if "c0" not in cells.columns:
+        return no_violations()
+    first = pl.col("c0").str.strip_chars().str.to_lowercase()
+    found = cells.filter(first.is_in(SUMMARY_WORDS))
+    if 3 * found.height > cells.height:
+        return no_violations()
+    says = pl.format("The line begins with '{}': it sums up others and is no record.", "c0")
+    remedy = "Leave such lines out of the export; the marts hold means and deviations."
+    return found.select(
+        "row_number",
+        pl.lit("").alias("field"),
+        pl.col("c0").alias("value"),
+        pl.lit("summary_row").alias("rule"),
+        says.alias("message"),
+        pl.lit(remedy).alias("remedy"),
+    ).cast(VIOLATION)  # type: ignore[arg-type]
+
+
+def _with_original(violations: pl.DataFrame, text: pl.DataFrame) -> pl.DataFrame:
+    """Replace typed values by the text that stood in the file."""
+    if violations.is_empty():
+        return violations
+    names = [name for name in text.columns if name != "row_number"]
+    rows = text.join(violations.select("row_number").unique(), on="row_number", how="semi")
+    long = rows.unpivot(names, index="row_number", variable_name="field", value_name="original")
+    joined = violations.join(long, on=["row_number", "field"], how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("original", "value").alias("value")).select(*VIOLATION)
+
+
+def _ragged(rows: list[tuple[int, int, str]], width: int) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "row_number": number,
+                "field": "",
+                "value": text.replace("\x1f", " | ")[:200],
+                "rule": "row_shape",
+                "message": f"The row has {found} fields, the header {width}: it is cut off, or a "
+                "delimiter stands inside a value.",
+                "remedy": "Complete the row, or quote the value that holds the delimiter.",
+            }
+            for number, found, text in rows
+        ],
+        schema=VIOLATION,
+    )
