@@ -11,12 +11,16 @@ import codecs
 import csv
 import re
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from battery_platform.settings import MIB
+
+Item = TypeVar("Item")
 
 BLOCK_BYTES = 8 * MIB
 NEWLINE = 0x0A
@@ -61,6 +65,15 @@ def whole_lines(path: Path, encoding: str, block_bytes: int = BLOCK_BYTES) -> It
                 number += text.count(b"\n", 0, cut)
     if rest:
         yield Lines(rest, number, ended=False)
+
+
+def ahead(source: Iterator[Item]) -> Iterator[Item]:
+    """The same items; the next one is made while this one is used."""
+    with ThreadPoolExecutor(1, "ahead") as pool:
+        following: Future[Item | None] = pool.submit(next, source, None)
+        while (item := following.result()) is not None:
+            following = pool.submit(next, source, None)
+            yield item
 
 
 def _decoder(encoding: str) -> codecs.IncrementalDecoder | None:

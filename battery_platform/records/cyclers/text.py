@@ -19,6 +19,7 @@ from battery_platform.records.cyclers.lines import (
     BLOCK_BYTES,
     Damaged,
     Lines,
+    ahead,
     sort_out,
     whole_lines,
 )
@@ -104,17 +105,7 @@ class Reader:
     so_far: Progress = field(default_factory=Progress)
 
     def blocks(self, block_bytes: int) -> Iterator[Block]:
-        table = self.table
-        last_is_read = any(c.index == table.widths[0] - 1 for c in table.columns)
-        last_field = table.widths[0] - 2 if table.levels else None
-        for lines in self._body(block_bytes):
-            text, numbers, damaged = sort_out(
-                lines,
-                table.separator,
-                table.widths,
-                last_may_be_cut=not last_is_read,
-                last_field=last_field,
-            )
+        for text, numbers, damaged in ahead(self._sorted_out(block_bytes)):
             self._one_header(damaged, text)
             held = [self._held(line) for line in damaged]
             self.judge.rows += len(held)
@@ -123,6 +114,20 @@ class Reader:
             elif held:
                 yield Block(self._empty(), tuple(held))
         self.judge.finish()
+
+    def _sorted_out(self, block_bytes: int) -> Iterator[tuple[bytes, np.ndarray, list[Damaged]]]:
+        """Sound lines, their numbers and the damaged ones, block by block."""
+        table = self.table
+        last_is_read = any(c.index == table.widths[0] - 1 for c in table.columns)
+        last_field = table.widths[0] - 2 if table.levels else None
+        for lines in self._body(block_bytes):
+            yield sort_out(
+                lines,
+                table.separator,
+                table.widths,
+                last_may_be_cut=not last_is_read,
+                last_field=last_field,
+            )
 
     def _body(self, block_bytes: int) -> Iterator[Lines]:
         """The lines below the header."""
