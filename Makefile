@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,postgres,bench]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,postgres,bench,dask]"
 	touch $@
 
 lint: $(VENV)/.dev      ## style, types, layers

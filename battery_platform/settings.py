@@ -54,6 +54,14 @@ class Settings:
             "empty: SQLite under home",
         ),
     )
+    dask: str = field(
+        default="",
+        metadata=_env(
+            "DASK",
+            "address of a Dask scheduler for heavy maps, e.g. tcp://host:8786; "
+            "empty: processes of this machine",
+        ),
+    )
     memory_limit_mib: int = field(
         default=512, metadata=_env("MEMORY_MIB", "memory that DuckDB may use, in MiB")
     )
@@ -183,6 +191,8 @@ def _convert(name: str, text: str) -> object:
         ("sqlite:", "postgresql://", "postgresql+psycopg2://", "http://", "https://")
     ):
         raise ValueError("it must begin with sqlite:, postgresql:// or http(s)://")
+    if name == "dask" and not text.startswith(("tcp://", "tls://", "ws://", "wss://")):
+        raise ValueError("it must begin with tcp://, tls://, ws:// or wss://")
     if name == "lake_catalogue" and not text.startswith(("sqlite:", "postgres:", "postgresql:")):
         raise ValueError("it must begin with sqlite: or postgresql://")
     return text

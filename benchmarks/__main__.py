@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import code_location, concurrency, consumer, cyclers, exports, ingest, orchestration
+from benchmarks import (
+    code_location,
+    compute,
+    concurrency,
+    consumer,
+    cyclers,
+    exports,
+    ingest,
+    orchestration,
+)
 
 ALL = {
     "code_location": code_location.run,
@@ -14,6 +23,7 @@ ALL = {
     "consumer": consumer.run,
     "cyclers": cyclers.run,
     "exports": exports.run,
+    "compute": compute.run,
 }
 
 

@@ -12,7 +12,7 @@ import traceback
 
 import typer
 
-from battery_platform.cli import knowledge, records, running
+from battery_platform.cli import knowledge, physics, records, running
 from battery_platform.cli.printing import fail
 from battery_platform.errors import PlatformError
 
@@ -36,7 +36,8 @@ app.add_typer(records.catalogue_app, name="catalogue", rich_help_panel=DATA)
 app.add_typer(knowledge.models_app, name="models", rich_help_panel=KNOWLEDGE)
 app.command(rich_help_panel=KNOWLEDGE)(knowledge.predict)
 app.command(rich_help_panel=KNOWLEDGE)(knowledge.design)
-app.add_typer(knowledge.simulate_app, name="simulate", rich_help_panel=KNOWLEDGE)
+app.add_typer(physics.simulate_app, name="simulate", rich_help_panel=KNOWLEDGE)
+app.command(rich_help_panel=KNOWLEDGE)(physics.replicate)
 app.add_typer(knowledge.literature_app, name="literature", rich_help_panel=KNOWLEDGE)
 
 app.command(rich_help_panel=PLATFORM)(running.refresh)

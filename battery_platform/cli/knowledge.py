@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.markdown import Markdown
 from rich.text import Text
 
-from battery_platform.cli.printing import AsJson, err, open_lake, out, plain, show
+from battery_platform.cli.printing import SYNTHETIC, AsJson, err, open_lake, out, plain, show
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
-
-if TYPE_CHECKING:
-    from battery_platform.electrochemistry.half_cell import Electrode
 
 models_app = typer.Typer(
     no_args_is_help=True, help="Registered models: how good they are, what they were trained on."
 )
-simulate_app = typer.Typer(no_args_is_help=True, help="Physics of electrodes and cells.")
 literature_app = typer.Typer(
     no_args_is_help=True, help="Texts: what they report of electrodes, with the exact place."
 )
 
 Name = Annotated[str, typer.Argument(help="Name of the model, such as mass-loading.")]
-LARGEST_NUMBER = 1e12
-SYNTHETIC = "SYNTHETIC: the simulated plant's data stand behind this, no real electrode."
 
 
 # -- models ---------------------------------------------------------------------------------
@@ -280,96 +274,6 @@ def design(
         f"Next: [bold]battery-platform simulate half-cell --design {row['design_id']}[/bold], "
         f"[bold]battery-platform trace {row['design_id']}[/bold]"
     )
-
-
-# -- physics --------------------------------------------------------------------------------
-
-
-@simulate_app.command("half-cell")
-def simulate_half_cell(
-    chosen: Annotated[
-        str,
-        typer.Option(
-            "--design",
-            help="A design_id, or a JSON file with mass_loading_mg_cm2, loading_basis, porosity_pct, "
-            "active_material_pct, and perhaps thickness_um and is_synthetic.",
-        ),
-    ],
-    c_rate: Annotated[float, typer.Option(help="Multiple of 1C.")] = 1.0,
-    lower_v: Annotated[float, typer.Option(help="Cut-off in volts against lithium.")] = 3.2,
-    picture: Annotated[Path | None, typer.Option(help="Draw the curve into this PNG.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Discharge an electrode against lithium (PyBaMM, DFN); asked again, the lake answers."""
-    from battery_platform.design.inverse import find
-    from battery_platform.electrochemistry.runs import curve_figure, electrode_of, simulate
-
-    opened = open_lake()
-    if chosen.lower().endswith(".json"):
-        electrode, synthetic = _electrode(Path(chosen))
-        design_id = None
-    else:
-        found = find(opened, chosen)
-        electrode, design_id, synthetic = electrode_of(found), chosen, found["is_synthetic"]
-    row, new = simulate(opened, electrode, synthetic, design_id, c_rate, lower_v)
-    if picture is not None and not row["failed"]:
-        try:
-            curve_figure(opened, row).savefig(picture)
-        except (OSError, ValueError) as error:
-            raise PlatformError(
-                f"{picture} cannot be drawn: {' '.join(str(error).split())[:150]}.",
-                "Name a .png, .svg or .pdf in a folder that is there.",
-            ) from error
-        err.print(f"wrote {picture}")
-    if as_json:
-        show([row], True)
-    else:
-        if row["is_synthetic"]:
-            out.print(Text(SYNTHETIC, style="bold red"))
-        hidden = {"curve_hash", "assumptions_hash", "solver", "model"}
-        show([{name: value for name, value in row.items() if name not in hidden}], False)
-        out.print("Simulated now." if new else "Answered from the lake.")
-        out.print("The active material is taken for NMC111, whatever the electrode's is.")
-        out.print('What no data give: battery-platform sql "from assumptions"')
-    if row["failed"]:
-        raise PlatformError(f"The solver gave up: {row['end_reason']}", "Try a lower --c-rate.")
-
-
-def _electrode(path: Path) -> tuple[Electrode, bool]:
-    """An electrode somebody wrote down, and whether it says to be synthetic."""
-    from dataclasses import fields
-
-    from battery_platform.electrochemistry.half_cell import Electrode
-
-    names = [one.name for one in fields(Electrode)]
-    wanted = f"Give an object with {', '.join(names)}; thickness_um may be left out."
-    try:
-        given = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise PlatformError(f"{path} cannot be read as JSON: {error}.", wanted) from error
-    if not isinstance(given, dict):
-        raise PlatformError(f"{path} holds no object.", wanted)
-    synthetic = given.pop("is_synthetic", False)
-    wrong = [
-        *(f"{name} is missing" for name in names if name not in given and name != "thickness_um"),
-        *(f"{name} is unknown" for name in given if name not in names),
-        *(
-            f"{name} is {value!r}, a number is expected"
-            for name, value in given.items()
-            if name in names
-            and name != "loading_basis"
-            and (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or abs(value) > LARGEST_NUMBER
-            )
-            and not (name == "thickness_um" and value is None)
-        ),
-        *([] if isinstance(synthetic, bool) else ["is_synthetic must be true or false"]),
-    ]
-    if wrong:
-        raise PlatformError(f"{path}: {'; '.join(wrong)}.", wanted)
-    return Electrode(**given), synthetic
 
 
 # -- literature -----------------------------------------------------------------------------

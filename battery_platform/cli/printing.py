@@ -23,6 +23,8 @@ err = Console(file=sys.stderr)  # bound now: a refresh redirects what libraries 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")]
 
+SYNTHETIC = "SYNTHETIC: the simulated plant's data stand behind this, no real electrode."
+
 
 def fail(says: str) -> None:
     err.print(Text("Error: ", style="bold red").append(Text(says, style="default")), soft_wrap=True)

@@ -203,7 +203,13 @@ def map_file(
     if write and target.exists():
         raise PlatformError(f"{target.name} exists already.", "Remove it first, or use --no-write.")
     if write:
-        target.write_text(found.text, encoding="utf-8")
+        try:
+            target.write_text(found.text, encoding="utf-8")
+        except OSError as error:
+            raise PlatformError(
+                f"{target} cannot be written ({error.strerror}).",
+                "Use --no-write, and save what it prints where you may write.",
+            ) from error
         err.print(f"wrote {target}; edit it, then: battery-platform check {path}", soft_wrap=True)
     elif not as_json:
         out.print(Text(found.text))

@@ -199,6 +199,10 @@ class TestCycles(CapacityLaws):
     active_mass_source: str = choice(
         MASS_SOURCES, "How the active mass is known", ("mass source",), optional=True
     )
+    discharges: int = count(
+        "How often the cycle turns to discharging; more than once, it is several cycles in one",
+        optional=True,
+    )
     charge_energy_mwh: float = number("Energy put in", 0, 1e7, optional=True)
     discharge_energy_mwh: float = number("Energy taken out", 0, 1e7, optional=True)
     coulombic_efficiency_pct: float = number(

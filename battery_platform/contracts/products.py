@@ -218,6 +218,66 @@ class Discharges(Contract):
         return (pl.col("specific_power_w_kg") - expected).abs() <= 1e-3 * expected
 
 
+class GradedDischarges(Contract):
+    """One simulated discharge of a full cell with graded electrodes (paper 002)."""
+
+    run_id: str = key("Hash of profiles, thickness, load, assumptions and code")
+    positive_mean: float = number("Mean active fraction of the positive electrode", 0.2, 0.8)
+    negative_mean: float = number("Mean active fraction of the negative electrode", 0.2, 0.8)
+    positive_profile: str = text(
+        "Ten active fractions from separator to collector, as JSON", optional=False
+    )
+    negative_profile: str = text(
+        "Ten active fractions from separator to collector, as JSON", optional=False
+    )
+    positive_layers: str = text("The coating in layers that was simulated instead, as JSON")
+    negative_layers: str = text("The coating in layers that was simulated instead, as JSON")
+    positive_direction: str = text("Whether it is graded towards the collector", optional=False)
+    negative_direction: str = text("Whether it is graded towards the collector", optional=False)
+    positive_thickness_um: float = number("Thickness of the positive electrode", 1, 1000)
+    negative_thickness_um: float = number(
+        "Thickness of the negative electrode, by balance", 1, 2000, optional=True
+    )
+    c_rate: float = number("Multiple of 1C", 0.01, 20)
+    lower_cutoff_v: float = number("Voltage at which it ends", 0, 5)
+    specific_energy_wh_kg: float = number("Energy on the cell's mass", 0, 1000, optional=True)
+    specific_power_w_kg: float = number("That energy over the time", 0, 1e5, optional=True)
+    areal_capacity_mah_cm2: float = number("Charge per area", 0, 100, optional=True)
+    temperature_rise_k: float = number("Highest rise of temperature", -50, 500, optional=True)
+    discharge_time_s: float = number("Duration", 0, 1e6, optional=True)
+    ended_by: str = text("What ended it", optional=False)
+    electrolyte_depleted: bool = flag("Whether the salt was used up somewhere")
+    failed: bool = flag("Whether the solver gave up")
+    reason: str = text("Why it failed")
+    first_failure: str = text("Why the first try failed, where a finer mesh was needed")
+    solver: str = text("Mesh and tolerances, as JSON", optional=False)
+    solve_s: float = number("Time of the solve", 0, 1e6)
+    assumptions_hash: str = text("Hash of the assumptions", optional=False)
+    code_version: str = text("Hash of the code", optional=False)
+    made_at: Moment = moment("When it was simulated", optional=False)
+
+
+class Replications(Contract):
+    """A published number or statement beside ours."""
+
+    paper_id: str = key("Paper, e.g. 002")
+    quantity: str = key("What is compared")
+    case_name: str = key("Case of the paper")
+    paper: float = number(
+        "The paper's value; empty where it states a law", -LARGE, LARGE, optional=True
+    )
+    ours: float = number("Ours; empty where it could not be computed", -LARGE, LARGE, optional=True)
+    unit: str = text("Unit of both")
+    deviation_pct: float = number("Ours relative to the paper's", -LARGE, LARGE, optional=True)
+    tolerance: float = number("What is allowed, relative", 0, LARGE)
+    rule: str = text("What ours must obey", optional=False)
+    passed: bool = flag("Whether it does")
+    source: str = text("Where the paper says it", optional=False)
+    assumptions_hash: str = text("Hash of the assumptions", optional=False)
+    code_version: str = text("Hash of the code", optional=False)
+    made_at: Moment = moment("When it was computed", optional=False)
+
+
 class LiteratureDocuments(Contract):
     """A plain text that was read; the text itself lies untouched in the literature folder."""
 

@@ -92,6 +92,8 @@ PRODUCTS: dict[str, Product] = {
         Product("design_neighbours", "DesignNeighbours", "made electrodes nearest to a design"),
         Product("assumptions", "Assumptions", "numbers of the simulations that no data give"),
         Product("discharges", "Discharges", "simulated discharges"),
+        Product("graded_discharges", "GradedDischarges", "simulated discharges of graded cells"),
+        Product("replications", "Replications", "published values beside ours"),
         Product("literature_documents", "LiteratureDocuments", "documents of the literature"),
         Product("literature_mentions", "LiteratureMentions", "values mined from text"),
         Product("literature_completeness", "LiteratureCompleteness", "what a document reports"),

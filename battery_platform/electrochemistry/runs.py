@@ -29,7 +29,7 @@ C_RATE, LOWER_V = 1.0, 3.2
 
 def code_version() -> str:
     """Hash of the code that decides what a discharge comes to."""
-    return code_digest(Path(__file__).parent, ["pictures"])
+    return code_digest(Path(__file__).parent, ["pictures", "graded", "sweeps", "replications"])
 
 
 def discharge_id(electrode: Electrode, design_id: str | None, c_rate: float, lower_v: float) -> str:

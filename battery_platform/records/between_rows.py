@@ -293,9 +293,7 @@ def _against_the_lake(
     own = ", ".join(sql_text(file_id) for file_id in (subject.file_id, *subject.replaces))
     try:
         with lake.cursor() as cursor:
-            if not cursor.execute(
-                f"SELECT 1 FROM {part.table.raw} WHERE file_id NOT IN ({own}) LIMIT 1"
-            ).fetchall():
+            if not cursor.execute(f"SELECT 1 FROM ({_others(part, own)}) LIMIT 1").fetchall():
                 return no_violations(), pl.DataFrame(schema=_KNOWN_ROWS)
             met = cursor.execute(_meeting(subject, part, derived, own)).pl()
             named = dict(
@@ -350,8 +348,29 @@ def _meeting(subject: Subject, part: Part, derived: set[str], own: str) -> str:
     return f"""
         SELECT n.row_number, n.{sql_name(names[0])} AS id, o.file_id, o.row_number AS other_row,
                o.sheet AS other_sheet, ({same}) AS same, concat_ws('; ', {differing}) AS differing
-        FROM read_parquet([{files}]) AS n JOIN {part.table.raw} AS o ON {on}
-        WHERE o.file_id NOT IN ({own})"""
+        FROM read_parquet([{files}]) AS n JOIN ({_others(part, own)}) AS o ON {on}"""
+
+
+def _others(part: Part, own: str) -> str:
+    """The table as other files have it once the rows of the files `own` have left.
+
+    A record that another file states too goes on as that file's; `commit` hands it over.
+    """
+    return f"""
+        SELECT * FROM {part.table.raw} WHERE file_id NOT IN ({own})
+        UNION ALL BY NAME
+        SELECT r.* REPLACE (h.file_id AS file_id, h.sheet AS sheet, h.row_number AS row_number)
+        FROM {part.table.raw} r
+        JOIN (
+            SELECT * FROM raw_known
+            WHERE table_name = {sql_text(part.table.name)}
+              AND owner_file_id IN ({own}) AND file_id NOT IN ({own})
+            QUALIFY row_number() OVER (
+                PARTITION BY owner_file_id, owner_sheet, owner_row_number
+                ORDER BY file_id, row_number
+            ) = 1
+        ) h ON h.owner_file_id = r.file_id AND h.owner_sheet = r.sheet
+           AND h.owner_row_number = r.row_number"""
 
 
 def _contradictions(met: pl.DataFrame, files: dict[str, str], key: str) -> pl.DataFrame:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, cast
@@ -65,27 +66,72 @@ def almost_an_export(path: Path) -> RefusedFile | None:
     return None
 
 
-class Export:
-    """One export, under the names that it has in the lake."""
+@dataclass(frozen=True)
+class Earlier:
+    """An export in the lake: how long it is, what it begins with, and how it was mapped."""
 
-    def __init__(self, lake: Lakehouse, path: Path, file_id: str, mapping: Mapping) -> None:
+    file_id: str
+    points: int
+    first: str
+    content: str
+    moved: bool
+    test_id: str
+    mapping: dict[str, Any]
+
+
+class KnownThrough(Exception):  # noqa: N818 -- told to the caller, who reports it
+    """All points of a file are in the lake as the beginning of another one's."""
+
+    def __init__(self, earlier: Earlier) -> None:
+        super().__init__(earlier.file_id)
+        self.earlier = earlier
+
+
+class Inherits(Exception):  # noqa: N818 -- told to the caller, who reads the file again
+    """A longer export came without a mapping; what was said of the shorter one holds for it."""
+
+    def __init__(self, earlier: Earlier) -> None:
+        super().__init__(earlier.file_id)
+        self.earlier = earlier
+
+
+class Export:
+    """One export, under the names that it has in the lake.
+
+    `leaving` are files whose place it takes, because somebody said so.
+    """
+
+    def __init__(
+        self,
+        lake: Lakehouse,
+        path: Path,
+        file_id: str,
+        mapping: Mapping,
+        leaving: Sequence[str] = (),
+    ) -> None:
         self.lake, self.path, self.file_id, self.mapping = lake, path, file_id, mapping
-        check_constants(
-            {k: v for k, v in mapping.constants.items() if k not in _OF_THE_MASS},
-            ("cycling_tests",),
-            path,
-        )
+        check_constants(mapping.constants, ("cycling_tests",), path, also=_OF_THE_MASS)
+        idle = set(mapping.constants) - {"cell_id", "test_id", *_OF_THE_MASS}
+        if idle and "cell_id" not in mapping.constants:
+            raise refuse(
+                path,
+                f"the mapping gives {', '.join(sorted(idle))} of a test without its cell.",
+                "Add `cell_id` to `constants`; a test is described where its cell is known.",
+            )
         self.stream: Stream = open_file(path, cast(PositiveCurrent, mapping.positive_current))
         self.summary = Summary(self.stream.format.resets)
         self.notes: list[str] = []
-        self.continues: list[str] = []
+        self.continues: list[Earlier] = []
         """Files whose points this one begins with."""
         self.test_id = ""
         self.points = 0
+        self._first = ""
+        self._moved = False
         self._content = blake3()
-        self._earlier = _earlier(lake, file_id)
+        self._earlier = _earlier(lake, {file_id, *leaving})
         self._clock = _Clock(mapping.timezone)
         self._span: list[datetime] = []
+        self._accepted: list[Path] = []
 
     def judge(self, bench: Workbench, progress: Callable[[int], None]) -> list[Tally]:
         """Judge points, cycles and the test; both outcomes lie on the bench."""
@@ -98,6 +144,7 @@ class Export:
                     self._hold(bench, tally, _violations(block.quarantine), {})
                     tally.part.rows_in += len({one.row for one in block.quarantine})
                 progress(tally.part.rows_in)
+        self._accepted = tally.part.accepted
         self._continue(tally.part)
         tallies = [tally]
         cycles = self.summary.cycles(cast(Efficiency, self.mapping.efficiency))
@@ -129,7 +176,9 @@ class Export:
             "metadata": self.stream.metadata,
             "test_id": self.test_id,
             "points": self.points,
+            "first": self._first,
             "content": self._content.hexdigest(),
+            "moved": self._moved,
         }
 
     # -- points ----------------------------------------------------------------------------
@@ -155,49 +204,68 @@ class Export:
 
     def _named(self, points: pl.DataFrame) -> str:
         """The test's name: the mapping's, or one made of the source and the first points."""
+        self._first = blake3(_bytes(points.head(NAMING_POINTS))).hexdigest()[:10]
         stated = self.mapping.constants.get("test_id")
         if stated is not None:
             return f"{self.mapping.id_prefix}{stated}"
-        first = blake3(_bytes(points.head(NAMING_POINTS))).hexdigest()[:10]
-        name = f"{self.mapping.source}-T{first}"
-        taken = {test for _, _, _, test in self._earlier}
-        if name in taken:
+        name = f"{self.mapping.id_prefix}{self.mapping.source}-T{self._first}"
+        if name in {one.test_id for one in self._earlier}:
             # Known for certain only at the end; until then it has a name of its own.
-            name = f"{self.mapping.source}-T{self.file_id.removeprefix('f-')[:10]}"
-        return f"{self.mapping.id_prefix}{name}"
+            own = self.file_id.removeprefix("f-")[:10]
+            return f"{self.mapping.id_prefix}{self.mapping.source}-T{own}"
+        return name
 
     def _recognise(self, points: pl.DataFrame) -> None:
         """Hash what was read, and look whether it is what an earlier file held."""
+        self._moved |= bool((points["current_a"] != 0).any())
         data = memoryview(_bytes(points))
         width = len(data) // points.height
         done = 0
-        for file_id, length, content, _ in self._earlier:
-            here = length - self.points
-            if not done < here <= points.height:
+        for one in self._earlier:
+            here = one.points - self.points
+            if not (done < here <= points.height and self._may_be(one)):
                 continue
             self._content.update(data[done * width : here * width])
             done = here
-            if self._content.hexdigest() == content:
-                self.continues.append(file_id)
+            if self._content.hexdigest() == one.content:
+                self.continues.append(one)
         self._content.update(data[done * width :])
         self.points += points.height
 
-    def _continue(self, part: Part) -> None:
-        """Take the place and the name of a shorter export of the same test."""
-        shorter = {file_id: (length, test) for file_id, length, _, test in self._earlier}
-        for file_id in self.continues:
-            length, _ = shorter[file_id]
-            self.notes.append(
-                f"begins with the {length:,} points of file {file_id}: a longer export of the same "
-                f"test, which takes its place"
+    def _may_be(self, one: Earlier) -> bool:
+        """Whether an earlier file could be of the same test: cells at rest all look alike."""
+        said = one.mapping.get("constants", {})
+        agree = all(
+            said.get(name) is None or given is None or said[name] == given
+            for name, given in (
+                (name, self.mapping.constants.get(name)) for name in ("test_id", "cell_id")
             )
-        if self.continues and "test_id" not in self.mapping.constants:
-            self.test_id = shorter[self.continues[-1]][1]
-            for path in part.accepted:
-                rows = pl.read_parquet(path).with_columns(pl.lit(self.test_id).alias("test_id"))
-                rows.write_parquet(path, **PARQUET)
-            return
-        others = {test for file_id, _, _, test in self._earlier if file_id not in self.continues}
+        )
+        return one.moved and one.points >= NAMING_POINTS and one.first == self._first and agree
+
+    def _continue(self, part: Part) -> None:
+        """Take the place and the name of a shorter export; a shorter or equal one is known."""
+        for one in self._earlier:
+            if one.points >= self.points and self._may_be(one) and self._begins(one):
+                raise KnownThrough(one)
+        self.continues = [one for one in self.continues if one.points < self.points]
+        for one in self.continues:
+            self.notes.append(
+                f"begins with the {one.points:,} points of file {one.file_id}: a longer export of "
+                "the same test, which takes its place"
+            )
+        if self.continues:
+            latest = self.continues[-1]
+            if self.mapping.automatic and not latest.mapping.get("automatic"):
+                raise Inherits(latest)
+            if "test_id" not in self.mapping.constants:
+                self.test_id = latest.test_id
+                for path in part.accepted:
+                    rows = pl.read_parquet(path).with_columns(pl.lit(self.test_id).alias("test_id"))
+                    rows.write_parquet(path, **PARQUET)
+                return
+        leaving = {one.file_id for one in self.continues}
+        others = {one.test_id for one in self._earlier if one.file_id not in leaving}
         if self.test_id in others:
             raise refuse(
                 self.path,
@@ -205,13 +273,35 @@ class Export:
                 "Name it otherwise under `constants`, or hand the file in with `--replaces`.",
             )
 
+    def _begins(self, one: Earlier) -> bool:
+        """Whether an earlier file's points in the lake begin with those of this file."""
+        with self.lake.cursor() as cursor:
+            stored = cursor.execute(
+                """SELECT test_time_s, voltage_v, current_a FROM raw_test_points
+                   WHERE file_id = ? ORDER BY point LIMIT ?""",
+                [one.file_id, self.points],
+            ).pl()
+        mine = pl.concat([pl.read_parquet(path, columns=list(_SAME)) for path in self._accepted])
+        return stored.height == mine.height == self.points and bool(
+            stored.select(pl.col(name).abs() for name in _SAME).equals(
+                mine.select(pl.col(name).abs() for name in _SAME)
+            )
+        )
+
     # -- cycles and test -------------------------------------------------------------------
 
     def _compare(self, cycles: pl.DataFrame) -> None:
-        """Say where the instrument's own counters and its current do not agree."""
+        """Say where counters and current do not agree, and where a cycle is several."""
+        several = cycles.filter(pl.col("discharges") > 1)["cycle"].to_list()
+        if several:
+            shown = ", ".join(map(str, several[:10])) + (", ..." if len(several) > 10 else "")
+            self.notes.append(
+                f"cycle {shown} discharges more than once: the instrument counts several cycles as "
+                "one; such a cycle is left out of the features"
+            )
         for name in ("charge_ah", "discharge_ah"):
             counted, summed = float(cycles[name].sum()), float(cycles[f"{name}_integral"].sum())
-            if min(counted, summed) > 0 and abs(counted / summed - 1) > COUNTERS_AGREE:
+            if abs(counted - summed) > COUNTERS_AGREE * max(counted, summed):
                 self.notes.append(
                     f"{name.removesuffix('_ah')}: the counters say {counted:.4g} Ah, the current "
                     f"over time {summed:.4g} Ah; the counters are kept"
@@ -280,7 +370,8 @@ class Export:
             yield Batch(pl.DataFrame(row))
 
         sheet = Sheet(TEST_SHEET, list(cells), 0, 0, rows(), again=rows)
-        subject = Subject(self.path, self.file_id, sheet, form, tuple(self.continues))
+        replaced = tuple(one.file_id for one in self.continues)
+        subject = Subject(self.path, self.file_id, sheet, form, replaced)
         return judge_sheet(subject, self.lake, bench)
 
     # -- both outcomes ---------------------------------------------------------------------
@@ -364,7 +455,11 @@ class _Writer:
         self._waiting.append(self._pool.submit(frame.write_parquet, path, **PARQUET))
 
 
-_OF_THE_MASS = ("active_mass_mg", "active_mass_source", "theoretical_capacity_mah_g")
+_OF_THE_MASS = {
+    "active_mass_mg": "cells",
+    "active_mass_source": "cells",
+    "theoretical_capacity_mah_g": "test_cycles",
+}
 _CELL = """
     SELECT c.active_mass_mg, c.active_mass_source, m.theoretical_capacity_mah_g
     FROM raw_cells c
@@ -375,25 +470,32 @@ _CELL = """
     WHERE c.cell_id = ?"""
 
 
-def _earlier(lake: Lakehouse, file_id: str) -> list[tuple[str, int, str, str]]:
-    """Exports in the lake, the shortest first: file, points, hash of the points, test."""
+def _earlier(lake: Lakehouse, without: set[str]) -> list[Earlier]:
+    """Exports in the lake, the shortest first."""
     rows = lake.rows(
         """SELECT DISTINCT file_id, mapping FROM raw_files
-           WHERE table_name = 'test_points' AND mapping LIKE '%"content"%' AND file_id != ?""",
-        [file_id],
+           WHERE table_name = 'test_points' AND mapping LIKE '%"content"%'"""
     )
     found = []
-    for other, text in rows:
+    for file_id, text in rows:
         known = json.loads(text)
-        found.append((other, known["points"], known["content"], known["test_id"]))
-    return sorted(found, key=lambda one: (one[1], one[0]))
+        if file_id not in without:
+            said = {
+                name: known[name] for name in ("points", "first", "content", "moved", "test_id")
+            }
+            found.append(Earlier(file_id, mapping=known["parts"][0], **said))
+    return sorted(found, key=lambda one: (one.points, one.file_id))
+
+
+_SAME = ("test_time_s", "voltage_v", "current_a")
 
 
 def _bytes(points: pl.DataFrame) -> bytes:
-    """What makes a point, as bytes: time, voltage and current."""
-    data: np.ndarray = np.ascontiguousarray(
-        points.select("test_time_s", "voltage_v", "current_a").to_numpy(), dtype="<f8"
-    )
+    """What makes a point, as bytes: time, voltage, size of the current, and the clock if there is one."""
+    names = [*_SAME, *(name for name in ("recorded_at", "unix_time_s") if name in points.columns)]
+    clock = pl.col("recorded_at").cast(pl.Int64).cast(pl.Float64)
+    frame = points.select(clock if name == "recorded_at" else pl.col(name).abs() for name in names)
+    data: np.ndarray = np.ascontiguousarray(frame.to_numpy(), dtype="<f8")
     return data.tobytes()
 
 

@@ -18,6 +18,8 @@ from battery_platform.errors import PlatformError, RefusedFile, StoreError
 from battery_platform.records import mapping as mappings
 from battery_platform.records.cycling import (
     Export,
+    Inherits,
+    KnownThrough,
     almost_an_export,
     is_export,
     is_vendor_export,
@@ -33,6 +35,7 @@ from battery_platform.store.commit import (
     Workbench,
     deliver,
     known,
+    known_file,
     workbench,
 )
 from battery_platform.store.lakehouse import Lakehouse
@@ -195,7 +198,8 @@ def _ingest(
     if not again and not replaces:
         before = known(lake, fingerprint, mappings.digest(chosen) if chosen else None)
         if before:
-            return _known(path, before)
+            return known_report(path, before)
+    displaced = _displaced(known(lake, fingerprint)) if commit and not again else []
     resolved = None
     if reader != mappings.CYCLER:
         try:
@@ -207,9 +211,11 @@ def _ingest(
     leaving = _replaced(lake, replaces)
     if reader == mappings.CYCLER:
         one_mapping = chosen[0] if chosen else _anonymous(path, reader)
-        return _ingest_export(
+        report = _ingest_export(
             lake, path, fingerprint, one_mapping, leaving, again, progress, commit, filed_as
         )
+        report.notes += displaced
+        return report
     for _ in range(OVERTAKEN_TRIES):
         judged_at = lake.snapshot()
         found = resolved or resolve(path, lake, chosen, reader)
@@ -228,6 +234,7 @@ def _ingest(
             except Overtaken:
                 continue
         report = one.report("taken" if receipt.committed else "known", tallies)
+        report.notes += displaced
         report.snapshot = receipt.snapshot
         return report
     raise StoreError(
@@ -247,31 +254,74 @@ def _ingest_export(
     filed_as: Path | None,
 ) -> Report:
     """Take a cycler's export: its points, the cycles they sum up to, and the test it is."""
+    inherited = ""
     file_id = _file_id(fingerprint)
-    export = Export(lake, path, file_id, mapping)
-    report = Report(path, "checked", mapping.source, file_id)
-    with workbench(lake) as bench:
-        tallies = export.judge(bench, lambda rows: progress(path.name, rows))
-        if commit:
-            origin = Origin(
-                file_id=file_id,
-                source_id=mapping.source,
-                path=filed_as or path,
-                size_bytes=path.stat().st_size,
-                content_hash=fingerprint,
-                mapping_hash=mappings.digest([mapping]),
-                mapping={"parts": [mapping.as_dict()], **export.described()},
-                licence=mapping.licence,
-                citation=mapping.citation,
-                is_synthetic=mapping.synthetic,
+    for _ in range(OVERTAKEN_TRIES):
+        judged_at = lake.snapshot()
+        try:
+            export = Export(lake, path, file_id, mapping, replaced)
+            report = Report(path, "checked", mapping.source, file_id)
+            with workbench(lake) as bench:
+                tallies = export.judge(bench, lambda rows: progress(path.name, rows))
+                if commit:
+                    origin = Origin(
+                        file_id=file_id,
+                        source_id=mapping.source,
+                        path=filed_as or path,
+                        size_bytes=path.stat().st_size,
+                        content_hash=fingerprint,
+                        mapping_hash=mappings.digest([mapping]),
+                        mapping={"parts": [mapping.as_dict()], **export.described()},
+                        licence=mapping.licence,
+                        citation=mapping.citation,
+                        is_synthetic=mapping.synthetic,
+                    )
+                    shorter = [one.file_id for one in export.continues]
+                    leaving = (*replaced, *shorter, *([file_id] if again else []))
+                    parts = [one.part for one in tallies]
+                    receipt = deliver(lake, bench, origin, parts, leaving, judged_at)
+                    report.status = "taken" if receipt.committed else "known"
+                    report.snapshot = receipt.snapshot
+        except Inherits as longer:
+            mapping = mappings.parse(longer.earlier.mapping, path)[0]
+            inherited = f"no mapping: that of the shorter export {longer.earlier.file_id} is used"
+            continue
+        except KnownThrough as whole:
+            before = known_file(lake, whole.earlier.file_id)
+            report = Report(path, "known", before[0]["source_id"], whole.earlier.file_id)
+            report.reason = (
+                f"all its points are in the lake: they begin {before[0]['file_name']} "
+                f"({whole.earlier.file_id})"
             )
-            leaving = (*replaced, *export.continues, *([file_id] if again else []))
-            receipt = deliver(lake, bench, origin, [one.part for one in tallies], leaving)
-            report.status = "taken" if receipt.committed else "known"
-            report.snapshot = receipt.snapshot
-    report.notes += export.said()
-    report.outcomes = [_outcome(one) for one in tallies]
-    return report
+            return report
+        except Overtaken:
+            continue
+        nameless = [_nameless(mapping.source)] if mapping.automatic else []
+        report.notes += ([inherited] if inherited else nameless) + export.said()
+        report.outcomes = [_outcome(one) for one in tallies]
+        return report
+    raise StoreError(
+        f"{path.name}: other files keep bringing the same test.", "Run the command again."
+    )
+
+
+def _nameless(source_id: str) -> str:
+    return (
+        f"no mapping: the source is named '{source_id}' after the file; to keep a series of exports "
+        "together, let `map` write a mapping, give it a `source` and a `files` pattern, and put it "
+        "into the mappings folder as NAME.map.yaml"
+    )
+
+
+def _displaced(before: list[dict[str, Any]]) -> list[str]:
+    """A note where the same bytes stand in the lake under another mapping, whose place is taken."""
+    if not before:
+        return []
+    first = before[0]
+    return [
+        f"takes the place of the same bytes under another mapping: source {first['source_id']}, "
+        f"taken on {first['ingested_at']:%Y-%m-%d %H:%M}"
+    ]
 
 
 def reader_of(path: Path) -> str | None:
@@ -359,11 +409,7 @@ class _Judgement:
         """What became of it."""
         made = Report(self.path, status, self.mappings[0].source, self.file_id)
         if self.mappings[0].automatic:
-            made.notes.append(
-                f"no mapping: the source is named '{made.source_id}' after the file; to keep a series "
-                "of exports together, let `map` write a mapping, give it a `source` and a `files` "
-                "pattern, and put it into the mappings folder"
-            )
+            made.notes.append(_nameless(made.source_id))
         for one, sheet in self.sheets:
             made.notes += [*sheet.notes, *one.assumed]
         made.outcomes = [_outcome(tally) for tally in tallies]
@@ -474,7 +520,7 @@ def first_cells(sheet: Sheet) -> pl.DataFrame:
     return first.cells
 
 
-def _known(path: Path, before: list[dict[str, Any]]) -> Report:
+def known_report(path: Path, before: list[dict[str, Any]]) -> Report:
     first = before[0]
     report = Report(path, "known", first["source_id"], first["file_id"])
     report.reason = f"the same bytes were taken on {first['ingested_at']:%Y-%m-%d %H:%M} as {first['file_name']}"

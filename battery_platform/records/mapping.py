@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 import yaml
 
-from battery_platform.contracts.base import columns
+from battery_platform.contracts.base import Column, columns
 from battery_platform.contracts.registry import TABLES, table
 from battery_platform.contracts.units import conversion, is_unit, shown_unit, unit_of
 from battery_platform.errors import RefusedFile
@@ -213,6 +213,7 @@ _ONE_OF = {
     "positive_current": ("charge", "discharge"),
     "efficiency": ("discharge_per_charge", "charge_per_discharge"),
 }
+_OF_FORMS = ("encoding", "delimiter", "decimal", "header_row", "datetime_format")
 _KNOWN = set(Mapping.__dataclass_fields__)
 
 
@@ -270,6 +271,14 @@ def _of_reader(content: dict[str, Any], path: Path) -> Mapping:
                 f"`{name}: {content[name]}` is not known.",
                 f"It is one of {', '.join(words)}.",
             )
+    idle = [name for name in _OF_FORMS if content.get(name) is not None]
+    if idle:
+        raise refuse(
+            path,
+            f"`{idle[0]}` says nothing to `reader: {content['reader']}`, which knows how its files "
+            "are written.",
+            "Leave it out.",
+        )
     given = {"table": "", **content, "columns": {}, "assumed": ()}
     given["source"] = str(content["source"])
     given["missing"] = tuple(str(word) for word in content.get("missing", MISSING))
@@ -338,27 +347,53 @@ def _check_columns(given: dict[str, Any], path: Path) -> None:
         )
 
 
-def check_constants(given: dict[str, Any], tables: Sequence[str], path: Path) -> None:
-    """Each constant is a column of one of these tables, and could be its value."""
+def check_constants(
+    given: dict[str, Any], tables: Sequence[str], path: Path, also: dict[str, str] | None = None
+) -> None:
+    """Each constant is a column of one of these tables, and could be its value.
+
+    `also` names columns of other tables that are allowed: column and table.
+    """
     known = {one.name: one for name in tables for one in columns(table(name).contract)}
+    for name, owner in (also or {}).items():
+        known[name] = next(one for one in columns(table(owner).contract) if one.name == name)
     for name, value in given.items():
         if name not in known:
             raise refuse(
                 path,
-                f"{' and '.join(dict.fromkeys(tables))} have no column '{name}'."
-                if len(set(tables)) > 1
-                else f"{tables[0]} has no column '{name}'.",
+                f"{' and '.join(dict.fromkeys(tables))} {'have' if len(set(tables)) > 1 else 'has'} "
+                f"no column '{name}'.",
                 f"It has: {', '.join(known)}.",
             )
-        number = known[name].dtype in (pl.Float64, pl.Int64)
-        if number and not (isinstance(value, int | float) and isfinite(value)):
-            raise refuse(
-                path,
-                f"the constant {name}: {value!r} is not a number.",
-                "Give a number in the contract's unit.",
-            )
-        if known[name].role == "moment":
-            raise refuse(path, f"{name} cannot be a constant.", "Place a header for it.")
+        problem = _constant_problem(known[name], value)
+        if problem:
+            raise refuse(path, f"the constant {name}: {value!r} {problem[0]}.", problem[1])
+
+
+def _constant_problem(column: Column, value: Any) -> tuple[str, str] | None:
+    """What is wrong with a constant, and what to do."""
+    if column.role == "moment":
+        return "cannot be a constant", "Place a header for it."
+    if column.dtype in (pl.Float64, pl.Int64):
+        return _number_problem(column, value)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, str | int | float)
+        or not str(value).strip()
+    ):
+        return "is no word", "Write a word or a number, or leave the line out."
+    if column.allowed and value not in column.allowed:
+        return "is not known", f"It is one of {', '.join(column.allowed)}."
+    return None
+
+
+def _number_problem(column: Column, value: Any) -> tuple[str, str] | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return "is not a number", "Give a number in the contract's unit."
+    low, high = column.low, column.high
+    if (low is not None and value < low) or (high is not None and value > high):
+        return f"lies outside {low:g} to {high:g}", "Give it in the contract's unit."
+    return None
 
 
 def _check_words(given: dict[str, Any], path: Path) -> None:
@@ -668,7 +703,9 @@ def for_path(path: Path, folder: Path) -> Path | None:
 def safe_source(stem: str) -> str:
     """A source name made of a file name: what cannot be used becomes an underscore."""
     made = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).strip("_.-")[:80]
-    return made or "unnamed"
+    return (
+        made or "file-" + hashlib.blake2b(stem.encode(errors="replace"), digest_size=4).hexdigest()
+    )
 
 
 def no_table(path: Path, sheet: Sheet) -> RefusedFile:

@@ -103,7 +103,7 @@ def voltage_curves(lake: Lakehouse, test_id: str | None = None) -> Figure | None
     if test_id is None:
         newest = lake.rows(
             """SELECT p.test_id FROM raw_test_points p JOIN raw_files f ON f.file_id = p.file_id
-               GROUP BY p.test_id
+               GROUP BY p.test_id HAVING max(abs(p.current_a)) > 0
                ORDER BY bool_or(p.is_synthetic), max(f.ingested_at) DESC, p.test_id LIMIT 1"""
         )
         if not newest:
@@ -174,7 +174,7 @@ def flow_curves(lake: Lakehouse) -> Figure | None:
                   p.shear_rate_1_s, p.viscosity_pa_s
            FROM raw_flow_points p JOIN raw_flow_tests t ON t.flow_test_id = p.flow_test_id
            WHERE p.viscosity_pa_s > 0 AND p.shear_rate_1_s > 0
-           ORDER BY t.test_name, t.flow_test_id, p.shear_rate_1_s"""
+           ORDER BY t.temperature_degc, t.test_name, t.flow_test_id, p.shear_rate_1_s"""
     )
     if not rows:
         return None
@@ -235,6 +235,7 @@ def run_chart(lake: Lakehouse) -> Figure | None:
                 ls="",
                 marker="x",
                 ms=7,
+                clip_on=False,
                 color="#c8553d",
                 label=f"{name}: abandoned, {len(left)}",
             )

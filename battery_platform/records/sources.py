@@ -5,12 +5,22 @@ Each function walks one source and returns a report per file; none of them knows
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from battery_platform.records import mapping as mappings
 from battery_platform.records.catalogue import Entry
-from battery_platform.records.ingest import NO_PROGRESS, Progress, Report, in_order, ingest
+from battery_platform.records.ingest import (
+    NO_PROGRESS,
+    Progress,
+    Report,
+    content_hash,
+    in_order,
+    ingest,
+    known_report,
+)
 from battery_platform.records.plant import write_plant
+from battery_platform.store.commit import known
 from battery_platform.store.lakehouse import Lakehouse
 
 SIZES = {"demo": 200, "nightly": 400, "full": 1000}
@@ -22,15 +32,23 @@ def take_public(lake: Lakehouse, entry: Entry, progress: Progress = NO_PROGRESS)
     if not entry.fetched(lake.settings):
         return []
     folder = entry.folder(lake.settings)
-    return [
-        ingest(
-            lake,
-            folder / item.name,
-            mappings.parse(entry.mapping(item), folder / item.name),
-            progress=progress,
+    reports = []
+    for item in entry.takeable(lake.settings):
+        path = folder / item.name
+        ours = _handed_in(lake, entry, path)
+        reports.append(
+            ours or ingest(lake, path, mappings.parse(entry.mapping(item), path), progress=progress)
         )
-        for item in entry.takeable(lake.settings)
-    ]
+    return reports
+
+
+def _handed_in(lake: Lakehouse, entry: Entry, path: Path) -> Report | None:
+    """What became of these bytes when a person handed them in under a mapping: that stays."""
+    before = known(lake, content_hash(path))
+    if not before or before[0]["source_id"] == entry.id:
+        return None
+    automatic = any(part.get("automatic") for part in json.loads(before[0]["mapping"])["parts"])
+    return None if automatic else known_report(path, before)
 
 
 def take_plant(

@@ -26,11 +26,12 @@ def data_version(lake: Lakehouse) -> str:
 def code_digest(folder: Path, without: Sequence[str] = ()) -> str:
     """Hash of the Python files of a folder: results made by other code are out of date.
 
-    Comments, docstrings and layout do not count, for they change no result.
+    Comments, docstrings and layout do not count, for they change no result; neither do the modules
+    and folders that `without` names.
     """
     hasher = hashlib.blake2b(digest_size=8)
     for path in sorted(folder.rglob("*.py")):
-        if path.stem not in without:
+        if not {path.stem, *path.relative_to(folder).parts[:-1]} & set(without):
             hasher.update(path.relative_to(folder).as_posix().encode())
             hasher.update(_meaning(path.read_text(encoding="utf-8")).encode())
     return hasher.hexdigest()

@@ -123,6 +123,11 @@ def known(
     return lake.records(f"SELECT * FROM raw_files WHERE {condition} ORDER BY sheet", parameters)
 
 
+def known_file(lake: Lakehouse, file_id: str) -> list[dict[str, Any]]:
+    """The manifest of a file by its identifier."""
+    return lake.records("SELECT * FROM raw_files WHERE file_id = ? ORDER BY sheet", [file_id])
+
+
 def deliver(
     lake: Lakehouse,
     bench: Workbench,

@@ -24,7 +24,10 @@ counted AS (
             END
         ) AS capacity_mah_g,
         c.cycle = max(c.cycle) OVER test AS is_last,
-        abs(c.discharge_end_v - median(c.discharge_end_v) OVER test) > 0.05 AS ends_elsewhere
+        greatest(
+            abs(c.discharge_end_v - median(c.discharge_end_v) OVER test),
+            abs(c.charge_end_v - median(c.charge_end_v) OVER test)
+        ) > 0.05 AS ends_elsewhere
     FROM raw_test_cycles c
     LEFT JOIN raw_cycling_tests t ON t.test_id = c.test_id
     LEFT JOIN raw_cells cell ON cell.cell_id = t.cell_id
@@ -35,6 +38,7 @@ judged AS (
         *,
         discharge_capacity_mah > 0
         AND coalesce(charge_capacity_mah > 0, true)
+        AND coalesce(discharges, 1) = 1
         AND NOT (is_last AND coalesce(ends_elsewhere, false)) AS is_complete
     FROM counted
 ),

@@ -167,6 +167,69 @@ def test_a_like_beginning_is_not_the_same_test(take: Take, lake: Lakehouse) -> N
     assert len(names) == 2
 
 
+def test_a_shorter_or_equal_export_is_known(take: Take, lake: Lakehouse) -> None:
+    whole = export(4)
+    longer = take("wednesday.csv", whole)
+    before = lake.snapshot()
+    for text in ("".join(whole.splitlines(keepends=True)[:61]), whole + "\n"):
+        report = take("monday.csv", text)
+        assert (report.status, report.file_id) == ("known", longer.file_id)
+        assert "wednesday.csv" in report.reason
+    assert lake.snapshot() == before
+
+
+def test_cells_at_rest_are_not_the_same_cell(take: Take, lake: Lakehouse) -> None:
+    resting = HEADER + "".join(f"{10 * n}.0,3.3000,0.0,1,1\n" for n in range(60))
+    take("a.csv", resting)
+    later = export(2).removeprefix(HEADER).splitlines()
+    begins = [
+        ",".join([str(600 + 10 * n) + ".0", *line.split(",")[1:]]) for n, line in enumerate(later)
+    ]
+    take("b.csv", resting + "\n".join(begins) + "\n")
+    assert lake.value("SELECT count(DISTINCT test_id) FROM raw_test_points") == 2
+
+
+def test_tests_of_other_cells_are_other_tests(lake: Lakehouse, write: Write) -> None:
+    whole = export(4)
+    shorter = "".join(whole.splitlines(keepends=True)[:61])
+    ingest(lake, beside(write, "a.csv", shorter, "constants: {test_id: TA}\n"))
+    ingest(lake, beside(write, "b.csv", whole, "constants: {test_id: TB}\n"))
+    assert lake.rows("SELECT test_id, count(*) FROM raw_test_points GROUP BY 1 ORDER BY 1") == [
+        ("TA", 60),
+        ("TB", 80),
+    ]
+
+
+def test_a_longer_export_inherits_the_mapping_of_the_shorter(
+    known_cell: Lakehouse, write: Write
+) -> None:
+    whole = export(4)
+    shorter = "".join(whole.splitlines(keepends=True)[:61])
+    stated = "constants: {cell_id: C1, formation_cycles: 1}\n"
+    ingest(known_cell, beside(write, "monday.csv", shorter, stated))
+    report = ingest(known_cell, write("tuesday.csv", whole))
+    assert any("that of the shorter export" in note for note in report.notes)
+    (row,) = known_cell.records("SELECT cell_id, formation_cycles, cycles FROM test_features")
+    assert row == {"cell_id": "C1", "formation_cycles": 1, "cycles": 4}
+
+
+def test_an_export_takes_the_place_of_one_with_the_same_name(lake: Lakehouse, write: Write) -> None:
+    ingest(lake, beside(write, "a.csv", export(2), "constants: {test_id: TT}\n"))
+    other = beside(write, "b.csv", export(3, current=0.2), "constants: {test_id: TT}\n")
+    assert "is in the lake with other points" in ingest(lake, other).reason
+    assert ingest(lake, other, replaces=["a.csv"]).status == "taken"
+    assert lake.rows("SELECT test_id, count(*) FROM raw_test_points GROUP BY 1") == [("TT", 60)]
+
+
+def test_a_cycle_that_discharges_twice_counts_for_no_feature(take: Take, lake: Lakehouse) -> None:
+    lines = export(3).splitlines(keepends=True)
+    twice = [line.replace(",3,1\n", ",2,3\n").replace(",3,2\n", ",2,4\n") for line in lines]
+    report = take("a.csv", "".join(twice))
+    assert any("discharges more than once" in note for note in report.notes)
+    (row,) = lake.records("SELECT cycles, complete_cycles, max_capacity_mah FROM test_features")
+    assert row == {"cycles": 2, "complete_cycles": 1, "max_capacity_mah": pytest.approx(10.0)}
+
+
 CLOCK = "Date Time,Test Time / s,Voltage / V,Current / A,Cycle Count / 1\n"
 
 
@@ -188,7 +251,13 @@ def test_an_hour_that_the_clock_shows_twice(lake: Lakehouse, write: Write) -> No
         ("efficiency: high\n", "is not known"),
         ("constants: {colour: red}\n", "has no column 'colour'"),
         ("constants: {active_mass_mg: 10}\n", "without saying how"),
-        ("constants: {formation_cycles: many}\n", "is not a number"),
+        ("constants: {cell_id: C, formation_cycles: many}\n", "is not a number"),
+        ("constants: {formation_cycles: 2}\n", "without its cell"),
+        ("constants: {active_mass_mg: -3}\n", "lies outside"),
+        ("constants: {active_mass_mg: true}\n", "is not a number"),
+        ("constants: {test_id: [1]}\n", "is no word"),
+        ("constants: {cell_id: ''}\n", "is no word"),
+        ("decimal: ','\n", "says nothing to"),
         ("timezone: Mars/Olympus\n", "no time zone"),
     ],
 )

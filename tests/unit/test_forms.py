@@ -632,3 +632,19 @@ def test_one_impossible_date_does_not_hide_the_format(take: Take, lake: Lakehous
     days = "".join(f"E{i};50;{i:02d}.02.2026\n" for i in range(1, 20))
     report = take("sheet.csv", f"sample;porosity (%);date\n{days}E31;50;31.02.2026\n")
     assert (report.total("rows_accepted"), report.total("rows_quarantined")) == (19, 1)
+
+
+def test_a_file_read_anew_doubles_no_record_that_another_states(
+    take: Take, lake: Lakehouse
+) -> None:
+    """Two files state one lot; the first is taken again under another mapping."""
+    text = "lot_id,material_kind,material_name\nL1,binder,PVdF\n"
+    columns = {name: name for name in ("lot_id", "material_kind", "material_name")}
+    mapping = {"source": "a", "table": "material_lots", "columns": columns}
+    take("a.csv", text, mapping)
+    take("b.csv", text + "L2,binder,CMC\n", mapping | {"source": "b"})
+    take("a.csv", text, mapping | {"licence": "CC0-1.0"})
+    assert lake.rows("SELECT lot_id, count(*) FROM raw_material_lots GROUP BY 1 ORDER BY 1") == [
+        ("L1", 1),
+        ("L2", 1),
+    ]

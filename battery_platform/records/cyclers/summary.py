@@ -103,6 +103,7 @@ class Summary:
             pl.col("end_v").filter(discharging).last().alias("discharge_end_v"),
             pl.col("ir_drop_mv").filter(discharging).first(),
             pl.col("resistance_ohm").filter(discharging).first(),
+            _turns(-1).alias("discharges"),
         )
         gives, takes = (
             ("discharge", "charge")
@@ -231,6 +232,13 @@ def _joined(pieces: pl.DataFrame) -> pl.DataFrame:
         )
         .drop("place")
     )
+
+
+def _turns(direction: int) -> pl.Expr:
+    """How often a cycle turns to a direction; steps at rest between do not count."""
+    ways = pl.col("direction").filter(pl.col("direction") != 0)
+    turned = (ways == direction) & (ways.shift(1) != direction).fill_null(True)
+    return turned.sum().cast(pl.Int64)
 
 
 def _pulse() -> tuple[pl.Expr, pl.Expr]:

@@ -92,7 +92,16 @@ def read(path: Path) -> list[Tidy]:
             path, f"the file cannot be read ({error.strerror}).", "Check its permissions."
         ) from error
     log = _Log()
+    seen: set[int] = set()
     for session in sessions(content):
+        said = hash(tuple((one.time, one.message) for one in session.entries))
+        if said in seen:
+            log.events.notes.append(
+                f"the session from line {session.entries[0].line} on stands twice in the file, word "
+                "for word; it is taken once"
+            )
+            continue
+        seen.add(said)
         log.take(session)
     if not log.known:
         raise refuse(

@@ -348,7 +348,8 @@ def _settle_viscosity(point: Point, fine: _Precision, stress_fine: _Precision) -
         return
     factor = (conversion(unit, "viscosity_pa_s") or (1.0, 0.0))[0]
     shown = implied / factor
-    near = abs(shown - float(cell)) <= 0.02 * float(cell) + 10.0**-fine.decimals
+    rounding = min(10.0**-fine.decimals, 0.5 * float(cell))
+    near = abs(shown - float(cell)) <= 0.02 * float(cell) + rounding
     if near and stress_fine.digits_of(cells["shear_stress_pa"]) > digits:
         cells["viscosity_pa_s"] = written(shown)
         printed = written(float(cell))

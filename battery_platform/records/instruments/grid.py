@@ -21,6 +21,7 @@ from pathlib import Path
 
 from battery_platform.contracts.units import conversion, is_unit
 from battery_platform.errors import RefusedFile
+from battery_platform.records.cyclers.lines import is_whole
 from battery_platform.records.reading import (
     encoding_of,
     exact_cells,
@@ -402,6 +403,13 @@ def take_rows(
     return position
 
 
+def _may_be_cut(cells: list[str], above: list[tuple[int, list[str]]], width: int) -> bool:
+    """Whether the end of the file may have taken something of its last line."""
+    if len(cells) != width:
+        return len(cells) < width
+    return not is_whole(cells[-1], [row[-1] for _, row in above])
+
+
 def _settle_rows(table: Table, grid: Grid, notes: list[str]) -> bool:
     """Bring rows to the header's width; whether they can be told apart at all.
 
@@ -410,9 +418,9 @@ def _settle_rows(table: Table, grid: Grid, notes: list[str]) -> bool:
     width = len(table.header)
     last = grid.rows[-1][0] if grid.rows else 0
     wide = 0
-    settled = []
+    settled: list[tuple[int, list[str]]] = []
     for line, cells in table.rows:
-        if grid.unfinished and line == last and len(cells) < width:
+        if grid.unfinished and line == last and _may_be_cut(cells, settled, width):
             notes.append(f"line {line} is cut: the file ends within it, nothing of it is taken")
             settled.append((line, [""] * width))
         elif any(cells[width:]):

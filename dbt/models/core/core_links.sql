@@ -25,6 +25,6 @@ select
     {{ child_id }} as child_id,
     source_id
 from {{ ref('stg_' ~ table) }}
-where {{ parent_id }} is not null
+where {{ parent_id }} is not null and {{ child_id }} is not null
 {{ 'union' if not loop.last }}
 {% endfor %}

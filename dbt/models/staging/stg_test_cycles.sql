@@ -6,6 +6,7 @@ select
     specific_capacity_mah_g,
     theoretical_capacity_mah_g,
     active_mass_source,
+    discharges,
     charge_energy_mwh,
     discharge_energy_mwh,
     coulombic_efficiency_pct,

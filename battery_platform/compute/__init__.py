@@ -1,0 +1,9 @@
+"""Heavy maps: thousands of runs that may hang or kill their process, none of which harms another.
+
+`map_batches` works on processes of this machine, or on a Dask cluster where the setting names one.
+"""
+
+from battery_platform.compute.batches import map_batches
+from battery_platform.compute.job import Done
+
+__all__ = ["Done", "map_batches"]

@@ -1,0 +1,73 @@
+"""Designs of graded cells as people write them down: one JSON file, one cell, one or more loads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from battery_platform.electrochemistry.graded import cell
+from battery_platform.electrochemistry.graded.cell import Design
+from battery_platform.electrochemistry.graded.profiles import Profile, uniform
+from battery_platform.errors import PlatformError
+
+REQUIRED = ("positive_mean", "negative_mean", "positive_um", "c_rate")
+OPTIONAL = ("positive", "negative", "lower_v", "positive_direction", "negative_direction")
+WANTED = (
+    "Give an object with positive_mean and negative_mean (active fractions, 0.2 to 0.8), positive_um and "
+    "c_rate (a number or a list); positive and negative are ten fractions each, left out for uniform."
+)
+
+
+def read_designs(path: Path) -> list[Design]:
+    """One design per load; whatever is wrong with the file is told in a sentence."""
+    try:
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise PlatformError(f"{path} cannot be read as JSON: {error}.", WANTED) from error
+    if not isinstance(given, dict):
+        raise PlatformError(f"{path} holds no object.", WANTED)
+    wrong = [
+        *(f"{name} is missing" for name in REQUIRED if name not in given),
+        *(f"{name} is unknown" for name in given if name not in (*REQUIRED, *OPTIONAL)),
+    ]
+    if wrong:
+        raise PlatformError(f"{path}: {'; '.join(wrong)}.", WANTED)
+    loads = given["c_rate"] if isinstance(given["c_rate"], list) else [given["c_rate"]]
+    if not loads:
+        raise PlatformError(f"{path}: c_rate is an empty list.", WANTED)
+    designs = [_design(path, given, load) for load in loads]
+    for design in designs:
+        cell.check(design)
+    return designs
+
+
+def _design(path: Path, given: dict[str, Any], load: Any) -> Design:
+    def number(name: str) -> float:
+        return _number(path, name, given[name])
+
+    return Design(
+        positive=_profile(path, "positive", given.get("positive"), number("positive_mean")),
+        negative=_profile(path, "negative", given.get("negative"), number("negative_mean")),
+        positive_mean=number("positive_mean"),
+        negative_mean=number("negative_mean"),
+        positive_um=number("positive_um"),
+        c_rate=_number(path, "c_rate", load),
+        lower_v=number("lower_v") if "lower_v" in given else 2.5,
+        positive_direction=str(given.get("positive_direction", "graded")),
+        negative_direction=str(given.get("negative_direction", "graded")),
+    )
+
+
+def _profile(path: Path, name: str, points: Any, mean: float) -> Profile:
+    if points is None:
+        return uniform(mean)
+    if not isinstance(points, list):
+        raise PlatformError(f"{path}: {name} is {points!r}, ten fractions are expected.", WANTED)
+    return Profile(tuple(_number(path, name, one) for one in points))
+
+
+def _number(path: Path, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PlatformError(f"{path}: {name} is {value!r}, a number is expected.", WANTED)
+    return float(value)

@@ -1,0 +1,281 @@
+"""The porous-electrode model with graded electrodes, built once for all designs.
+
+What belongs here: what PyBaMM must be told beyond its own models. This is the only module of the
+package that imports PyBaMM, so that `cell` can import it when something is solved and not before.
+What does not: designs, results, retries (see `cell`).
+
+Thin today: particle radii and the choice of curves are built in; every other number is an input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import casadi
+import pybamm
+
+from battery_platform.electrochemistry import materials
+from battery_platform.electrochemistry.graded import functions
+
+MINIMUM_SALT = "Minimum electrolyte concentration [mol.m-3]"
+OUTPUTS = [
+    "Time [s]",
+    "Voltage [V]",
+    "Discharge energy [W.h]",
+    "Volume-averaged cell temperature [K]",
+    MINIMUM_SALT,
+]
+CUT_OFF_EVENT = "Minimum voltage [V]"
+PROFILE_INPUTS = {"negative": "negative_active_fraction", "positive": "positive_active_fraction"}
+# They shape the radial meshes, which cannot be symbolic.
+BUILT_IN = ("negative_radius_um", "positive_radius_um")
+_NEVER_REACHED_V = 6.0
+
+
+class CellAverages(pybamm.InputParameter):  # type: ignore[misc]
+    """A vector input over an electrode, one value per finite volume.
+
+    PyBaMM's own loses the auxiliary domain in every copy, and counts as a constant of known shape
+    before the mesh is there; this one keeps the domain and declines to be evaluated, as variables
+    do. Discretisation turns it into PyBaMM's own.
+    """
+
+    def create_copy(self, new_children: Any = None, perform_simplifications: bool = True) -> Any:
+        return CellAverages(self.name, self.domain).with_domains(self)
+
+    def _base_evaluate(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError("known only after discretisation")
+
+
+class SolidBruggeman(pybamm.transport_efficiency.BaseModel):  # type: ignore[misc]
+    """Electronic conduction by the active fraction alone, as equation 1 says.
+
+    PyBaMM's own takes all that is not pore, binder included.
+    """
+
+    def __init__(self, param: Any, options: Any) -> None:
+        super().__init__(param, "Electrode", options=options)
+
+    def get_coupled_variables(self, variables: dict[str, Any]) -> dict[str, Any]:
+        efficiency = {
+            "negative electrode": variables["Negative electrode active material volume fraction"]
+            ** self.param.n.b_s,
+            "separator": pybamm.FullBroadcast(0, "separator", "current collector"),
+            "positive electrode": variables["Positive electrode active material volume fraction"]
+            ** self.param.p.b_s,
+        }
+        variables.update(self._get_standard_transport_efficiency_variables(efficiency))
+        return variables
+
+
+class _Expanding(pybamm.BaseSolver):  # type: ignore[misc]
+    """Hands the scalar form of each function on: twice as fast to evaluate."""
+
+    def set_up(self, model: Any, *arguments: Any, **named: Any) -> Any:
+        done = super().set_up(model, *arguments, **named)
+        for name, function in list(vars(model).items()):
+            if name.endswith("_eval") and isinstance(function, casadi.Function):
+                setattr(model, name, function.expand())
+        model.terminate_events_eval = [event.expand() for event in model.terminate_events_eval]
+        return done
+
+
+class Solver(pybamm.IDAKLUSolver, _Expanding):  # type: ignore[misc]
+    """IDAKLU, with `_Expanding` between it and the base that makes the functions."""
+
+
+@contextmanager
+def _only_our_floor() -> Iterator[None]:
+    """Without PyBaMM's floors of the salt in transport, which are not where ours is.
+
+    That in the exchange current stays: it ends at zero salt, below which the same current goes on.
+    Without it the model of a depleted cell is stiffer, and every second solve fails.
+    """
+    tolerances = pybamm.settings.tolerances
+    names = ("D_e__c_e", "kappa_e__c_e")
+    before = {name: tolerances[name] for name in names}
+    tolerances.update(dict.fromkeys(names, -1e6))
+    try:
+        yield
+    finally:
+        tolerances.update(before)
+
+
+def build(
+    radii: dict[str, float],
+    chosen: dict[str, str],
+    input_names: tuple[str, ...],
+    electrode_cells: int,
+    separator_cells: int,
+    particle_cells: int,
+    stretch: float,
+) -> Any:
+    """The discretised model; thicknesses, profiles, load and assumptions stay inputs."""
+    model = continuous_model()
+    submeshes = meshes(model, stretch)
+    model.variables = {name: model.variables[name] for name in OUTPUTS}
+    parameters = pybamm.ParameterValues(_parameters(radii, chosen, input_names))
+    geometry = model.default_geometry
+    parameters.process_model(model)
+    parameters.process_geometry(geometry)
+    cells = points(electrode_cells, separator_cells, particle_cells)
+    mesh = pybamm.Mesh(geometry, submeshes, cells)
+    pybamm.Discretisation(mesh, model.default_spatial_methods).process_model(model)
+    return model
+
+
+def continuous_model() -> Any:
+    """Before parameters and mesh."""
+    with _only_our_floor():
+        model = pybamm.lithium_ion.DFN(
+            {"thermal": "lumped", "calculate discharge energy": "true"}, build=False
+        )
+        model.submodels["electrode transport efficiency"] = SolidBruggeman(
+            model.param, model.options
+        )
+        model.build_model()
+    salt = model.variables["Electrolyte concentration [mol.m-3]"]
+    model.variables[MINIMUM_SALT] = pybamm.min(salt)
+    model.events = [event for event in model.events if event.name == CUT_OFF_EVENT]
+    return model
+
+
+def meshes(model: Any, stretch: float) -> dict[str, Any]:
+    """Of symbolic length through the cell; in the particles finer towards the surface."""
+    found = dict(model.default_submesh_types)
+    for domain in ("negative electrode", "separator", "positive electrode"):
+        found[domain] = pybamm.MeshGenerator(pybamm.SymbolicUniform1DSubMesh)
+    for domain in ("negative particle", "positive particle"):
+        found[domain] = pybamm.MeshGenerator(
+            pybamm.Exponential1DSubMesh, {"side": "right", "stretch": stretch}
+        )
+    return found
+
+
+def points(electrode_cells: int, separator_cells: int, particle_cells: int) -> dict[str, int]:
+    """Finite volumes by the name that PyBaMM gives each coordinate."""
+    return {
+        "x_n": electrode_cells,
+        "x_s": separator_cells,
+        "x_p": electrode_cells,
+        "r_n": particle_cells,
+        "r_p": particle_cells,
+    }
+
+
+def _averages(electrode: str) -> Any:
+    domains = {"primary": [f"{electrode} electrode"], "secondary": ["current collector"]}
+    return CellAverages(PROFILE_INPUTS[electrode], domains["primary"]).with_domains(domains)
+
+
+def _parameters(
+    radii: dict[str, float], chosen: dict[str, str], input_names: tuple[str, ...]
+) -> dict[str, Any]:
+    """All that the model asks for and nothing else."""
+    symbol = {name: pybamm.InputParameter(name) for name in input_names}
+    um = 1e-6
+    negative_m = um * pybamm.InputParameter("negative_um")
+    positive_m = um * pybamm.InputParameter("positive_um")
+    separator_m = um * symbol["separator_thickness_um"]
+    transference = symbol["transference_number"]
+
+    def salt(concentration: Any) -> Any:
+        return materials.floored(concentration, symbol["concentration_floor_mol_m3"])
+
+    def thermodynamics(concentration: Any, temperature: Any) -> Any:
+        # PyBaMM divides by the concentration; the quotient puts our floor there.
+        quotient = pybamm.maximum(concentration, _CHI_FLOOR) / salt(concentration)
+        if chosen["thermodynamic_factor"] == "ideal":
+            return quotient
+        return quotient * functions.valoen_reimers_thermodynamics(
+            salt(concentration), temperature, transference
+        )
+
+    values: dict[str, Any] = {
+        # One square metre, so that amperes are amperes per square metre.
+        "Electrode height [m]": 1.0,
+        "Electrode width [m]": 1.0,
+        "Number of electrodes connected in parallel to make a cell": 1.0,
+        "Number of cells connected in series to make a battery": 1.0,
+        "Nominal cell capacity [A.h]": 1.0,
+        "Current function [A]": pybamm.InputParameter("current_a_m2"),
+        "Lower voltage cut-off [V]": pybamm.InputParameter("lower_v"),
+        "Upper voltage cut-off [V]": _NEVER_REACHED_V,
+        "Ambient temperature [K]": symbol["ambient_k"],
+        "Initial temperature [K]": symbol["ambient_k"],
+        "Reference temperature [K]": 298.15,
+        # Heat is balanced over the three layers that table 2 has, cooled on both faces.
+        "Cell volume [m3]": negative_m + separator_m + positive_m,
+        "Cell cooling surface area [m2]": 2.0,
+        "Total heat transfer coefficient [W.m-2.K-1]": symbol["heat_transfer_w_m2_k"],
+        "Separator thickness [m]": separator_m,
+        "Separator porosity": symbol["separator_porosity"],
+        "Separator Bruggeman coefficient (electrolyte)": symbol["bruggeman_exponent"],
+        "Separator density [kg.m-3]": pybamm.InputParameter("separator_mass_kg_m3"),
+        "Separator specific heat capacity [J.kg-1.K-1]": symbol["separator_heat_capacity_j_kg_k"],
+        "Initial concentration in electrolyte [mol.m-3]": symbol[
+            "electrolyte_concentration_mol_m3"
+        ],
+        "Cation transference number": transference,
+        "Electrolyte diffusivity [m2.s-1]": (
+            lambda c, t: materials.valoen_reimers_diffusivity(salt(c), t)
+        ),
+        "Electrolyte conductivity [S.m-1]": (
+            lambda c, t: materials.valoen_reimers_conductivity(salt(c), t)
+        ),
+        "Thermodynamic factor": thermodynamics,
+    }
+    curves = functions.OPEN_CIRCUIT_CURVES[chosen["open_circuit_curves"]]
+    for electrode, thickness, curve in zip(
+        ("negative", "positive"), (negative_m, positive_m), curves, strict=True
+    ):
+        values |= _electrode(electrode, thickness, curve, symbol, radii, salt)
+    return values
+
+
+# PyBaMM's own, below which it does not divide by the concentration.
+_CHI_FLOOR = pybamm.settings.tolerances["chi__c_e"]
+
+
+def _electrode(
+    electrode: str,
+    thickness: Any,
+    curve: functions.Curve,
+    symbol: dict[str, Any],
+    radii: dict[str, float],
+    salt: Any,
+) -> dict[str, Any]:
+    name = electrode.capitalize()
+    fraction = _averages(electrode)
+    binder = symbol["binder_fraction"]
+    rate, shift = symbol[f"{electrode}_rate_m25_mol05_s"], symbol[f"{electrode}_shift_v"]
+    maximum = symbol[f"{electrode}_maximum_mol_m3"]
+    exponent = symbol["bruggeman_exponent"]
+    return {
+        f"{name} electrode thickness [m]": thickness,
+        f"{name} current collector thickness [m]": 0.0,
+        f"{name} current collector conductivity [S.m-1]": 1e7,
+        f"{name} current collector density [kg.m-3]": 0.0,
+        f"{name} current collector specific heat capacity [J.kg-1.K-1]": 0.0,
+        f"{name} electrode active material volume fraction": lambda *_: fraction,
+        f"{name} electrode porosity": lambda *_: 1 - binder - fraction,
+        f"{name} electrode conductivity [S.m-1]": symbol[f"{electrode}_conductivity_s_m"],
+        f"{name} electrode Bruggeman coefficient (electrolyte)": exponent,
+        f"{name} electrode Bruggeman coefficient (electrode)": exponent,
+        f"{name} electrode density [kg.m-3]": pybamm.InputParameter(f"{electrode}_mass_kg_m3"),
+        f"{name} electrode specific heat capacity [J.kg-1.K-1]": symbol[
+            f"{electrode}_heat_capacity_j_kg_k"
+        ],
+        f"{name} particle radius [m]": 1e-6 * radii[f"{electrode}_radius_um"],
+        f"{name} particle diffusivity [m2.s-1]": symbol[f"{electrode}_diffusivity_m2_s"],
+        f"Maximum concentration in {electrode} electrode [mol.m-3]": maximum,
+        f"Initial concentration in {electrode} electrode [mol.m-3]": maximum
+        * symbol[f"{electrode}_filling_start"],
+        f"{name} electrode OCP [V]": lambda filling: curve(filling) + shift,
+        f"{name} electrode OCP entropic change [V.K-1]": symbol[f"{electrode}_entropy_v_k"],
+        f"{name} electrode exchange-current density [A.m-2]": (
+            lambda c_e, c_s, c_max, t: functions.insertion_current(rate, salt(c_e), c_s, c_max)
+        ),
+    }
