@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run ui install test lint bench docs clean
+.PHONY: run ui install test lint bench bench-electrochemistry docs clean
 
 run: install            ## install and refresh on embedded defaults
 	$(BIN)/battery-platform refresh --size demo
@@ -37,6 +37,9 @@ test: lint              ## everything CI runs
 
 bench: $(VENV)/.dev     ## ratios against a named peer, each in one run
 	$(BIN)/python -m benchmarks
+
+bench-electrochemistry: $(VENV)/.dev     ## the ratios of the battery models alone
+	$(BIN)/python -m benchmarks electrochemistry
 
 docs: $(VENV)/.dev      ## the generated data dictionary
 	$(BIN)/python -m docs.generate

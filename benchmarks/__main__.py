@@ -10,6 +10,7 @@ from benchmarks import (
     concurrency,
     consumer,
     cyclers,
+    electrochemistry,
     exports,
     ingest,
     orchestration,
@@ -24,6 +25,7 @@ ALL = {
     "cyclers": cyclers.run,
     "exports": exports.run,
     "compute": compute.run,
+    "electrochemistry": electrochemistry.run,
 }
 
 

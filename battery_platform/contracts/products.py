@@ -261,6 +261,7 @@ class Replications(Contract):
     """A published number or statement beside ours."""
 
     paper_id: str = key("Paper, e.g. 002")
+    place: int = count("Place in the comparison")
     quantity: str = key("What is compared")
     case_name: str = key("Case of the paper")
     paper: float = number(
@@ -274,6 +275,22 @@ class Replications(Contract):
     passed: bool = flag("Whether it does")
     source: str = text("Where the paper says it", optional=False)
     assumptions_hash: str = text("Hash of the assumptions", optional=False)
+    code_version: str = text("Hash of the code", optional=False)
+    made_at: Moment = moment("When it was computed", optional=False)
+
+
+class AssumptionEffects(Contract):
+    """What a headline result becomes when one assumption goes to an end of its range."""
+
+    paper_id: str = key("Paper whose result it is, e.g. 002")
+    assumption: str = key("Name of the assumption")
+    end: str = key("Which end of its range: low, high, or chosen")
+    value: float = number("Value of the assumption", -1e30, 1e30)
+    unit: str = text("Its unit")
+    energy_uniform_wh_kg: float = number("Energy of the uniform cell", 0, 1000, optional=True)
+    energy_graded_wh_kg: float = number("Energy of the graded cell", 0, 1000, optional=True)
+    gain_pct: float = number("Gain of the graded cell", -100, 1e6, optional=True)
+    assumptions_hash: str = text("Hash of the assumptions that were changed", optional=False)
     code_version: str = text("Hash of the code", optional=False)
     made_at: Moment = moment("When it was computed", optional=False)
 

@@ -94,6 +94,7 @@ PRODUCTS: dict[str, Product] = {
         Product("discharges", "Discharges", "simulated discharges"),
         Product("graded_discharges", "GradedDischarges", "simulated discharges of graded cells"),
         Product("replications", "Replications", "published values beside ours"),
+        Product("assumption_effects", "AssumptionEffects", "effects of single assumptions"),
         Product("literature_documents", "LiteratureDocuments", "documents of the literature"),
         Product("literature_mentions", "LiteratureMentions", "values mined from text"),
         Product("literature_completeness", "LiteratureCompleteness", "what a document reports"),

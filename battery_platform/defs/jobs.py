@@ -7,18 +7,20 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from battery_platform.defs.electrochemistry import SWEEP_KEY
 from battery_platform.defs.literature import MENTIONS_KEY
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import DROP_KEY
 from battery_platform.settings import Settings
 
 UPKEEP = dg.AssetSelection.keys(["store", "lake_upkeep"])
+SWEEP = dg.AssetSelection.keys(SWEEP_KEY)
 ONLY_IF_NEW = {"ops": {"dbt_models": {"config": {"only_if_new": True}}}}
 REFRESH_TAGS = {"battery_platform/refresh": "true"}
 
 refresh_job = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.all() - UPKEEP,
+    selection=dg.AssetSelection.all() - UPKEEP - SWEEP,
     config=ONLY_IF_NEW,
     description="Take all sources, judge them, build the marts, train, design, simulate, publish.",
     executor_def=dg.in_process_executor,
@@ -38,6 +40,13 @@ literature_job = dg.define_asset_job(
     "read_literature",
     selection=dg.AssetSelection.keys(MENTIONS_KEY).downstream(),
     description="Read what is new in the literature folder, and publish it.",
+    executor_def=dg.in_process_executor,
+)
+
+sweep_job = dg.define_asset_job(
+    "sweep_graded_cells",
+    selection=SWEEP,
+    description="Simulate graded cells, one case and thickness per partition; start it by backfill.",
     executor_def=dg.in_process_executor,
 )
 
@@ -139,6 +148,6 @@ def failure_report(context: dg.RunFailureSensorContext) -> None:
     context.log.info("wrote %s", path)
 
 
-JOBS = [refresh_job, drop_job, literature_job, upkeep_job]
+JOBS = [refresh_job, drop_job, literature_job, sweep_job, upkeep_job]
 SCHEDULES = [nightly, upkeep_nightly]
 SENSORS = [drop_folder_sensor, literature_sensor, failure_report]

@@ -3,7 +3,12 @@
 import dagster as dg
 
 from battery_platform.defs.design import DESIGN_KEY
-from battery_platform.defs.electrochemistry import ASSUMPTIONS_KEY, DISCHARGES_KEY
+from battery_platform.defs.electrochemistry import (
+    ASSUMPTIONS_KEY,
+    DISCHARGES_KEY,
+    EFFECTS_KEY,
+    REPLICATION_KEY,
+)
 from battery_platform.defs.gates import require_passed
 from battery_platform.defs.literature import MENTIONS_KEY
 from battery_platform.defs.marts import DBT_CHECKS, MART_KEYS
@@ -12,7 +17,15 @@ from battery_platform.defs.models import MODEL_KEYS
 from battery_platform.defs.raw_tables import RAW_CHECKS
 from battery_platform.defs.resources import LakehouseResource
 
-PRODUCT_KEYS = [*MODEL_KEYS, DESIGN_KEY, ASSUMPTIONS_KEY, DISCHARGES_KEY, MENTIONS_KEY]
+PRODUCT_KEYS = [
+    *MODEL_KEYS,
+    DESIGN_KEY,
+    ASSUMPTIONS_KEY,
+    DISCHARGES_KEY,
+    REPLICATION_KEY,
+    EFFECTS_KEY,
+    MENTIONS_KEY,
+]
 
 
 @dg.asset(

@@ -24,12 +24,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MODEL = "half_cell"
+GRADED_MODEL = "graded_full_cell"
 C_RATE, LOWER_V = 1.0, 3.2
+
+
+_OTHERS = ["pictures", "graded", "sweeps", "replications", "effects", "designs"]
+"""What changes no discharge of a half cell."""
 
 
 def code_version() -> str:
     """Hash of the code that decides what a discharge comes to."""
-    return code_digest(Path(__file__).parent, ["pictures", "graded", "sweeps", "replications"])
+    return code_digest(Path(__file__).parent, _OTHERS)
 
 
 def discharge_id(electrode: Electrode, design_id: str | None, c_rate: float, lower_v: float) -> str:
@@ -90,20 +95,23 @@ def curve_figure(lake: Lakehouse, row: dict[str, Any]) -> Figure:
 
 
 def keep_assumptions(lake: Lakehouse) -> bool:
-    """Put the table of assumptions into the lake where it is not the one there; true if it was not."""
-    wanted = digest(HALF_CELL)
-    kept = lake.rows("SELECT DISTINCT digest FROM assumptions WHERE model = ?", [MODEL])
-    if kept == [(wanted,)]:
+    """Put the tables of assumptions into the lake where they are not there; true if they were not."""
+    from battery_platform.electrochemistry.graded.assumptions import GRADED
+
+    tables = {MODEL: HALF_CELL, GRADED_MODEL: GRADED}
+    wanted = {(name, digest(table)) for name, table in tables.items()}
+    if set(lake.rows("SELECT DISTINCT model, digest FROM assumptions")) == wanted:
         return False
     rows = [
         {
-            "model": MODEL,
-            **{name: _said(value) for name, value in asdict(one).items()},
-            "digest": wanted,
+            "model": name,
+            **{field: _said(value) for field, value in asdict(one).items()},
+            "digest": digest(table),
         }
-        for one in HALF_CELL
+        for name, table in tables.items()
+        for one in table
     ]
-    put(lake, {"assumptions": rows}, instead_of={"assumptions": ("model", [MODEL])})
+    put(lake, {"assumptions": rows}, instead_of={"assumptions": ("model", list(tables))})
     return True
 
 

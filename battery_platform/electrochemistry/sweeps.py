@@ -24,6 +24,8 @@ from battery_platform.electrochemistry.assumptions import Assumptions, digest
 from battery_platform.electrochemistry.graded import cell
 from battery_platform.electrochemistry.graded.assumptions import GRADED
 from battery_platform.electrochemistry.graded.cell import Design, Result, Settings
+from battery_platform.electrochemistry.graded.profiles import random_profiles, uniform
+from battery_platform.electrochemistry.graded.replication import CASES
 from battery_platform.store.builds import code_digest
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.products import put
@@ -36,6 +38,8 @@ STORE_EVERY_S = 20.0
 COMPILE_FROM = 1000
 """Compiling the model takes about a minute; fewer solves do not pay for it."""
 KNOWN_AT_ONCE = 5000
+PROFILES = 10
+SWEPT_RATES = (1.0, 2.0, 3.0, 4.0, 5.0)
 
 
 @lru_cache(maxsize=1)
@@ -164,6 +168,22 @@ def _row(name: str, design: Design, result: Result | None, error: str) -> dict[s
 
 def _layers(layers: Any) -> str | None:
     return None if layers is None else json.dumps([asdict(one) for one in layers])
+
+
+def paper_designs(case: int, positive_um: float) -> list[Design]:
+    """The cells of paper 002 for one case and thickness: 11 x 11 profiles at 1C to 5C.
+
+    Ten graded profiles per electrode are drawn with a seed, for the paper prints only its best.
+    """
+    positive_mean, negative_mean = CASES[case]
+    positives = [uniform(positive_mean), *random_profiles(positive_mean, PROFILES, seed=case)]
+    negatives = [uniform(negative_mean), *random_profiles(negative_mean, PROFILES, seed=10 + case)]
+    return [
+        Design(positive, negative, positive_mean, negative_mean, positive_um, rate)
+        for positive in positives
+        for negative in negatives
+        for rate in SWEPT_RATES
+    ]
 
 
 def unsolved(design: Design) -> Result:

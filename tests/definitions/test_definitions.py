@@ -51,6 +51,9 @@ def test_graph_holds_each_raw_table_and_the_marts(defs: dg.Definitions) -> None:
         "design/recommended_recipes",
         "electrochemistry/assumptions",
         "electrochemistry/half_cell_discharges",
+        "electrochemistry/replication_002",
+        "electrochemistry/assumption_sweep_002",
+        "electrochemistry/graded_sweep",
         "literature/mentions",
         "store/warehouse_export",
         "store/lake_upkeep",
@@ -97,6 +100,16 @@ def test_the_thread_runs_from_the_marts_to_physics(defs: dg.Definitions) -> None
     )
 
 
+def test_the_sweep_is_partitioned_and_no_part_of_the_nightly_refresh(defs: dg.Definitions) -> None:
+    sweep = dg.AssetKey(["electrochemistry", "graded_sweep"])
+    node = defs.resolve_asset_graph().get(sweep)
+    assert node.partitions_def is not None
+    assert len(node.partitions_def.get_partition_keys()) == 20
+    repository = defs.get_repository_def()
+    assert sweep not in repository.get_job("refresh").asset_layer.executable_asset_keys
+    assert sweep in repository.get_job("sweep_graded_cells").asset_layer.executable_asset_keys
+
+
 def test_models_of_the_graph_are_those_that_are_specified() -> None:
     from battery_platform.defs.models import NAMES
     from battery_platform.models.specification import MODELS
@@ -111,6 +124,7 @@ def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
         "take_dropped_files",
         "read_literature",
         "keep_the_lake_small",
+        "sweep_graded_cells",
     } <= set(repository.job_names)
     crons = {s.name: s.cron_schedule for s in repository.schedule_defs}
     assert crons == {"nightly_refresh": "0 2 * * *", "nightly_upkeep": "30 4 * * *"}

@@ -80,6 +80,10 @@ def read(path: Path) -> Handed:
         if column.name in mapping.get("constants", {}):
             data[column.name] = [mapping["constants"][column.name]] * len(body)
             continue
+        if column.name not in mapping["columns"]:
+            assert not column.required, f"the plant does not state {column.name}"
+            data[column.name] = [None] * len(body)
+            continue
         spec = mapping["columns"][column.name]
         position = header.index(spec["header"])
         raw = [None if line[position] in mapping["missing"] else line[position] for line in body]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from battery_platform.electrochemistry.designs import read_designs
-from battery_platform.electrochemistry.graded.cell import solve
+from battery_platform.electrochemistry.graded.cell import check, solve
 from battery_platform.electrochemistry.graded.replication import design
-from battery_platform.electrochemistry.sweeps import restored, run_id, sweep
+from battery_platform.electrochemistry.sweeps import paper_designs, restored, run_id, sweep
 from battery_platform.errors import PlatformError
 from battery_platform.store.lakehouse import Lakehouse
 
@@ -85,3 +85,16 @@ def test_a_file_that_is_no_design_is_refused(write: Write) -> None:
     for text in ("[]", "{", json.dumps({"c_rate": 1})):
         with pytest.raises(PlatformError):
             read_designs(write("d.json", text))
+
+
+def test_the_sweep_of_the_paper_has_its_12100_discharges() -> None:
+    designs = [
+        one
+        for case in (1, 2, 3, 4)
+        for um in (120.0, 130.0, 140.0, 150.0, 160.0)
+        for one in paper_designs(case, um)
+    ]
+    assert len(designs) == len(set(designs)) == 12_100
+    for one in designs[::97]:
+        check(one)
+    assert paper_designs(2, 140.0) == paper_designs(2, 140.0)
