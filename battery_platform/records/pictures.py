@@ -42,12 +42,12 @@ def _named(source: str, synthetic: bool) -> str:
 
 
 def capacity_against_cycle(lake: Lakehouse) -> Figure | None:
-    """Discharge capacity by cycle, per source: single tests, or median and middle 80 %."""
+    """Discharge capacity by complete cycle, per source: single tests, or median and middle 80 %."""
     rows = lake.records(
         """SELECT c.source_id, c.is_synthetic, c.test_id, c.cycle,
                   100 * c.discharge_capacity_mah / f.max_capacity_mah AS share
-           FROM raw_test_cycles c JOIN test_features f ON f.test_id = c.test_id
-           WHERE f.max_capacity_mah > 0 AND f.complete_cycles > 1
+           FROM judged_cycles c JOIN test_features f ON f.test_id = c.test_id
+           WHERE f.max_capacity_mah > 0 AND f.complete_cycles > 1 AND c.is_complete
            ORDER BY c.source_id, c.test_id, c.cycle"""
     )
     if not rows:

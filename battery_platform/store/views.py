@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-_TEST_FEATURES = """
+_JUDGED_CYCLES = """
 WITH definition AS (SELECT '{digest}' AS digest),
 counted AS (
     SELECT
@@ -32,22 +32,24 @@ counted AS (
     LEFT JOIN raw_cycling_tests t ON t.test_id = c.test_id
     LEFT JOIN raw_cells cell ON cell.cell_id = t.cell_id
     WINDOW test AS (PARTITION BY c.test_id)
-),
-judged AS (
-    SELECT
-        *,
-        discharge_capacity_mah > 0
-        AND coalesce(charge_capacity_mah > 0, true)
-        AND coalesce(discharges, 1) = 1
-        AND NOT (is_last AND coalesce(ends_elsewhere, false)) AS is_complete
-    FROM counted
-),
+)
+SELECT
+    *,
+    discharge_capacity_mah > 0
+    AND coalesce(charge_capacity_mah > 0, true)
+    AND coalesce(discharges, 1) = 1
+    AND NOT (is_last AND coalesce(ends_elsewhere, false)) AS is_complete
+FROM counted
+"""
+
+_TEST_FEATURES = """
+WITH definition AS (SELECT '{digest}' AS digest),
 peaked AS (
     SELECT
         *,
         max(CASE WHEN is_complete AND number >= 1 THEN discharge_capacity_mah END)
             OVER (PARTITION BY test_id) AS peak_mah
-    FROM judged
+    FROM judged_cycles
 ),
 placed AS (
     SELECT
@@ -71,8 +73,11 @@ SELECT
     max(capacity_mah_g) FILTER (WHERE number = 5 AND is_complete) AS d5_mah_g,
     max(capacity_mah_g) FILTER (WHERE number = 10 AND is_complete) AS d10_mah_g,
     max(capacity_mah_g) FILTER (WHERE number = 30 AND is_complete) AS d30_mah_g,
-    100 * arg_max(discharge_capacity_mah, number) FILTER (WHERE is_complete AND number >= 1)
-        / nullif(any_value(peak_mah), 0) AS retention_pct,
+    CASE
+        WHEN count(*) FILTER (WHERE is_complete AND number >= 1) > 1
+            THEN 100 * arg_max(discharge_capacity_mah, number)
+                FILTER (WHERE is_complete AND number >= 1) / nullif(any_value(peak_mah), 0)
+    END AS retention_pct,
     min(number) FILTER (
         WHERE is_complete AND number > number_of_peak AND discharge_capacity_mah < 0.5 * peak_mah
     ) AS cycle_at_50pct_of_max,
@@ -90,7 +95,8 @@ def _digest(sql: str) -> str:
     return hashlib.blake2b(sql.encode(), digest_size=8).hexdigest()
 
 
-_TEXTS = {"test_features": _TEST_FEATURES}
+_TEXTS = {"judged_cycles": _JUDGED_CYCLES, "test_features": _TEST_FEATURES}
+"""In the order in which they build on each other."""
 VIEWS: dict[str, str] = {
     name: sql.replace("{digest}", _digest(sql)).strip() for name, sql in _TEXTS.items()
 }
