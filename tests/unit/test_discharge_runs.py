@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from battery_platform.electrochemistry.assumptions import HALF_CELL
+from battery_platform.electrochemistry.graded.assumptions import GRADED
 from battery_platform.electrochemistry.half_cell import CUT_OFF, Electrode
 from battery_platform.electrochemistry.runs import curve_figure, keep_assumptions, simulate
 from battery_platform.errors import PlatformError, StoreError
@@ -54,8 +55,11 @@ def test_every_assumption_is_a_row(lake: Lakehouse) -> None:
     before = lake.snapshot()
     assert not keep_assumptions(lake)
     assert lake.snapshot() == before
-    rows = lake.records("SELECT name, value, unit, reason, source FROM assumptions")
-    assert {row["name"] for row in rows} == {one.name for one in HALF_CELL}
+    rows = lake.records("SELECT model, name, value, unit, reason, source FROM assumptions")
+    tables = {"half_cell": HALF_CELL, "graded_full_cell": GRADED}
+    assert {(row["model"], row["name"]) for row in rows} == {
+        (model, one.name) for model, table in tables.items() for one in table
+    }
     assert all(row["reason"] and row["source"] for row in rows)
 
 
