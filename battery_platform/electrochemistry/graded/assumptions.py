@@ -81,8 +81,8 @@ GRADED: Assumptions = (
         100.0,
         "Still air on both faces of the cell. Of all that the paper leaves out this matters most: "
         "a warmer electrolyte delays depletion, so that at 5C and 160 µm the energy is several "
-        "times as high at 1 as at 10. Table 4 asks for 4.3 to 4.8 with any reading of the others "
-        "that keeps these curves.",
+        "times as high at 1 as at 10. Refits of table 4 that keep these curves ask for 4.2 to 4.9, "
+        "for 3.6 to 5.2 where the start or the transference number is another.",
         _READ,
     ),
     Assumption("ambient_k", 298.15, "K", 283.15, 313.15, "Room; T0 is not printed.", _OURS),
