@@ -132,10 +132,6 @@ class Settings:
         return self.home / "registry" / "artifacts"
 
     @property
-    def arrays_folder(self) -> Path:
-        return self.home / "arrays"
-
-    @property
     def literature_folder(self) -> Path:
         return self.home / "literature"
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -15,9 +15,10 @@ from battery_platform.cli.printing import SYNTHETIC, AsJson, err, open_lake, out
 from battery_platform.errors import PlatformError
 
 if TYPE_CHECKING:
-    from battery_platform.electrochemistry.half_cell import Electrode
+    from matplotlib.figure import Figure
 
-LARGEST_NUMBER = 1e12
+    from battery_platform.electrochemistry.half_cell_runs import Asked
+    from battery_platform.store.lakehouse import Lakehouse
 
 simulate_app = typer.Typer(no_args_is_help=True, help="Physics of electrodes and cells.")
 
@@ -33,28 +34,68 @@ def simulate_graded(
             "(a number or a list).",
         ),
     ],
+    layers: Annotated[
+        int | None,
+        typer.Option(
+            help="Simulate besides the coating in this many layers that fits the profiles best, and "
+            "tell what it loses."
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the curves, and energy against power.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Discharge a full cell with graded electrodes (PyBaMM, DFN); asked again, the lake answers."""
-    from battery_platform.electrochemistry.designs import read_designs
-    from battery_platform.electrochemistry.sweeps import sweep
+    from battery_platform.electrochemistry.designs import in_layers, layer_plan, read_designs
+    from battery_platform.electrochemistry.graded_runs import GRADED_CELLS, sweep
 
     designs = read_designs(chosen)
+    layered = [] if layers is None else [in_layers(one, layers) for one in designs]
     opened = open_lake()
-    before = opened.value("SELECT count(*) FROM graded_discharges")
+    before = opened.value(f"SELECT count(*) FROM {GRADED_CELLS.table}")
     with solving(quiet=as_json) as step:
-        rows = sweep(opened, designs, step)
-    new = opened.value("SELECT count(*) FROM graded_discharges") - before
-    names = ("c_rate", "specific_energy_wh_kg", "specific_power_w_kg", "areal_capacity_mah_cm2")
-    more = ("temperature_rise_k", "discharge_time_s", "ended_by", "electrolyte_depleted")
-    show(rows if as_json else [{n: row[n] for n in (*names, *more)} for row in rows], as_json)
+        rows = sweep(opened, [*designs, *layered], step)
+    new = opened.value(f"SELECT count(*) FROM {GRADED_CELLS.table}") - before
+    shown = [_graded_row(row) for row in rows[: len(designs)]]
+    for row, other in zip(shown, rows[len(designs) :], strict=False):
+        row |= {"in_layers_wh_kg": other["specific_energy_wh_kg"], "lost_pct": _lost(row, other)}
+    show(rows if as_json else shown, as_json)
+    if layered and not as_json:
+        show(layer_plan(layered[0]), False)
     for row in rows:
         if row["failed"]:
             err.print(Text(f"{row['c_rate']:g}C: {row['reason']}", style="red"), soft_wrap=True)
+    if picture is not None:
+        from battery_platform.electrochemistry.pictures import graded_figure
+
+        _draw(graded_figure(rows), picture)
     if not as_json:
         err.print(f"{new} solved, {len(rows) - new} from the lake")
     if any(row["failed"] for row in rows):
         raise SystemExit(1)
+
+
+def _graded_row(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("c_rate", "specific_energy_wh_kg", "specific_power_w_kg", "areal_capacity_mah_cm2")
+    more = ("temperature_rise_k", "discharge_time_s", "ended_by", "electrolyte_depleted")
+    return {name: row[name] for name in (*names, *more)}
+
+
+def _lost(row: dict[str, Any], other: dict[str, Any]) -> float | None:
+    energy, layered = row["specific_energy_wh_kg"], other["specific_energy_wh_kg"]
+    return 100 * (1 - layered / energy) if energy and layered is not None else None
+
+
+def _draw(figure: Figure, path: Path) -> None:
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise PlatformError(
+            f"{path} cannot be drawn: {' '.join(str(error).split())[:150]}.",
+            "Name a .png, .svg or .pdf in a folder that is there.",
+        ) from error
+    err.print(f"wrote {path}")
 
 
 def replicate(
@@ -76,7 +117,7 @@ def replicate(
     more = {"unit": "unit", "rule": "rule", "source": "source"} if as_json else {}
     show([{said: row[name] for name, said in (names | more).items()} for row in rows], as_json)
     if picture is not None:
-        figure(rows).savefig(picture)
+        _draw(figure(rows), picture)
     missed = sum(not row["passed"] for row in rows)
     if not as_json:
         err.print(f"{len(rows) - missed} of {len(rows)} passed")
@@ -104,82 +145,99 @@ def simulate_half_cell(
         str,
         typer.Option(
             "--design",
-            help="A design_id, or a JSON file with mass_loading_mg_cm2, loading_basis, porosity_pct, "
-            "active_material_pct, and perhaps thickness_um and is_synthetic.",
+            help="A design_id; a JSON file with mass_loading_mg_cm2, loading_basis, porosity_pct, "
+            "active_material_pct, and perhaps thickness_um, tortuosity_factor, specific_surface_1_um, "
+            "electronic_conductivity_s_m, size_shares, is_synthetic; a CSV file with such columns; or a "
+            "table of the lake, such as mart_electrodes.",
         ),
     ],
-    c_rate: Annotated[float, typer.Option(help="Multiple of 1C.")] = 1.0,
+    c_rate: Annotated[
+        list[float] | None, typer.Option(help="Multiple of 1C; may be given several times.")
+    ] = None,
     lower_v: Annotated[float, typer.Option(help="Cut-off in volts against lithium.")] = 3.2,
-    picture: Annotated[Path | None, typer.Option(help="Draw the curve into this PNG.")] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Draw the curve; of many electrodes, energy against power."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Discharge an electrode against lithium (PyBaMM, DFN); asked again, the lake answers."""
-    from battery_platform.design.inverse import find
-    from battery_platform.electrochemistry.runs import curve_figure, electrode_of, simulate
+    """Discharge electrodes against lithium (PyBaMM, DFN); asked again, the lake answers.
+
+    What is not given is derived from the assumptions and named in `derived`.
+    """
+    from battery_platform.electrochemistry.half_cell_runs import HALF_CELLS, sweep
 
     opened = open_lake()
-    if chosen.lower().endswith(".json"):
-        electrode, synthetic = _electrode(Path(chosen))
-        design_id = None
-    else:
-        found = find(opened, chosen)
-        electrode, design_id, synthetic = electrode_of(found), chosen, found["is_synthetic"]
-    row, new = simulate(opened, electrode, synthetic, design_id, c_rate, lower_v)
-    if picture is not None and not row["failed"]:
-        try:
-            curve_figure(opened, row).savefig(picture)
-        except (OSError, ValueError) as error:
-            raise PlatformError(
-                f"{picture} cannot be drawn: {' '.join(str(error).split())[:150]}.",
-                "Name a .png, .svg or .pdf in a folder that is there.",
-            ) from error
-        err.print(f"wrote {picture}")
+    asked, refused = _electrodes(opened, chosen, c_rate or [1.0], lower_v)
+    before = opened.value(f"SELECT count(*) FROM {HALF_CELLS.table}")
+    with solving(quiet=as_json) as step:
+        rows = sweep(opened, asked, step)
+    new = opened.value(f"SELECT count(*) FROM {HALF_CELLS.table}") - before
+    for subject, reason in refused:
+        err.print(Text(f"{subject} is left out: {reason}", style="red"), soft_wrap=True)
+    if picture is not None and rows:
+        _draw(_half_cell_figure(rows), picture)
     if as_json:
-        show([row], True)
+        show(rows, True)
     else:
-        if row["is_synthetic"]:
-            out.print(Text(SYNTHETIC, style="bold red"))
-        hidden = {"curve_hash", "assumptions_hash", "solver", "model"}
-        show([{name: value for name, value in row.items() if name not in hidden}], False)
-        out.print("Simulated now." if new else "Answered from the lake.")
-        out.print("The active material is taken for NMC111, whatever the electrode's is.")
-        out.print('What no data give: battery-platform sql "from assumptions"')
-    if row["failed"]:
-        raise PlatformError(f"The solver gave up: {row['end_reason']}", "Try a lower --c-rate.")
+        _show_discharges(rows)
+        err.print(f"{new} solved, {len(rows) - new} from the lake")
+    for row in rows:
+        if row["failed"]:
+            said = f"{row['subject'] or chosen}, {row['c_rate']:g}C: {row['reason']}"
+            err.print(Text(f"The solver gave up: {said}", style="red"), soft_wrap=True)
+    if refused or any(row["failed"] for row in rows):
+        raise SystemExit(1)
 
 
-def _electrode(path: Path) -> tuple[Electrode, bool]:
-    """An electrode somebody wrote down, and whether it says to be synthetic."""
-    from dataclasses import fields
+def _electrodes(
+    lake: Lakehouse, chosen: str, c_rates: list[float], lower_v: float
+) -> tuple[list[Asked], list[tuple[str, str]]]:
+    """What was asked for, and rows of a table that cannot be."""
+    from battery_platform.design.inverse import find
+    from battery_platform.electrochemistry.designs import read_electrode
+    from battery_platform.electrochemistry.electrode_tables import of_csv, of_table
+    from battery_platform.electrochemistry.half_cell.cell import HalfCell, check
+    from battery_platform.electrochemistry.half_cell_runs import Asked, at_rates, of_design
 
-    from battery_platform.electrochemistry.half_cell import Electrode
+    if chosen.lower().endswith(".csv"):
+        many = of_csv(Path(chosen), c_rates, lower_v)
+        return many.asked, many.refused
+    if chosen in lake.tables():
+        many = of_table(lake, chosen, c_rates, lower_v)
+        return many.asked, many.refused
+    if chosen.lower().endswith(".json"):
+        electrode, synthetic = read_electrode(Path(chosen))
+        one = Asked(HalfCell(electrode, 1.0, lower_v), synthetic)
+    else:
+        one = of_design(find(lake, chosen))
+        one = replace(one, cell=replace(one.cell, lower_v=lower_v))
+    asked = at_rates(one, c_rates)
+    for each in asked:
+        check(each.cell)
+    return asked, []
 
-    names = [one.name for one in fields(Electrode)]
-    wanted = f"Give an object with {', '.join(names)}; thickness_um may be left out."
-    try:
-        given = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise PlatformError(f"{path} cannot be read as JSON: {error}.", wanted) from error
-    if not isinstance(given, dict):
-        raise PlatformError(f"{path} holds no object.", wanted)
-    synthetic = given.pop("is_synthetic", False)
-    wrong = [
-        *(f"{name} is missing" for name in names if name not in given and name != "thickness_um"),
-        *(f"{name} is unknown" for name in given if name not in names),
-        *(
-            f"{name} is {value!r}, a number is expected"
-            for name, value in given.items()
-            if name in names
-            and name != "loading_basis"
-            and (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or abs(value) > LARGEST_NUMBER
-            )
-            and not (name == "thickness_um" and value is None)
-        ),
-        *([] if isinstance(synthetic, bool) else ["is_synthetic must be true or false"]),
-    ]
-    if wrong:
-        raise PlatformError(f"{path}: {'; '.join(wrong)}.", wanted)
-    return Electrode(**given), synthetic
+
+def _half_cell_figure(rows: list[dict[str, Any]]) -> Figure:
+    from battery_platform.electrochemistry.half_cell_runs import curve_figure
+    from battery_platform.electrochemistry.pictures import branches_figure, ragone_figure
+
+    if len(rows) == 1:
+        return curve_figure(rows[0])
+    if len({row["subject"] for row in rows}) == 1:
+        return ragone_figure(rows, "subject", "Half cell")
+    return branches_figure(rows, f"{len(rows)} discharges of half cells")
+
+
+def _show_discharges(rows: list[dict[str, Any]]) -> None:
+    if any(row["is_synthetic"] for row in rows):
+        out.print(Text(SYNTHETIC, style="bold red"))
+    hidden = {"curve_time_s", "curve_voltage_v", "assumptions_hash", "code_version", "solver"}
+    if len(rows) == 1:
+        show([{name: value for name, value in rows[0].items() if name not in hidden}], False)
+    else:
+        names = ("subject", "c_rate", "specific_energy_wh_kg", "specific_power_w_kg")
+        more = ("capacity_mah_g", "discharge_time_s", "limited_by", "ended_by")
+        show([{name: row[name] for name in (*names, *more)} for row in rows], False)
+    out.print("The active material is taken for NMC111, whatever the electrode's is.")
+    out.print('What no data give: battery-platform sql "from assumptions"')

@@ -178,10 +178,9 @@ class Assumptions(Contract):
 class Discharges(Contract):
     """A simulated discharge of one electrode, with its figures on the electrode's mass."""
 
-    discharge_id: str = key("Identifier of the discharge")
-    made_at: Moment = moment("When it was simulated", optional=False)
-    design_id: str = text("Design whose electrode it is")
-    model: str = text("Simulation", optional=False)
+    discharge_id: str = key("Hash of electrode, origin, load, assumptions and code")
+    origin: str = text("Table or file that states the electrode; empty if given by hand")
+    subject: str = text("The electrode's name there, such as a design_id")
     c_rate: float = number("C-rate", 0.001, 100)
     lower_cutoff_v: float = number("Cut-off", 0, 6)
     mass_loading_mg_cm2: float = number("Mass loading", 0, 500)
@@ -189,23 +188,35 @@ class Discharges(Contract):
     porosity_pct: float = number("Porosity", 0, 100)
     active_material_pct: float = number("Active material of the solids", 0, 100)
     thickness_um: float = number("Thickness of the coating", 0.1, 5000)
-    thickness_is_derived: bool = flag(
-        "Whether the thickness was computed from loading and porosity"
-    )
+    tortuosity_factor: float = number("Of the electrolyte in the pores", 0.5, 1000)
+    specific_surface_1_um: float = number("Wetted surface per volume of electrode", 0, 100)
+    electronic_conductivity_s_m: float = number("Of the electrode as a whole", 0, 1e7)
+    size_shares: str = text("Shares of six groups of particle radii, as JSON", optional=False)
+    derived: str = text("Which of these were not given but follow from the assumptions")
     specific_energy_wh_kg: float = number("Energy per electrode mass", 0, 2000, optional=True)
     specific_power_w_kg: float = number("Power per electrode mass", 0, 1e5, optional=True)
     capacity_mah_g: float = number("Charge per active mass", 0, 400, optional=True)
     areal_capacity_mah_cm2: float = number("Charge per area", 0, 100, optional=True)
     discharge_time_s: float = number("Time until the cut-off", 0, 1e8, optional=True)
-    electrode_mass_mg_cm2: float = number(
-        "Mass that energy and power refer to", 0, 1000, optional=True
+    electrode_mass_mg_cm2: float = number("Mass that energy and power refer to", 0, 1000)
+    unused_share: float = number(
+        "Share of the usable charge that transport left behind", 0, 2, optional=True
     )
-    end_reason: str = text("Why it ended", optional=False)
+    limited_by: str = text(
+        "Transport that left more than 0.05 behind: electrolyte, electrons, nothing"
+    )
+    ended_by: str = text("What ended it", optional=False)
+    electrolyte_depleted: bool = flag("Whether the salt was used up somewhere")
     failed: bool = flag("Whether the solver gave up; then there is no curve")
-    curve_file: str = text("File of the curve, below the arrays folder")
-    curve_hash: str = text("Hash of that file")
+    reason: str = text("Why it failed")
+    first_failure: str = text("Why the first try failed, where a finer mesh was needed")
+    curve_time_s: str = text("Moments of the curve, as JSON: cast to DOUBLE[]")
+    curve_voltage_v: str = text("Voltages at those moments, as JSON: cast to DOUBLE[]")
+    solver: str = text("Mesh and tolerances, as JSON", optional=False)
+    solve_s: float = number("Time of the solve", 0, 1e6)
     assumptions_hash: str = text("Hash of the assumptions", optional=False)
-    solver: str = text("Solver, mesh, tolerances and version", optional=False)
+    code_version: str = text("Hash of the code", optional=False)
+    made_at: Moment = moment("When it was simulated", optional=False)
     is_synthetic: bool = flag("Whether synthetic data stand behind the electrode")
 
     @rule(
@@ -250,11 +261,40 @@ class GradedDischarges(Contract):
     failed: bool = flag("Whether the solver gave up")
     reason: str = text("Why it failed")
     first_failure: str = text("Why the first try failed, where a finer mesh was needed")
+    curve_time_s: str = text("Moments of the curve, as JSON: cast to DOUBLE[]")
+    curve_voltage_v: str = text("Voltages at those moments, as JSON: cast to DOUBLE[]")
     solver: str = text("Mesh and tolerances, as JSON", optional=False)
     solve_s: float = number("Time of the solve", 0, 1e6)
     assumptions_hash: str = text("Hash of the assumptions", optional=False)
     code_version: str = text("Hash of the code", optional=False)
     made_at: Moment = moment("When it was simulated", optional=False)
+
+
+class GradedOptima(Contract):
+    """The best pairs of profiles of a case and thickness, by their sum of gains over 1C to 5C."""
+
+    part: str = key("Case and thickness, as the partition of the sweep")
+    case_number: int = count("Case of paper 002", ge=1)
+    positive_thickness_um: float = number("Thickness of the positive electrode", 1, 1000)
+    place: int = key_count("1 is the best")
+    positive_profile: str = text(
+        "Ten active fractions from separator to collector, as JSON", optional=False
+    )
+    negative_profile: str = text(
+        "Ten active fractions from separator to collector, as JSON", optional=False
+    )
+    gain_sum_wh_kg: float = number(
+        "Sum over the rates of the gain over the uniform cell", -1e4, 1e4
+    )
+    gain_5c_pct: float = number("Gain at 5C", -100, 1e6, optional=True)
+    place_at_160_um: int = count("Place of the same pair at 160 um", ge=1)
+    share_of_best_at_160_um: float = number(
+        "Its gain there over that of the best pair there", -100, 1.0001
+    )
+    n_pairs: int = count("Pairs compared", ge=1)
+    code_version: str = text("Hash of the code", optional=False)
+    assumptions_hash: str = text("Hash of the assumptions", optional=False)
+    made_at: Moment = moment("When they were compared", optional=False)
 
 
 class Replications(Contract):

@@ -93,6 +93,7 @@ PRODUCTS: dict[str, Product] = {
         Product("assumptions", "Assumptions", "numbers of the simulations that no data give"),
         Product("discharges", "Discharges", "simulated discharges"),
         Product("graded_discharges", "GradedDischarges", "simulated discharges of graded cells"),
+        Product("graded_optima", "GradedOptima", "best pairs of profiles of the sweep"),
         Product("replications", "Replications", "published values beside ours"),
         Product("assumption_effects", "AssumptionEffects", "effects of single assumptions"),
         Product("literature_documents", "LiteratureDocuments", "documents of the literature"),

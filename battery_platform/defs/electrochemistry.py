@@ -1,8 +1,9 @@
-"""Physics of the recommended electrodes as assets: the assumptions, and one discharge each."""
+"""Physics as assets: assumptions, discharges of electrodes and cells, sweeps, published values."""
 
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from battery_platform.defs.design import DESIGN_KEY
 from battery_platform.defs.metadata import OWNERS, markdown_table, picture
@@ -14,8 +15,14 @@ DISCHARGES_KEY = dg.AssetKey([GROUP, "half_cell_discharges"])
 REPLICATION_KEY = dg.AssetKey([GROUP, "replication_002"])
 EFFECTS_KEY = dg.AssetKey([GROUP, "assumption_sweep_002"])
 SWEEP_KEY = dg.AssetKey([GROUP, "graded_sweep"])
+OPTIMA_KEY = dg.AssetKey([GROUP, "graded_optima"])
+HALF_CELL_SWEEP_KEY = dg.AssetKey([GROUP, "half_cell_sweep"])
+RAGONE_KEY = dg.AssetKey([GROUP, "ragone_curves"])
 REPLICATED = "published_values_are_met"
 REACHED = "discharges_reached_the_cut_off"
+BRANCHES = "energy_and_power_part_ways_at_the_limit"
+INDEPENDENT = "the_best_profiles_hold_at_every_thickness"
+RAGONE_UM = 160.0
 
 
 @dg.asset(
@@ -29,7 +36,7 @@ REACHED = "discharges_reached_the_cut_off"
 )
 def assumptions(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Keep the lake's table in step with the code."""
-    from battery_platform.electrochemistry.runs import keep_assumptions
+    from battery_platform.electrochemistry.kept_assumptions import keep_assumptions
 
     lake = lakehouse.lake()
     changed = keep_assumptions(lake)
@@ -61,40 +68,28 @@ def assumptions(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: 
         )
     ],
     description="A 1C discharge to 3.2 V of each recommended electrode against lithium (PyBaMM, "
-    "DFN), with energy and power on the electrode's mass; the curves lie beside the lake.",
+    "DFN), with energy and power on the electrode's mass.",
 )
-def half_cell_discharges(
-    context: dg.AssetExecutionContext, lakehouse: LakehouseResource
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def half_cell_discharges(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Simulate what is not in the lake yet."""
     from battery_platform.design.physics import discharge_designs
 
     lake = lakehouse.lake()
-    found = discharge_designs(lake, context.log.info)
-    rows = [row for row, _ in found]
-    failed = [f"{row['design_id']}: {row['end_reason']}" for row in rows if row["failed"]]
-    shown = (
-        "discharge_id",
-        "design_id",
-        "specific_energy_wh_kg",
-        "specific_power_w_kg",
-        "capacity_mah_g",
-        "discharge_time_s",
-        "end_reason",
-        "is_synthetic",
-    )
+    before = lake.value("SELECT count(*) FROM discharges")
+    rows = discharge_designs(lake)
+    failed = _failures(rows)
     metadata: dict[str, Any] = {
         "dagster/row_count": len(rows),
-        "simulated": sum(new for _, new in found),
+        "simulated": lake.value("SELECT count(*) FROM discharges") - before,
         "synthetic": any(row["is_synthetic"] for row in rows),
         "snapshot": lake.snapshot(),
-        "discharges": markdown_table([{name: row[name] for name in shown} for row in rows]),
+        "discharges": markdown_table([{name: row[name] for name in SHOWN} for row in rows]),
     }
-    drawn = [row for row in rows if not row["failed"]]
+    drawn = [row for row in rows if row["curve_time_s"]]
     if drawn:
-        from battery_platform.electrochemistry.runs import curve_figure
+        from battery_platform.electrochemistry.half_cell_runs import curve_figure
 
-        metadata["curve"] = picture(curve_figure(lake, drawn[0]))
+        metadata["curve"] = picture(curve_figure(drawn[0]))
     return dg.MaterializeResult(
         metadata=metadata,
         check_results=[
@@ -106,6 +101,165 @@ def half_cell_discharges(
             )
         ],
     )
+
+
+def _failures(rows: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{row['subject']}, {row['c_rate']:g}C: {row['reason']}" for row in rows if row["failed"]
+    ]
+
+
+SHOWN = (
+    "subject",
+    "c_rate",
+    "specific_energy_wh_kg",
+    "specific_power_w_kg",
+    "capacity_mah_g",
+    "discharge_time_s",
+    "limited_by",
+    "ended_by",
+    "is_synthetic",
+)
+
+
+LIMITS = ("nothing", "electrolyte", "electrons")
+
+
+class HalfCellSweep(dg.Config):
+    """Which electrodes are swept, and how."""
+
+    table: str = Field(
+        default="",
+        description="Table or view of the lake with electrode properties, such as mart_electrodes; "
+        "empty for points that fill the space of the six properties.",
+    )
+    points: int = Field(default=1024, ge=1, le=100_000, description="Points of that space.")
+    c_rate: float = Field(default=1.0, description="Multiple of 1C.")
+    lower_v: float = Field(default=3.2, description="Cut-off in volts against lithium.")
+
+
+@dg.asset(
+    key=HALF_CELL_SWEEP_KEY,
+    deps=[ASSUMPTIONS_KEY],
+    group_name=GROUP,
+    kinds={"python", "ducklake"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            BRANCHES,
+            asset=HALF_CELL_SWEEP_KEY,
+            description="Along ever heavier coatings of one structure energy and power rise together up "
+            "to a peak; beyond it salt runs out and energy falls while power rises, as paper 000 says.",
+        )
+    ],
+    description="1C discharges over a table of electrode properties, each labelled by what limits it; "
+    "unless a table is named, over points that fill the space of the six properties of paper 000.",
+)
+def half_cell_sweep(config: HalfCellSweep, lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Solve what the lake does not have."""
+    from battery_platform.electrochemistry.electrode_tables import (
+        Electrodes,
+        loading_series,
+        of_table,
+        space,
+    )
+    from battery_platform.electrochemistry.half_cell_runs import sweep, volcano
+    from battery_platform.electrochemistry.pictures import branches_figure
+
+    lake = lakehouse.lake()
+    if config.table:
+        many = of_table(lake, config.table, [config.c_rate], config.lower_v)
+    else:
+        many = Electrodes(space(config.points, config.c_rate, config.lower_v))
+    before = lake.value("SELECT count(*) FROM discharges")
+    series = loading_series(config.c_rate, config.lower_v)
+    rows = sweep(lake, [*many.asked, *series])
+    rows, along = rows[: len(many.asked)], rows[len(many.asked) :]
+    shape = volcano(along)
+    left = [{"electrode": name, "reason": reason} for name, reason in many.refused]
+    failed = [{"electrode": r["subject"], "reason": r["reason"]} for r in rows if r["failed"]]
+    title = f"{config.c_rate:g}C, {config.table or 'space of six properties'}"
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(rows),
+            "simulated": lake.value("SELECT count(*) FROM discharges") - before,
+            "synthetic": any(row["is_synthetic"] for row in rows),
+            "failed": len(failed),
+            "failures": markdown_table(failed),
+            "left_out": len(left),
+            "left_out_because": markdown_table(left),
+            "second_try": sum(row.get("first_failure") is not None for row in rows),
+            **{f"limited_by_{n}": sum(r["limited_by"] == n for r in rows) for n in LIMITS},
+            "snapshot": lake.snapshot(),
+            "picture": picture(branches_figure(rows, title)),
+            "picture_of_series": picture(branches_figure(along, "Loading from 8 to 40 mg/cm²")),
+            "series": markdown_table([{n: row[n] for n in SHOWN} for row in along]),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=BRANCHES,
+                passed=shape is not None and shape.stands,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"{shape}" if shape else "energy has no peak within the series",
+            )
+        ],
+    )
+
+
+@dg.asset(
+    key=RAGONE_KEY,
+    deps=[DISCHARGES_KEY, REPLICATION_KEY],
+    group_name=GROUP,
+    kinds={"python", "ducklake"},
+    owners=OWNERS,
+    code_version="1",
+    description="Energy against power from 0.2C to 5C: the recommended electrodes against lithium, and "
+    "the uniform and graded cells of paper 002.",
+)
+def ragone_curves(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Solve what the lake does not have, and draw."""
+    from battery_platform.design.physics import ragone_of_designs
+    from battery_platform.electrochemistry.pictures import ragone_figure
+    from battery_platform.electrochemistry.replications import ragone_002
+
+    lake = lakehouse.lake()
+    before = _solved(lake)
+    cells, electrodes = ragone_002(lake), ragone_of_designs(lake)
+    names = ("cell", "c_rate", "specific_energy_wh_kg", "specific_power_w_kg", "ended_by")
+    failed = _failures(electrodes) + _failures(cells)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(cells) + len(electrodes),
+            "simulated": _solved(lake) - before,
+            "failed": len(failed),
+            "failures": dg.MetadataValue.md("; ".join(failed) or "none"),
+            "snapshot": lake.snapshot(),
+            "electrodes": markdown_table([{n: row[n] for n in SHOWN} for row in electrodes], 40),
+            "cells": markdown_table([{n: row[n] for n in names} for row in cells], 200),
+            **(
+                {
+                    "picture_of_electrodes": picture(
+                        ragone_figure(electrodes, "subject", "Recommended electrodes, 0.2C to 5C")
+                    )
+                }
+                if electrodes
+                else {}
+            ),
+            "picture_of_cells": picture(
+                ragone_figure(
+                    [row for row in cells if row["positive_thickness_um"] == RAGONE_UM],
+                    "cell",
+                    f"Paper 002, {RAGONE_UM:g} µm, 0.2C to 5C",
+                )
+            ),
+        }
+    )
+
+
+def _solved(lake: Any) -> int:
+    tables = ("discharges", "graded_discharges")
+    return sum(lake.value(f"SELECT count(*) FROM {table}") for table in tables)
 
 
 @dg.asset(
@@ -201,10 +355,12 @@ def graded_sweep(
     context: dg.AssetExecutionContext, lakehouse: LakehouseResource
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Solve what is missing of one partition."""
-    from battery_platform.electrochemistry.sweeps import paper_designs, sweep
+    from battery_platform.electrochemistry.graded_runs import paper_designs, sweep
 
     lake = lakehouse.lake()
-    rows = sweep(lake, paper_designs(*SWEEP_PARTS[context.partition_key]))
+    designs = paper_designs(*SWEEP_PARTS[context.partition_key])
+    # One partition is too small for a compiler; all of them are not, and share what is compiled.
+    rows = sweep(lake, designs, compiled=True)
     failed = [row for row in rows if row["failed"]]
     return dg.MaterializeResult(
         metadata={
@@ -220,4 +376,58 @@ def graded_sweep(
     )
 
 
-ASSETS = [assumptions, half_cell_discharges, replication_002, assumption_sweep_002, graded_sweep]
+@dg.asset(
+    key=OPTIMA_KEY,
+    deps=[SWEEP_KEY],
+    group_name=GROUP,
+    kinds={"python", "ducklake"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            INDEPENDENT,
+            asset=OPTIMA_KEY,
+            description="Paper 002: the best pair of profiles does not depend on the thickness. Passes "
+            "where the best pair of each thickness is among the best three at 160 µm.",
+        )
+    ],
+    description="The best three pairs of profiles of each case and thickness, by their gains over the "
+    "uniform cell summed over 1C to 5C; of the parts of the sweep that are there.",
+)
+def graded_optima(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Rank what the sweep has."""
+    from battery_platform.electrochemistry.optima import depends_on_thickness, rank
+
+    lake = lakehouse.lake()
+    rows = rank(lake, SWEEP_PARTS)
+    dependent = depends_on_thickness(rows)
+    names = ("part", "place", "gain_sum_wh_kg", "gain_5c_pct", "place_at_160_um")
+    more = ("share_of_best_at_160_um", "n_pairs")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(rows),
+            "parts": len({row["part"] for row in rows}),
+            "snapshot": lake.snapshot(),
+            "optima": markdown_table([{n: row[n] for n in (*names, *more)} for row in rows], 80),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=INDEPENDENT,
+                passed=not dependent,
+                severity=dg.AssetCheckSeverity.WARN,
+                description="; ".join(dependent) or f"holds for {len(rows) // 3} parts",
+            )
+        ],
+    )
+
+
+ASSETS = [
+    assumptions,
+    half_cell_discharges,
+    half_cell_sweep,
+    ragone_curves,
+    replication_002,
+    assumption_sweep_002,
+    graded_sweep,
+    graded_optima,
+]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from battery_platform.defs.electrochemistry import SWEEP_KEY
+from battery_platform.defs.electrochemistry import OPTIMA_KEY, SWEEP_KEY
 from battery_platform.defs.literature import MENTIONS_KEY
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import DROP_KEY
@@ -15,12 +15,13 @@ from battery_platform.settings import Settings
 
 UPKEEP = dg.AssetSelection.keys(["store", "lake_upkeep"])
 SWEEP = dg.AssetSelection.keys(SWEEP_KEY)
+OPTIMA = dg.AssetSelection.keys(OPTIMA_KEY)
 ONLY_IF_NEW = {"ops": {"dbt_models": {"config": {"only_if_new": True}}}}
 REFRESH_TAGS = {"battery_platform/refresh": "true"}
 
 refresh_job = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.all() - UPKEEP - SWEEP,
+    selection=dg.AssetSelection.all() - UPKEEP - SWEEP - OPTIMA,
     config=ONLY_IF_NEW,
     description="Take all sources, judge them, build the marts, train, design, simulate, publish.",
     executor_def=dg.in_process_executor,

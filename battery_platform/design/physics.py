@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from battery_platform.design.inverse import NoPair, answering_versions
-from battery_platform.electrochemistry.runs import electrode_of, simulate
+from battery_platform.electrochemistry.half_cell_runs import Asked, at_rates, of_design, sweep
+from battery_platform.electrochemistry.sweeps import Progress
 from battery_platform.store.lakehouse import Lakehouse
 
 
-def discharge_designs(
-    lake: Lakehouse, progress: Callable[[str], None] = lambda said: None
-) -> list[tuple[dict[str, Any], bool]]:
-    """A discharge of each standing design of today's models; true where it was simulated."""
+def asked_of_designs(lake: Lakehouse) -> list[Asked]:
+    """The electrode of each standing design of today's models."""
     try:
         versions = answering_versions(lake)
     except NoPair:
@@ -26,9 +24,20 @@ def discharge_designs(
            ORDER BY made_at""",
         [versions["mass-loading"], versions["porosity"]],
     )
-    found = []
-    for number, design in enumerate(designs, start=1):
-        row, new = simulate(lake, electrode_of(design), design["is_synthetic"], design["design_id"])
-        progress(f"{number} of {len(designs)}: {design['design_id']}: {row['end_reason']}")
-        found.append((row, new))
-    return found
+    return [of_design(design) for design in designs]
+
+
+def discharge_designs(
+    lake: Lakehouse, progress: Progress = lambda done, total: None
+) -> list[dict[str, Any]]:
+    """A 1C discharge of each of them."""
+    return sweep(lake, asked_of_designs(lake), progress)
+
+
+def ragone_of_designs(
+    lake: Lakehouse, progress: Progress = lambda done, total: None
+) -> list[dict[str, Any]]:
+    """Their discharges from 0.2C to 5C."""
+    return sweep(
+        lake, [one for asked in asked_of_designs(lake) for one in at_rates(asked)], progress
+    )

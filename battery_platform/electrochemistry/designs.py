@@ -1,14 +1,18 @@
-"""Designs of graded cells as people write them down: one JSON file, one cell, one or more loads."""
+"""Cells as people write them down: one JSON file, one electrode or one graded cell, its loads."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from battery_platform.electrochemistry.electrode_tables import NEEDED, PROPERTIES, electrode_of
 from battery_platform.electrochemistry.graded import cell
 from battery_platform.electrochemistry.graded.cell import Design
-from battery_platform.electrochemistry.graded.profiles import Profile, uniform
+from battery_platform.electrochemistry.graded.profiles import Profile, layers, uniform
+from battery_platform.electrochemistry.graded.sizing import size
+from battery_platform.electrochemistry.half_cell.electrode import Electrode
 from battery_platform.errors import PlatformError
 
 REQUIRED = ("positive_mean", "negative_mean", "positive_um", "c_rate")
@@ -18,15 +22,39 @@ WANTED = (
     "c_rate (a number or a list); positive and negative are ten fractions each, left out for uniform."
 )
 
+ELECTRODE_WANTED = (
+    f"Give an object with {', '.join(NEEDED)}; {', '.join(PROPERTIES[4:])}, size_shares (six numbers) "
+    "and is_synthetic may be left out."
+)
 
-def read_designs(path: Path) -> list[Design]:
-    """One design per load; whatever is wrong with the file is told in a sentence."""
+
+def read_electrode(path: Path) -> tuple[Electrode, bool]:
+    """An electrode somebody wrote down, and whether it says to be synthetic."""
+    given = _object(path, ELECTRODE_WANTED)
+    synthetic = given.pop("is_synthetic", False)
+    wrong = [
+        *(f"{name} is missing" for name in NEEDED if name not in given),
+        *(f"{name} is unknown" for name in given if name not in (*PROPERTIES, "size_shares")),
+        *([] if isinstance(synthetic, bool) else ["is_synthetic must be true or false"]),
+    ]
+    if wrong:
+        raise PlatformError(f"{path}: {'; '.join(wrong)}.", ELECTRODE_WANTED)
+    return electrode_of(given), synthetic
+
+
+def _object(path: Path, wanted: str) -> dict[str, Any]:
     try:
         given = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise PlatformError(f"{path} cannot be read as JSON: {error}.", WANTED) from error
+        raise PlatformError(f"{path} cannot be read as JSON: {error}.", wanted) from error
     if not isinstance(given, dict):
-        raise PlatformError(f"{path} holds no object.", WANTED)
+        raise PlatformError(f"{path} holds no object.", wanted)
+    return given
+
+
+def read_designs(path: Path) -> list[Design]:
+    """One design per load; whatever is wrong with the file is told in a sentence."""
+    given = _object(path, WANTED)
     wrong = [
         *(f"{name} is missing" for name in REQUIRED if name not in given),
         *(f"{name} is unknown" for name in given if name not in (*REQUIRED, *OPTIONAL)),
@@ -71,3 +99,29 @@ def _number(path: Path, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PlatformError(f"{path}: {name} is {value!r}, a number is expected.", WANTED)
     return float(value)
+
+
+def in_layers(design: Design, count: int) -> Design:
+    """The same cell as it can be coated: `count` layers on each collector."""
+    return replace(
+        design,
+        positive_layers=layers(design.positive, count),
+        negative_layers=layers(design.negative, count),
+    )
+
+
+def layer_plan(design: Design) -> list[dict[str, Any]]:
+    """What to coat, from separator to collector."""
+    sizes = size(design.negative_mean, design.positive_mean, design.positive_um)
+    thickness = {"positive": design.positive_um, "negative": sizes.negative_um}
+    plans = {"positive": design.positive_layers, "negative": design.negative_layers}
+    return [
+        {
+            "electrode": name,
+            "layer": number,
+            "thickness_um": one.thickness_share * thickness[name],
+            "active_fraction": one.active_fraction,
+        }
+        for name, plan in plans.items()
+        for number, one in enumerate(plan or (), start=1)
+    ]

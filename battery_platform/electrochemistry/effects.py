@@ -13,7 +13,7 @@ from battery_platform.electrochemistry.assumptions import Assumption, changed, d
 from battery_platform.electrochemistry.graded import cell
 from battery_platform.electrochemistry.graded.assumptions import GRADED
 from battery_platform.electrochemistry.graded.replication import design
-from battery_platform.electrochemistry.sweeps import code_version
+from battery_platform.electrochemistry.graded_runs import code_version
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.products import put
 

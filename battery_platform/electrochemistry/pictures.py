@@ -2,13 +2,11 @@
 
 What belongs here: drawing what a result already holds. What does not: any calculation that
 changes a figure's meaning, and matplotlib's global state (a `Figure` is made and returned).
-
-Thin today: one curve per figure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +23,12 @@ _GREY = "#666666"
 
 def discharge_figure(
     row: Mapping[str, Any],
-    charge_mah_cm2: NDArray[np.float64],
-    voltage_v: NDArray[np.float64],
+    charge_mah_cm2: NDArray[np.float64] | None,
+    voltage_v: NDArray[np.float64] | None,
 ) -> Figure:
     """Voltage against charge per gram of active material, with the key figures in sight.
 
-    `row` is a row of the table of discharges; a failed one has no curve and says why.
+    `row` is a row of the table of discharges; one without a curve says why.
     """
     from matplotlib.figure import Figure
 
@@ -41,32 +39,36 @@ def discharge_figure(
     axes.grid(visible=True, color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines["right"].set_visible(False)
-    if row["failed"]:
+    if charge_mah_cm2 is None or voltage_v is None:
         _say_why(axes, row)
     else:
         _curve(axes, row, charge_mah_cm2, voltage_v)
     figure.suptitle(
-        f"{row['c_rate']:g}C discharge of {row['design_id'] or 'an electrode'}",
+        f"{row['c_rate']:g}C discharge of {row['subject'] or 'an electrode'}",
         fontsize=12,
         fontweight="bold",
     )
     axes.set_title(_summary(row), fontsize=9, color=_GREY)
     if row["is_synthetic"]:
-        axes.text(
-            0.5,
-            0.5,
-            "SYNTHETIC",
-            transform=axes.transAxes,
-            ha="center",
-            va="center",
-            rotation=25,
-            fontsize=46,
-            fontweight="bold",
-            color="#c0392b",
-            alpha=0.16,
-            zorder=5,
-        )
+        _mark_synthetic(axes)
     return figure
+
+
+def _mark_synthetic(axes: Axes) -> None:
+    axes.text(
+        0.5,
+        0.5,
+        "SYNTHETIC",
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        rotation=25,
+        fontsize=46,
+        fontweight="bold",
+        color="#c0392b",
+        alpha=0.16,
+        zorder=5,
+    )
 
 
 def _active_mg_cm2(row: Mapping[str, Any]) -> float:
@@ -111,7 +113,7 @@ def _say_why(axes: Axes, row: Mapping[str, Any]) -> None:
     axes.text(
         0.5,
         0.9,
-        "No curve, after two attempts. The solver says:\n" + fill(row["end_reason"], 70),
+        "No curve: " + fill(row["reason"] or row["ended_by"], 70),
         transform=axes.transAxes,
         ha="center",
         va="top",
@@ -123,13 +125,115 @@ def _summary(row: Mapping[str, Any]) -> str:
     about = (
         f"{row['mass_loading_mg_cm2']:.3g} mg/cm² ({row['loading_basis'].replace('_', ' ')}), "
         f"{row['porosity_pct']:.3g} % porosity, {row['thickness_um']:.3g} µm"
-        f"{' (derived)' if row['thickness_is_derived'] else ''}"
+        f"{' (derived)' if 'thickness_um' in (row['derived'] or '') else ''}"
     )
-    if row["failed"]:
+    if row["failed"] or not row["discharge_time_s"]:
         return about
     current = 3600 * row["areal_capacity_mah_cm2"] / row["discharge_time_s"]
     return (
         f"{about}, {row['c_rate']:g}C = {current:.3g} mA/cm²\n"
         f"E = {row['specific_energy_wh_kg']:.4g} Wh/kg, "
-        f"P = {row['specific_power_w_kg']:.4g} W/kg of electrode; ended by {row['end_reason']}"
+        f"P = {row['specific_power_w_kg']:.4g} W/kg of electrode; ended by {row['ended_by']}, "
+        f"limited by {row['limited_by']}"
     )
+
+
+def ragone_figure(rows: Sequence[Mapping[str, Any]], series: str, title: str) -> Figure:
+    """Specific energy against power, a line per series from the slowest to the fastest discharge.
+
+    Discharges that deliver nothing have no place on logarithmic axes; their number is told.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.8), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    drawn = [row for row in rows if row["specific_energy_wh_kg"]]
+    for name in dict.fromkeys(row[series] for row in drawn):
+        some = sorted((r for r in drawn if r[series] == name), key=lambda r: float(r["c_rate"]))
+        axes.plot(
+            [row["specific_power_w_kg"] for row in some],
+            [row["specific_energy_wh_kg"] for row in some],
+            marker="o",
+            markersize=3,
+            linewidth=1.2,
+            label=name or "electrode",
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("Specific power / W kg⁻¹")
+    axes.set_ylabel("Specific energy / Wh kg⁻¹")
+    axes.grid(visible=True, color="#e4e4e4", linewidth=0.6)
+    if drawn:
+        axes.legend(frameon=False, fontsize=7)
+    without = len(rows) - len(drawn)
+    axes.set_title(title + (f"; {without} delivered nothing" if without else ""), fontsize=10)
+    if any(row.get("is_synthetic") for row in rows):
+        _mark_synthetic(axes)
+    return figure
+
+
+def branches_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Energy against power of many electrodes at one load, coloured by what limits them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.8), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    colours = {"nothing": _BLUE, "electrolyte": "#c8553d", "electrons": "#3d8b53"}
+    for name, colour in colours.items():
+        some = [row for row in rows if row["limited_by"] == name]
+        axes.scatter(
+            [row["specific_power_w_kg"] for row in some],
+            [row["specific_energy_wh_kg"] for row in some],
+            s=9,
+            color=colour,
+            label=f"limited by {name}: {len(some)}",
+        )
+    axes.set_xlabel("Average specific power / W kg⁻¹ of electrode")
+    axes.set_ylabel("Specific energy / Wh kg⁻¹ of electrode")
+    axes.grid(visible=True, color="#e4e4e4", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_title(title, fontsize=10)
+    if any(row["is_synthetic"] for row in rows):
+        _mark_synthetic(axes)
+    return figure
+
+
+def graded_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Voltage against capacity of each discharge, and energy against power."""
+    from matplotlib.figure import Figure
+
+    from battery_platform.electrochemistry.sweeps import curve_of
+
+    figure = Figure(figsize=(10, 4.4), dpi=150, layout="constrained")
+    curves, ragone = figure.subplots(1, 2)
+    for row in rows:
+        if row["curve_time_s"] is None:
+            continue
+        seconds, volts = curve_of(dict(row))
+        charge = row["areal_capacity_mah_cm2"] * seconds / row["discharge_time_s"]
+        style = "--" if row["positive_layers"] else "-"
+        label = f"{row['c_rate']:g}C" + (" in layers" if row["positive_layers"] else "")
+        curves.plot(charge, volts, style, linewidth=1.2, label=label)
+    curves.set_xlabel("Charge / mAh cm⁻²")
+    curves.set_ylabel("Voltage / V")
+    for is_layered, style, label in ((False, "o-", "graded"), (True, "s--", "in layers")):
+        some = [
+            r for r in rows if bool(r["positive_layers"]) is is_layered and r["discharge_time_s"]
+        ]
+        some.sort(key=lambda row: float(row["c_rate"]))
+        if some:
+            ragone.plot(
+                [row["specific_power_w_kg"] for row in some],
+                [row["specific_energy_wh_kg"] for row in some],
+                style,
+                linewidth=1.2,
+                markersize=4,
+                label=label,
+            )
+    ragone.set_xlabel("Specific power / W kg⁻¹ of cell")
+    ragone.set_ylabel("Specific energy / Wh kg⁻¹ of cell")
+    for axes in (curves, ragone):
+        axes.grid(visible=True, color="#e4e4e4", linewidth=0.6)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=7)
+    return figure

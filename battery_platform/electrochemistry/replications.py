@@ -14,13 +14,21 @@ from typing import TYPE_CHECKING, Any
 from battery_platform.electrochemistry.assumptions import digest
 from battery_platform.electrochemistry.graded.assumptions import GRADED
 from battery_platform.electrochemistry.graded.cell import Design, Result
-from battery_platform.electrochemistry.graded.replication import Row, replicate
-from battery_platform.electrochemistry.sweeps import (
-    Progress,
+from battery_platform.electrochemistry.graded.replication import (
+    C_RATES,
+    CASES,
+    THICKNESSES_UM,
+    Row,
+    design,
+    replicate,
+)
+from battery_platform.electrochemistry.graded_runs import (
+    code_version,
     restored,
     sweep,
     unsolved,
 )
+from battery_platform.electrochemistry.sweeps import Progress
 from battery_platform.errors import PlatformError
 from battery_platform.store.builds import code_digest
 from battery_platform.store.lakehouse import Lakehouse
@@ -65,7 +73,7 @@ def replicated(
 
 def replication_version() -> str:
     """Hash of the code that decides what is compared, and what it comes to."""
-    return code_digest(Path(__file__).parent / "graded")
+    return f"{code_version()}-{code_digest(Path(__file__).parent / 'graded')}"
 
 
 def _row(paper: str, place: int, one: Row) -> dict[str, Any]:
@@ -113,3 +121,20 @@ def figure(rows: list[dict[str, Any]]) -> Figure:
     axes.legend(frameon=False, fontsize=8)
     axes.set_title("Specific energy at 5C; dashed lines: 10 %", fontsize=10)
     return made
+
+
+def ragone_002(
+    lake: Lakehouse, progress: Progress = lambda done, total: None
+) -> list[dict[str, Any]]:
+    """The uniform cells and profile no. 1 of the paper at all rates, each with its name."""
+    designs = {
+        f"case {case}, {um:g} µm, {'uniform' if number is None else 'no. 1'}": (case, number, um)
+        for case in CASES
+        for um in THICKNESSES_UM
+        for number in (None, 1)
+    }
+    asked = [(name, design(*parts, rate)) for name, parts in designs.items() for rate in C_RATES]
+    rows = sweep(lake, [one for _, one in asked], progress)
+    return [
+        row | {"cell": name, "subject": name} for (name, _), row in zip(asked, rows, strict=True)
+    ]

@@ -2,51 +2,78 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
-from battery_platform.electrochemistry.assumptions import HALF_CELL
+from battery_platform.electrochemistry.designs import read_electrode
+from battery_platform.electrochemistry.electrode_tables import (
+    loading_series,
+    of_csv,
+    of_frame,
+    of_table,
+    space,
+)
 from battery_platform.electrochemistry.graded.assumptions import GRADED
-from battery_platform.electrochemistry.half_cell import CUT_OFF, Electrode
-from battery_platform.electrochemistry.runs import curve_figure, keep_assumptions, simulate
-from battery_platform.errors import PlatformError, StoreError
-from battery_platform.store.arrays import load, save
+from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL
+from battery_platform.electrochemistry.half_cell.cell import HalfCell, check
+from battery_platform.electrochemistry.half_cell.electrode import Electrode
+from battery_platform.electrochemistry.half_cell_runs import (
+    Asked,
+    at_rates,
+    curve_figure,
+    sweep,
+    volcano,
+)
+from battery_platform.electrochemistry.kept_assumptions import keep_assumptions
+from battery_platform.electrochemistry.solving import CUT_OFF
+from battery_platform.electrochemistry.sweeps import curve_of
+from battery_platform.errors import PlatformError
 from battery_platform.store.lakehouse import Lakehouse
 
-USUAL = Electrode(15.0, "active_material", 50.0, 95.0)
+Write = Callable[[str, str], Path]
+USUAL = Asked(HalfCell(Electrode(15.0, "active_material", 50.0, 95.0)), True, "designs", "design-1")
 
 
 def test_a_discharge_is_simulated_once_and_its_curve_kept(lake: Lakehouse) -> None:
-    row, new = simulate(lake, USUAL, is_synthetic=True)
-    again, new_again = simulate(lake, USUAL, is_synthetic=True)
-    assert (new, new_again) == (True, False)
-    assert again == row
-    curve = load(lake.settings, row["curve_file"])
-    hours = row["discharge_time_s"] / 3600
-    current_a_m2 = 10 * row["areal_capacity_mah_cm2"] / hours
-    energy_wh_m2 = np.trapezoid(current_a_m2 * curve["voltage_v"], curve["time_s"]) / 3600
+    (row,) = sweep(lake, [USUAL])
+    before = lake.snapshot()
+    assert sweep(lake, [USUAL]) == lake.records("FROM discharges")
+    assert lake.snapshot() == before
+    seconds, volts = curve_of(row)
+    current_a_m2 = 36_000 * row["areal_capacity_mah_cm2"] / row["discharge_time_s"]
+    energy_wh_m2 = np.trapezoid(current_a_m2 * volts, seconds) / 3600
     per_kg = energy_wh_m2 / (row["electrode_mass_mg_cm2"] * 0.01)
-    assert row["specific_energy_wh_kg"] == pytest.approx(per_kg, rel=1e-6)
-    assert curve["voltage_v"][-1] == pytest.approx(3.2, abs=2e-3)
-    assert row["thickness_is_derived"]
+    assert row["specific_energy_wh_kg"] == pytest.approx(per_kg, rel=1e-3)
+    assert volts[-1] == pytest.approx(3.2, abs=2e-3)
+    assert "thickness_um" in row["derived"]
+    lists = lake.rows("SELECT len(curve_time_s::DOUBLE[]) FROM discharges")
+    assert lists == [(len(seconds),)]
 
 
 def test_the_picture_says_what_it_shows(lake: Lakehouse) -> None:
-    row, _ = simulate(lake, USUAL, is_synthetic=True, design_id="design-1")
-    (axes,) = curve_figure(lake, row).axes
+    (row,) = sweep(lake, [USUAL])
+    (axes,) = curve_figure(row).axes
     words = [text.get_text() for text in axes.texts]
     assert "SYNTHETIC" in words
     assert "Wh/kg" in axes.get_title()
     assert CUT_OFF in axes.get_title()
-    (plain,) = curve_figure(lake, row | {"is_synthetic": False}).axes
+    (plain,) = curve_figure(row | {"is_synthetic": False}).axes
     assert "SYNTHETIC" not in [text.get_text() for text in plain.texts]
+    (empty,) = curve_figure(row | {"curve_time_s": None, "failed": True, "reason": "why"}).axes
+    assert "why" in empty.texts[0].get_text()
 
 
 def test_what_cannot_be_is_refused_and_nothing_is_kept(lake: Lakehouse) -> None:
+    wrong = replace(USUAL, cell=HalfCell(Electrode(15.0, "active_material", 0.5, 95.0)))
     with pytest.raises(PlatformError, match="porosity_pct"):
-        simulate(lake, Electrode(15.0, "active_material", 0.5, 95.0), is_synthetic=False)
+        sweep(lake, [USUAL, wrong])
     assert lake.value("SELECT count(*) FROM discharges") == 0
 
 
@@ -63,14 +90,110 @@ def test_every_assumption_is_a_row(lake: Lakehouse) -> None:
     assert all(row["reason"] and row["source"] for row in rows)
 
 
-def test_arrays_are_kept_once_and_a_changed_file_is_refused(lake: Lakehouse) -> None:
-    arrays = {"a": np.arange(5.0)}
-    name, _ = save(lake.settings, "kind", arrays)
-    assert save(lake.settings, "kind", arrays)[0] == name
-    path: Path = lake.settings.arrays_folder / name
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(StoreError, match="not what was stored"):
-        load(lake.settings, name)
-    path.unlink()
-    with pytest.raises(StoreError, match="is missing"):
-        load(lake.settings, name)
+TABLE = pl.DataFrame(
+    {
+        "electrode_id": ["good", "wrong", "empty", "no basis"],
+        "mass_loading_mg_cm2": [15.0, 15.0, None, 15.0],
+        "loading_basis": ["active_material", "coating", "coating", None],
+        "porosity_pct": [50.0, 0.5, 50.0, 50.0],
+        "active_material_pct": [95.0] * 4,
+        "tortuosity_factor": [3.0, None, None, None],
+        "is_synthetic": [False] * 4,
+    }
+)
+
+
+def test_a_table_gives_a_half_cell_per_row_and_load_and_tells_what_it_leaves_out() -> None:
+    found = of_frame(TABLE, "mart_electrodes", [1.0, 2.0], 3.2)
+    assert [(one.subject, one.cell.c_rate) for one in found.asked] == [("good", 1.0), ("good", 2.0)]
+    assert found.asked[0].cell.electrode.tortuosity_factor == 3.0
+    assert not found.asked[0].is_synthetic
+    reasons = dict(found.refused)
+    assert set(reasons) == {"wrong", "empty", "no basis"}
+    assert "looks like a fraction" in reasons["wrong"]
+    assert "mass_loading_mg_cm2 is None" in reasons["empty"]
+    assert "loading_basis is None" in reasons["no basis"]
+
+
+def test_a_csv_file_gives_electrodes_too(write: Write) -> None:
+    shares = ",".join(f"particles_{n}_to_{n + 1}_um" for n in range(1, 7))
+    text = (
+        f"name,mass_loading_mg_cm2,loading_basis,porosity_pct,active_material_pct,{shares}\n"
+        "a,15,coating,50,95,0,0,0,100,0,0\n"
+        "b,15,coating,50,95,,,,,,\n"
+    )
+    found = of_csv(write("e.csv", text), [1.0], 3.2)
+    assert not found.refused
+    assert [one.cell.electrode.size_shares for one in found.asked] == [(0, 0, 0, 100, 0, 0), None]
+    with pytest.raises(PlatformError, match=r"unknown column.* colour"):
+        of_csv(write("f.csv", "colour\nred\n"), [1.0], 3.2)
+    with pytest.raises(PlatformError, match="no column mass_loading_mg_cm2"):
+        of_csv(write("g.csv", "porosity_pct\n50\n"), [1.0], 3.2)
+    with pytest.raises(PlatformError, match="cannot be read"):
+        of_csv(Path("nowhere.csv"), [1.0], 3.2)
+
+
+def test_a_table_that_is_not_there_is_refused(lake: Lakehouse) -> None:
+    with pytest.raises(PlatformError, match="no table nothing"):
+        of_table(lake, "nothing", [1.0], 3.2)
+
+
+SOUND = {
+    "mass_loading_mg_cm2": 15,
+    "loading_basis": "coating",
+    "porosity_pct": 50,
+    "active_material_pct": 95,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"colour": 1}, "colour is unknown"),
+        ({"is_synthetic": "no"}, "true or false"),
+        ({"porosity_pct": "50"}, "porosity_pct is '50'"),
+        ({"porosity_pct": 10**400}, "porosity_pct"),
+        ({"porosity_pct": [50]}, "porosity_pct"),
+        ({"loading_basis": ["coating"]}, "loading_basis"),
+        ({"size_shares": "all"}, "size_shares"),
+        ({"size_shares": [0.5, None, 0.5, 0, 0, 0]}, "size_shares"),
+        ({"thickness_um": 7.2e-5}, "looks like m"),
+        ({"tortuosity_factor": float("nan")}, "tortuosity_factor"),
+    ],
+)
+def test_an_electrode_file_that_cannot_be_is_refused(
+    write: Write, change: dict[str, Any], says: str
+) -> None:
+    path = write("e.json", json.dumps(SOUND | change))
+    with pytest.raises(PlatformError, match=says):
+        check(HalfCell(read_electrode(path)[0]))
+
+
+def test_an_electrode_file_gives_an_electrode(write: Write) -> None:
+    path = write("e.json", json.dumps(SOUND | {"size_shares": [0, 0, 0, 1, 0, 0]}))
+    electrode, synthetic = read_electrode(path)
+    assert (electrode.size_shares, synthetic) == ((0, 0, 0, 1, 0, 0), False)
+    check(HalfCell(electrode))
+
+
+def test_the_space_of_designs_is_even_synthetic_and_believable() -> None:
+    points = space(200)
+    assert [one.cell for one in space(200)] == [one.cell for one in points]
+    assert len({one.cell.electrode for one in points}) == 200
+    for one in points:
+        assert one.is_synthetic
+        check(one.cell)
+    loadings = np.array([one.cell.electrode.mass_loading_mg_cm2 for one in points])
+    counts, _ = np.histogram(loadings, bins=np.linspace(5, 40, 8))
+    assert counts.min() >= 20
+
+
+def test_energy_peaks_along_a_series_of_loadings(lake: Lakehouse) -> None:
+    found = volcano(sweep(lake, loading_series()))
+    assert found is not None
+    assert found.stands
+    assert 16 <= found.peak_mg_cm2 <= 32
+
+
+def test_the_loads_of_a_ragone_curve_are_those_from_a_fifth_to_five() -> None:
+    assert [one.cell.c_rate for one in at_rates(USUAL)] == [0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0]

@@ -10,21 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from battery_platform.electrochemistry import solving
 from battery_platform.electrochemistry.assumptions import changed, choices, digest, numbers
 from battery_platform.electrochemistry.graded import cell, replication
 from battery_platform.electrochemistry.graded.assumptions import GRADED
-from battery_platform.electrochemistry.graded.cell import (
-    CUT_OFF,
-    CUT_OFF_AT_START,
-    FAILED,
-    Design,
-    Result,
-    Settings,
-    check,
-    solve,
-)
+from battery_platform.electrochemistry.graded.cell import Design, Result, check, solve
 from battery_platform.electrochemistry.graded.profiles import Profile, layers, mean, uniform
 from battery_platform.electrochemistry.graded.replication import design, turned_round
+from battery_platform.electrochemistry.solving import CUT_OFF, CUT_OFF_AT_START, FAILED, Settings
 from battery_platform.errors import PlatformError
 
 FLAT = design(2, None, 140.0, 5.0)
@@ -44,22 +37,23 @@ def energy(asked: Design, **changes: Any) -> float:
 
 def fresh_simulation() -> tuple[Any, dict[str, Any], Any]:
     """PyBaMM's own way, which keeps all variables, for `GRADED_CELL`."""
-    module = cell._model()
     import pybamm
+
+    from battery_platform.electrochemistry.graded import model as module
 
     names = tuple(name for name in numbers(GRADED) if name not in module.BUILT_IN)
     model = module.continuous_model()
     simulation = pybamm.Simulation(
         model,
         parameter_values=pybamm.ParameterValues(
-            module._parameters(numbers(GRADED), choices(GRADED), names)
+            module.parameters(numbers(GRADED), choices(GRADED), names)
         ),
-        var_pts=module.points(20, 5, 10),
-        submesh_types=module.meshes(model, 1.5),
+        var_pts=module.points(cell.USUAL),
+        submesh_types=module.submeshes(model, cell.USUAL),
         solver=pybamm.IDAKLUSolver(rtol=1e-6, atol=1e-8),
     )
     sizing = cell.size(0.65, 0.7, 140.0)
-    return simulation, cell._inputs(GRADED_CELL, sizing, GRADED, module, 20), sizing
+    return simulation, cell.inputs(GRADED_CELL, sizing, GRADED, module, 20), sizing
 
 
 @pytest.mark.parametrize(
@@ -80,7 +74,7 @@ def fresh_simulation() -> tuple[Any, dict[str, Any], Any]:
 def test_what_cannot_be_is_refused_before_any_solve(
     changes: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cell, "_model", lambda: pytest.fail("a solve was begun"))
+    monkeypatch.setattr(cell, "built", lambda *_: pytest.fail("a solve was begun"))
     wrong = replace(FLAT, **changes)
     with pytest.raises(PlatformError, match=says):
         check(wrong)
@@ -214,7 +208,7 @@ def test_layers_come_near_the_profile_they_stand_for() -> None:
 
 
 def test_assumptions_are_inputs_of_the_one_model() -> None:
-    cell._build.cache_clear()
+    solving._build.cache_clear()
     warm = changed(GRADED, heat_transfer_w_m2_k=2.0)
     sluggish = changed(GRADED, transference_number=0.3)
     heavy = changed(GRADED, copper_thickness_um=15.0)
@@ -223,7 +217,7 @@ def test_assumptions_are_inputs_of_the_one_model() -> None:
     assert (solve([FLAT], warm)[0].energy_wh_kg or 0) > 1.1 * base
     assert (solve([FLAT], sluggish)[0].energy_wh_kg or base) < 0.97 * base
     assert (solve([FLAT], heavy)[0].energy_wh_kg or base) < base
-    assert cell._build.cache_info().currsize == 1
+    assert solving._build.cache_info().currsize == 1
 
 
 def test_choices_and_radii_make_another_model() -> None:
@@ -239,7 +233,7 @@ def test_choices_and_radii_make_another_model() -> None:
 def test_without_a_compiler_the_model_is_interpreted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(cell.shutil, "which", lambda name: None)
+    monkeypatch.setattr(solving.shutil, "which", lambda name: None)
     found = solve([FLAT], compiled=True)[0]
     assert found.energy_wh_kg == pytest.approx(energy(FLAT), rel=1e-9)
     assert "No C compiler" in caplog.text

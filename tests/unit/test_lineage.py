@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from battery_platform.electrochemistry.assumptions import HALF_CELL, digest
+from battery_platform.electrochemistry.assumptions import digest
+from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL
 from battery_platform.errors import PlatformError
 from battery_platform.literature.folder import add, place_samples, search, take, watched
 from battery_platform.store.lakehouse import Lakehouse
@@ -68,13 +69,15 @@ def discharge(identifier: str, design_id: str | None, synthetic: bool) -> dict[s
     return {
         "discharge_id": identifier,
         "made_at": WHEN,
-        "design_id": design_id,
-        "model": "half_cell",
+        "origin": design_id and "designs",
+        "subject": design_id,
         **{"c_rate": 1.0, "lower_cutoff_v": 3.2, "mass_loading_mg_cm2": 15.0},
         **{"loading_basis": "active_material", "porosity_pct": 50.0, "active_material_pct": 95.0},
-        **{"thickness_um": 70.0, "thickness_is_derived": True, "end_reason": "cut-off voltage"},
-        **{"failed": False, "assumptions_hash": digest(HALF_CELL), "solver": "{}"},
-        "is_synthetic": synthetic,
+        **{"thickness_um": 70.0, "tortuosity_factor": 1.4, "specific_surface_1_um": 0.2},
+        **{"electronic_conductivity_s_m": 0.1, "size_shares": "[]", "electrode_mass_mg_cm2": 26.0},
+        **{"ended_by": "cut-off voltage", "electrolyte_depleted": False, "failed": False},
+        **{"assumptions_hash": digest(HALF_CELL), "code_version": "so"},
+        **{"solver": "{}", "solve_s": 0.1, "is_synthetic": synthetic},
     }
 
 

@@ -9,14 +9,13 @@ per case; ranges are judgements, not distributions.
 
 from __future__ import annotations
 
-from battery_platform.electrochemistry.assumptions import Assumption, Assumptions
+from battery_platform.electrochemistry.assumptions import OURS, Assumption, Assumptions
 
 _PAPER = "Nejati Amiri et al., Batteries 10 (2024) 336"
 _A1, _A2, _A3 = (f"{_PAPER}, table A{number}" for number in (1, 2, 3))
 _CHEN = "Chen et al., J. Electrochem. Soc. 167 (2020) 080534"
 _VALOEN = "Valoen and Reimers, J. Electrochem. Soc. 152 (2005) A882"
-_OURS = "our choice"
-_READ = _OURS + ": read as a whole against table 4, the same for all cases and rates"
+_READ = OURS + ": read as a whole against table 4, the same for all cases and rates"
 
 
 def _printed(
@@ -85,7 +84,7 @@ GRADED: Assumptions = (
         "for 3.6 to 5.2 where the start or the transference number is another.",
         _READ,
     ),
-    Assumption("ambient_k", 298.15, "K", 283.15, 313.15, "Room; T0 is not printed.", _OURS),
+    Assumption("ambient_k", 298.15, "K", 283.15, 313.15, "Room; T0 is not printed.", OURS),
     Assumption(
         "transference_number",
         0.38,
@@ -114,7 +113,7 @@ GRADED: Assumptions = (
         "One smooth floor in conductivity, diffusivity, thermodynamic factor and exchange "
         "current: with different ones the solver crawls where the salt runs out. At 10 it adds up "
         "to a sixth to the energy of depleted cells.",
-        _OURS,
+        OURS,
     ),
     Assumption(
         "open_circuit_curves",
@@ -126,7 +125,7 @@ GRADED: Assumptions = (
         "window within 0.06 V at both ends; the others miss it by 0.35 V and more.",
         _CHEN,
     ),
-    Assumption("negative_shift_v", 0.0, "V", -0.05, 0.05, "Added to the curve.", _OURS),
+    Assumption("negative_shift_v", 0.0, "V", -0.05, 0.05, "Added to the curve.", OURS),
     Assumption(
         "positive_shift_v",
         0.065,
@@ -144,9 +143,9 @@ GRADED: Assumptions = (
         -5e-4,
         5e-4,
         "Reversible heat; the paper shows the curve as a figure only, and it changes sign.",
-        _OURS,
+        OURS,
     ),
-    Assumption("positive_entropy_v_k", 0.0, "V/K", -5e-4, 5e-4, "As the other.", _OURS),
+    Assumption("positive_entropy_v_k", 0.0, "V/K", -5e-4, 5e-4, "As the other.", OURS),
     Assumption(
         "transfer_coefficient",
         0.5,
@@ -154,7 +153,7 @@ GRADED: Assumptions = (
         0.5,
         0.5,
         "Follows from the unit of the printed rate constant, m^2.5 mol^-0.5 s^-1.",
-        f"{_OURS}, after {_A1}",
+        f"{OURS}, after {_A1}",
     ),
     Assumption(
         "aluminium_thickness_um",

@@ -11,25 +11,20 @@ builds its model once.
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from battery_platform.electrochemistry.assumptions import Assumptions, choices, digest, numbers
+from battery_platform.electrochemistry.assumptions import Assumptions, digest, numbers
 from battery_platform.electrochemistry.graded import profiles
 from battery_platform.electrochemistry.graded.assumptions import GRADED
 from battery_platform.electrochemistry.graded.profiles import Layer, Profile
 from battery_platform.electrochemistry.graded.sizing import (
     Sizing,
-    check_range,
     current_a_m2,
     electrode_density,
     separator_density,
@@ -37,20 +32,28 @@ from battery_platform.electrochemistry.graded.sizing import (
     specific_energy_wh_kg,
     specific_power_w_kg,
 )
+from battery_platform.electrochemistry.ranges import check_range
+from battery_platform.electrochemistry.solving import (
+    CUT_OFF,
+    CUT_OFF_AT_START,
+    CUT_OFF_EVENT,
+    DEPLETED,
+    FAILED,
+    TIME_LIMIT,
+    Settings,
+    built,
+    free_numbers,
+    is_below_at_start,
+    said,
+)
 from battery_platform.errors import PlatformError
 
 Array = npt.NDArray[np.float64]
 
-CUT_OFF = "cut-off voltage"
-CUT_OFF_AT_START = "cut-off voltage at the start"
-TIME_LIMIT = "time limit"
-FAILED = "failed"
+USUAL = Settings()
+MODEL = "battery_platform.electrochemistry.graded.model"
 # In units of 1/C hours; emptied to the last, the negative electrode would last 1.03.
 _LONGEST = 1.5
-# The share of the salt below which it counts as used up.
-_DEPLETED = 0.01
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,31 +75,6 @@ class Design:
     negative_direction: str = "graded"
     positive_layers: tuple[Layer, ...] | None = None
     negative_layers: tuple[Layer, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Mesh and tolerances; the last two stop a solve that has ceased to advance."""
-
-    electrode_cells: int = 20
-    separator_cells: int = 5
-    particle_cells: int = 10
-    particle_stretch: float = 1.5
-    rtol: float = 1e-4
-    atol: float = 1e-6
-    no_progress_steps: int = 500
-    no_progress_s: float = 1.0
-
-    def finer(self) -> Settings:
-        """What a failed solve is tried again with."""
-        return replace(
-            self,
-            rtol=self.rtol / 10,
-            atol=self.atol / 10,
-            electrode_cells=self.electrode_cells * 3 // 2,
-            separator_cells=self.separator_cells * 3 // 2,
-            particle_cells=self.particle_cells * 3 // 2,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +128,7 @@ def check(design: Design, assumptions: Assumptions = GRADED) -> None:
 def solve(
     designs: Iterable[Design],
     assumptions: Assumptions = GRADED,
-    settings: Settings = Settings(),
+    settings: Settings = USUAL,
     compiled: bool = False,
 ) -> list[Result]:
     """One result per design, in order; none is raised for a design that fails or is refused.
@@ -184,80 +162,18 @@ def _result(design: Design, assumptions: Assumptions, settings: Settings, compil
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Built:
-    model: Any
-    solver: Any
-    module: Any
-
-
-def _built(assumptions: Assumptions, settings: Settings, compiled: bool) -> _Built:
-    """The model for this mesh; all assumptions but radii and choices are its inputs."""
-    module = _model()
-    given = numbers(assumptions)
-    shaping = tuple(
-        one for one in assumptions if isinstance(one.value, str) or one.name in module.BUILT_IN
-    )
-    names = tuple(name for name in given if name not in module.BUILT_IN)
-    return _build(shaping, names, settings, compiled and _has_compiler())
-
-
-@lru_cache(maxsize=8)
-def _build(
-    shaping: Assumptions, input_names: tuple[str, ...], settings: Settings, compiled: bool
-) -> _Built:
-    module = _model()
-    model = module.build(
-        numbers(shaping),
-        choices(shaping),
-        input_names,
-        settings.electrode_cells,
-        settings.separator_cells,
-        settings.particle_cells,
-        settings.particle_stretch,
-    )
-    solver = module.Solver(
-        rtol=settings.rtol,
-        atol=settings.atol,
-        output_variables=module.OUTPUTS,
-        options={
-            "num_steps_no_progress": settings.no_progress_steps,
-            "t_no_progress": settings.no_progress_s,
-            "silence_sundials_errors": True,
-            "compile": compiled,
-        },
-    )
-    return _Built(model, solver, module)
-
-
-def _model() -> Any:
-    """Our module on PyBaMM, which is told before its first import to report and ask nothing."""
-    os.environ.setdefault("PYBAMM_DISABLE_TELEMETRY", "true")
-    from battery_platform.electrochemistry.graded import model
-
-    return model
-
-
-def _has_compiler() -> bool:
-    if any(shutil.which(name) for name in ("gcc", "clang", "cc")):
-        return True
-    _log.warning("No C compiler is found; the model is interpreted, at half the speed.")
-    return False
-
-
 def _discharge(
     design: Design, assumptions: Assumptions, settings: Settings, compiled: bool
 ) -> dict[str, Any]:
     sizing = size(design.negative_mean, design.positive_mean, design.positive_um, assumptions)
     try:
-        built = _built(assumptions, settings, compiled)
-        inputs = _inputs(design, sizing, assumptions, built.module, settings.electrode_cells)
-        solution = built.solver.solve(
-            built.model, [0, 3600 * _LONGEST / design.c_rate], inputs=inputs
+        model = built(MODEL, assumptions, settings, compiled)
+        asked = inputs(design, sizing, assumptions, model.module, settings.electrode_cells)
+        solution = model.solver.solve(
+            model.model, [0, 3600 * _LONGEST / design.c_rate], inputs=asked
         )
     except Exception as error:  # whatever the solver says: the neighbours go on
-        reason = " ".join(str(error).split())
-        if "non-positive at initial conditions" in reason and "Minimum voltage" in reason:
+        if is_below_at_start(said(error)):
             return _nothing(None) | {
                 "sizing": sizing,
                 "energy_wh_kg": 0.0,
@@ -268,18 +184,14 @@ def _discharge(
                 "ended_by": CUT_OFF_AT_START,
                 "failed": False,
             }
-        return _nothing(f"{type(error).__name__}: {reason}") | {"sizing": sizing}
-    return _figures(solution, sizing, design, assumptions, built.module) | {"sizing": sizing}
+        return _nothing(f"{type(error).__name__}: {said(error)}") | {"sizing": sizing}
+    return _figures(solution, sizing, design, assumptions, model.module) | {"sizing": sizing}
 
 
-def _inputs(
+def inputs(
     design: Design, sizing: Sizing, assumptions: Assumptions, module: Any, cells: int
 ) -> dict[str, Any]:
-    given = {
-        name: float(value)
-        for name, value in numbers(assumptions).items()
-        if name not in module.BUILT_IN
-    }
+    """What the built model is told of one cell."""
     positive, negative = (
         _averages(profile, layers, cells)
         for profile, layers in (
@@ -287,7 +199,7 @@ def _inputs(
             (design.negative, design.negative_layers),
         )
     )
-    return given | {
+    return free_numbers(module, assumptions) | {
         "negative_um": sizing.negative_um,
         "positive_um": float(design.positive_um),
         "current_a_m2": current_a_m2(sizing, design.c_rate),
@@ -312,7 +224,7 @@ def _figures(
     solution: Any, sizing: Sizing, design: Design, assumptions: Assumptions, module: Any
 ) -> dict[str, Any]:
     given = numbers(assumptions)
-    if solution.termination != f"event: {module.CUT_OFF_EVENT}":
+    if solution.termination != f"event: {CUT_OFF_EVENT}":
         reached = solution.termination == "final time"
         return _nothing(f"{solution.termination} before the cut-off voltage") | {
             "ended_by": TIME_LIMIT if reached else FAILED
@@ -338,7 +250,7 @@ def _figures(
         "time_s": moments,
         "voltage_v": voltage,
         "ended_by": CUT_OFF,
-        "depleted": bool(np.min(salt) < _DEPLETED * given["electrolyte_concentration_mol_m3"]),
+        "depleted": bool(np.min(salt) < DEPLETED * given["electrolyte_concentration_mol_m3"]),
         "failed": False,
         "reason": None,
     }

@@ -1,25 +1,29 @@
 """The porous-electrode model with graded electrodes, built once for all designs.
 
-What belongs here: what PyBaMM must be told beyond its own models. This is the only module of the
-package that imports PyBaMM, so that `cell` can import it when something is solved and not before.
-What does not: designs, results, retries (see `cell`).
+What belongs here: what PyBaMM must be told beyond its own models. It imports PyBaMM, so that it is
+imported when something is solved and not before. What does not: designs, results, retries (see `cell`).
 
 Thin today: particle radii and the choice of curves are built in; every other number is an input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import casadi
 import pybamm
 
 from battery_platform.electrochemistry import materials
+from battery_platform.electrochemistry.expanding import (
+    CHI_FLOOR,
+    MINIMUM_SALT,
+    ONE_SQUARE_METRE,
+    discretised,
+    meshes,
+    only_our_floor,
+)
 from battery_platform.electrochemistry.graded import functions
+from battery_platform.electrochemistry.solving import CUT_OFF_EVENT, Settings
 
-MINIMUM_SALT = "Minimum electrolyte concentration [mol.m-3]"
 OUTPUTS = [
     "Time [s]",
     "Voltage [V]",
@@ -27,11 +31,9 @@ OUTPUTS = [
     "Volume-averaged cell temperature [K]",
     MINIMUM_SALT,
 ]
-CUT_OFF_EVENT = "Minimum voltage [V]"
 PROFILE_INPUTS = {"negative": "negative_active_fraction", "positive": "positive_active_fraction"}
 # They shape the radial meshes, which cannot be symbolic.
 BUILT_IN = ("negative_radius_um", "positive_radius_um")
-_NEVER_REACHED_V = 6.0
 
 
 class CellAverages(pybamm.InputParameter):  # type: ignore[misc]
@@ -70,65 +72,26 @@ class SolidBruggeman(pybamm.transport_efficiency.BaseModel):  # type: ignore[mis
         return variables
 
 
-class _Expanding(pybamm.BaseSolver):  # type: ignore[misc]
-    """Hands the scalar form of each function on: twice as fast to evaluate."""
-
-    def set_up(self, model: Any, *arguments: Any, **named: Any) -> Any:
-        done = super().set_up(model, *arguments, **named)
-        for name, function in list(vars(model).items()):
-            if name.endswith("_eval") and isinstance(function, casadi.Function):
-                setattr(model, name, function.expand())
-        model.terminate_events_eval = [event.expand() for event in model.terminate_events_eval]
-        return done
-
-
-class Solver(pybamm.IDAKLUSolver, _Expanding):  # type: ignore[misc]
-    """IDAKLU, with `_Expanding` between it and the base that makes the functions."""
-
-
-@contextmanager
-def _only_our_floor() -> Iterator[None]:
-    """Without PyBaMM's floors of the salt in transport, which are not where ours is.
-
-    That in the exchange current stays: it ends at zero salt, below which the same current goes on.
-    Without it the model of a depleted cell is stiffer, and every second solve fails.
-    """
-    tolerances = pybamm.settings.tolerances
-    names = ("D_e__c_e", "kappa_e__c_e")
-    before = {name: tolerances[name] for name in names}
-    tolerances.update(dict.fromkeys(names, -1e6))
-    try:
-        yield
-    finally:
-        tolerances.update(before)
-
-
 def build(
     radii: dict[str, float],
     chosen: dict[str, str],
     input_names: tuple[str, ...],
-    electrode_cells: int,
-    separator_cells: int,
-    particle_cells: int,
-    stretch: float,
+    settings: Settings,
 ) -> Any:
     """The discretised model; thicknesses, profiles, load and assumptions stay inputs."""
     model = continuous_model()
-    submeshes = meshes(model, stretch)
-    model.variables = {name: model.variables[name] for name in OUTPUTS}
-    parameters = pybamm.ParameterValues(_parameters(radii, chosen, input_names))
-    geometry = model.default_geometry
-    parameters.process_model(model)
-    parameters.process_geometry(geometry)
-    cells = points(electrode_cells, separator_cells, particle_cells)
-    mesh = pybamm.Mesh(geometry, submeshes, cells)
-    pybamm.Discretisation(mesh, model.default_spatial_methods).process_model(model)
-    return model
+    return discretised(
+        model,
+        OUTPUTS,
+        parameters(radii, chosen, input_names),
+        submeshes(model, settings),
+        points(settings),
+    )
 
 
 def continuous_model() -> Any:
     """Before parameters and mesh."""
-    with _only_our_floor():
+    with only_our_floor():
         model = pybamm.lithium_ion.DFN(
             {"thermal": "lumped", "calculate discharge energy": "true"}, build=False
         )
@@ -142,26 +105,21 @@ def continuous_model() -> Any:
     return model
 
 
-def meshes(model: Any, stretch: float) -> dict[str, Any]:
-    """Of symbolic length through the cell; in the particles finer towards the surface."""
-    found = dict(model.default_submesh_types)
-    for domain in ("negative electrode", "separator", "positive electrode"):
-        found[domain] = pybamm.MeshGenerator(pybamm.SymbolicUniform1DSubMesh)
-    for domain in ("negative particle", "positive particle"):
-        found[domain] = pybamm.MeshGenerator(
-            pybamm.Exponential1DSubMesh, {"side": "right", "stretch": stretch}
-        )
+def submeshes(model: Any, settings: Settings) -> dict[str, Any]:
+    lengths = ("negative electrode", "separator", "positive electrode")
+    particles = ("negative particle", "positive particle")
+    found: dict[str, Any] = meshes(model, lengths, particles, settings.particle_stretch)
     return found
 
 
-def points(electrode_cells: int, separator_cells: int, particle_cells: int) -> dict[str, int]:
+def points(settings: Settings) -> dict[str, int]:
     """Finite volumes by the name that PyBaMM gives each coordinate."""
     return {
-        "x_n": electrode_cells,
-        "x_s": separator_cells,
-        "x_p": electrode_cells,
-        "r_n": particle_cells,
-        "r_p": particle_cells,
+        "x_n": settings.electrode_cells,
+        "x_s": settings.separator_cells,
+        "x_p": settings.electrode_cells,
+        "r_n": settings.particle_cells,
+        "r_p": settings.particle_cells,
     }
 
 
@@ -170,7 +128,7 @@ def _averages(electrode: str) -> Any:
     return CellAverages(PROFILE_INPUTS[electrode], domains["primary"]).with_domains(domains)
 
 
-def _parameters(
+def parameters(
     radii: dict[str, float], chosen: dict[str, str], input_names: tuple[str, ...]
 ) -> dict[str, Any]:
     """All that the model asks for and nothing else."""
@@ -186,23 +144,16 @@ def _parameters(
 
     def thermodynamics(concentration: Any, temperature: Any) -> Any:
         # PyBaMM divides by the concentration; the quotient puts our floor there.
-        quotient = pybamm.maximum(concentration, _CHI_FLOOR) / salt(concentration)
+        quotient = pybamm.maximum(concentration, CHI_FLOOR) / salt(concentration)
         if chosen["thermodynamic_factor"] == "ideal":
             return quotient
         return quotient * functions.valoen_reimers_thermodynamics(
             salt(concentration), temperature, transference
         )
 
-    values: dict[str, Any] = {
-        # One square metre, so that amperes are amperes per square metre.
-        "Electrode height [m]": 1.0,
-        "Electrode width [m]": 1.0,
-        "Number of electrodes connected in parallel to make a cell": 1.0,
-        "Number of cells connected in series to make a battery": 1.0,
-        "Nominal cell capacity [A.h]": 1.0,
+    values: dict[str, Any] = ONE_SQUARE_METRE | {
         "Current function [A]": pybamm.InputParameter("current_a_m2"),
         "Lower voltage cut-off [V]": pybamm.InputParameter("lower_v"),
-        "Upper voltage cut-off [V]": _NEVER_REACHED_V,
         "Ambient temperature [K]": symbol["ambient_k"],
         "Initial temperature [K]": symbol["ambient_k"],
         "Reference temperature [K]": 298.15,
@@ -233,10 +184,6 @@ def _parameters(
     ):
         values |= _electrode(electrode, thickness, curve, symbol, radii, salt)
     return values
-
-
-# PyBaMM's own, below which it does not divide by the concentration.
-_CHI_FLOOR = pybamm.settings.tolerances["chi__c_e"]
 
 
 def _electrode(

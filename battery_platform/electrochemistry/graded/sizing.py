@@ -8,14 +8,13 @@ Thin today: equal areal capacities (N = P); one side of each collector carries o
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from battery_platform.electrochemistry.assumptions import Assumptions, numbers
 from battery_platform.electrochemistry.graded.assumptions import GRADED
 from battery_platform.electrochemistry.graded.profiles import HIGHEST, LOWEST
 from battery_platform.electrochemistry.materials import FARADAY
-from battery_platform.errors import PlatformError
+from battery_platform.electrochemistry.ranges import check_range
 
 THINNEST_UM, THICKEST_UM = 20.0, 400.0
 
@@ -113,12 +112,3 @@ def specific_energy_wh_kg(energy_wh_m2: float, sizing: Sizing) -> float:
 def specific_power_w_kg(energy_wh_m2: float, discharge_s: float, sizing: Sizing) -> float:
     """Equation 8: the mean over the discharge."""
     return 3600 * energy_wh_m2 / discharge_s / sizing.cell_kg_m2
-
-
-def check_range(field: str, value: object, low: float, high: float, remedy: str) -> None:
-    """Refuse a value that is no number or outside its range."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and math.isfinite(float(value)) and low <= float(value) <= high):  # type: ignore[arg-type]
-        raise PlatformError(
-            f"{field} is {value!r}; it must lie between {low:g} and {high:g}.", remedy
-        )

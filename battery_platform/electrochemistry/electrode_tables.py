@@ -1,0 +1,161 @@
+"""Many electrodes at once: a table of the lake, a CSV file, or a space of designs.
+
+A row that cannot be simulated is told with its reason and leaves the others alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from battery_platform.electrochemistry.half_cell import cell
+from battery_platform.electrochemistry.half_cell.assumptions import SIZE_GROUPS
+from battery_platform.electrochemistry.half_cell.cell import HalfCell
+from battery_platform.electrochemistry.half_cell.electrode import Electrode, structure
+from battery_platform.electrochemistry.half_cell_runs import SERIES, SPACE, Asked
+from battery_platform.errors import PlatformError
+from battery_platform.store.lakehouse import Lakehouse, sql_name
+
+MEASURED = "mart_electrodes"
+NAMES = ("electrode_id", "name", "subject")
+PROPERTIES = tuple(one.name for one in fields(Electrode) if one.name != "size_shares")
+NEEDED = ("mass_loading_mg_cm2", "loading_basis", "porosity_pct", "active_material_pct")
+WANTED = (
+    f"Give a column each for {', '.join(NEEDED)}; {', '.join(PROPERTIES[4:])} and the six shares "
+    f"{SIZE_GROUPS[0]} to {SIZE_GROUPS[-1]} may be left out, as may is_synthetic and electrode_id."
+)
+# Of paper 000's factorial: what its recipes and its calendering come to, by our prototypes.
+SPACE_BOUNDS = {
+    "mass_loading_mg_cm2": (5.0, 40.0),
+    "porosity_pct": (20.0, 55.0),
+    "tortuosity_factor": (1.5, 7.0),
+    "wetted_share": (0.35, 1.0),
+    "conductivity_decades": (-2.0, 1.0),
+    "thickness_deviation": (-0.08, 0.08),
+}
+SPACE_ACTIVE_PCT = 95.0
+SERIES_POROSITY_PCT, SERIES_TORTUOSITY = 22.0, 6.0
+
+
+@dataclass(frozen=True)
+class Electrodes:
+    """What can be simulated, and why the rest cannot: (name, reason)."""
+
+    asked: list[Asked] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+def of_table(lake: Lakehouse, table: str, c_rates: Sequence[float], lower_v: float) -> Electrodes:
+    """The electrodes of a table or view of the lake."""
+    if table not in lake.tables():
+        raise PlatformError(
+            f"The lake has no table {table}.",
+            f"Name one that has them, such as {MEASURED}; `battery-platform sql` shows all tables.",
+        )
+    with lake.cursor() as cursor:
+        frame = cursor.execute(f"FROM {sql_name(table)} ORDER BY ALL").pl()
+    return of_frame(frame, table, c_rates, lower_v)
+
+
+def of_csv(path: Path, c_rates: Sequence[float], lower_v: float) -> Electrodes:
+    """The electrodes of a comma-separated file, one per line."""
+    try:
+        frame = pl.read_csv(path, infer_schema_length=None)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        said = " ".join(str(error).split())[:150]
+        raise PlatformError(f"{path} cannot be read as CSV: {said}.", WANTED) from error
+    unknown = set(frame.columns) - {*PROPERTIES, *SIZE_GROUPS, *NAMES, "is_synthetic"}
+    if unknown:
+        raise PlatformError(f"{path}: unknown column(s) {', '.join(sorted(unknown))}.", WANTED)
+    return of_frame(frame, path.name, c_rates, lower_v)
+
+
+def of_frame(
+    frame: pl.DataFrame, origin: str, c_rates: Sequence[float], lower_v: float
+) -> Electrodes:
+    """One half cell per row and load; loads that cannot be are refused as a whole."""
+    missing = [name for name in NEEDED if name not in frame.columns]
+    if missing:
+        raise PlatformError(f"{origin} has no column {', '.join(missing)}.", WANTED)
+    found = Electrodes()
+    for number, row in enumerate(frame.iter_rows(named=True), start=1):
+        subject = next((str(row[name]) for name in NAMES if row.get(name)), f"row {number}")
+        try:
+            electrode = electrode_of(row)
+            for rate in c_rates:
+                one = HalfCell(electrode, rate, lower_v)
+                cell.check(one)
+                found.asked.append(Asked(one, bool(row.get("is_synthetic")), origin, subject))
+        except PlatformError as refusal:
+            found.refused.append((subject, str(refusal)))
+    return found
+
+
+def electrode_of(given: dict[str, Any]) -> Electrode:
+    """An electrode from named values; shares of particle sizes come as six columns or one list."""
+    shares = given.get("size_shares")
+    groups = [given.get(name) for name in SIZE_GROUPS]
+    if shares is None and any(share is not None for share in groups):
+        shares = groups
+    values: dict[str, Any] = {name: given.get(name) for name in PROPERTIES}
+    return Electrode(**values, size_shares=tuple(shares) if isinstance(shares, list) else shares)
+
+
+def loading_series(c_rate: float = 1.0, lower_v: float = 3.2) -> list[Asked]:
+    """Ever heavier coatings of one dense, tortuous structure, along which energy has its peak."""
+    return [
+        Asked(
+            HalfCell(
+                Electrode(
+                    float(loading),
+                    "active_material",
+                    SERIES_POROSITY_PCT,
+                    SPACE_ACTIVE_PCT,
+                    tortuosity_factor=SERIES_TORTUOSITY,
+                ),
+                c_rate,
+                lower_v,
+            ),
+            True,
+            SERIES,
+            f"{loading} mg/cm²",
+        )
+        for loading in range(8, 41, 2)
+    ]
+
+
+def space(count: int, c_rate: float = 1.0, lower_v: float = 3.2, seed: int = 0) -> list[Asked]:
+    """Electrodes that fill the space of the six properties evenly (scrambled Sobol points).
+
+    Synthetic: no such electrodes were made. The surface is drawn as a share of the particles' own,
+    and the thickness around what loading and porosity imply, so that none contradicts the others.
+    """
+    from scipy.stats import qmc
+
+    low, high = zip(*SPACE_BOUNDS.values(), strict=True)
+    points = qmc.scale(
+        qmc.Sobol(len(SPACE_BOUNDS), rng=seed).random_base2(max(count - 1, 1).bit_length()),
+        low,
+        high,
+    )[:count]
+    found = []
+    for number, point in enumerate(points.tolist(), start=1):
+        at = dict(zip(SPACE_BOUNDS, point, strict=True))
+        bare = Electrode(
+            at["mass_loading_mg_cm2"], "active_material", at["porosity_pct"], SPACE_ACTIVE_PCT
+        )
+        built = structure(bare)
+        thick = replace(bare, thickness_um=built.thickness_um * (1 + at["thickness_deviation"]))
+        spheres = structure(thick).sphere_surface_1_um
+        electrode = replace(
+            thick,
+            tortuosity_factor=at["tortuosity_factor"],
+            specific_surface_1_um=at["wetted_share"] * spheres,
+            electronic_conductivity_s_m=10 ** at["conductivity_decades"],
+        )
+        found.append(Asked(HalfCell(electrode, c_rate, lower_v), True, SPACE, f"point {number}"))
+    return found

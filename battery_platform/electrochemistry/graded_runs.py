@@ -1,0 +1,158 @@
+"""Discharges of graded cells as rows, and the designs that are swept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from battery_platform.electrochemistry import sweeps
+from battery_platform.electrochemistry.assumptions import Assumptions, digest
+from battery_platform.electrochemistry.graded import cell
+from battery_platform.electrochemistry.graded.assumptions import GRADED
+from battery_platform.electrochemistry.graded.cell import Design, Result
+from battery_platform.electrochemistry.graded.profiles import random_profiles, uniform
+from battery_platform.electrochemistry.graded.replication import CASES
+from battery_platform.electrochemistry.solving import Settings
+from battery_platform.electrochemistry.sweeps import LIMIT_S, Kind, Progress, curve, name_of
+from battery_platform.store.lakehouse import Lakehouse
+
+PROFILES = 10
+SWEPT_RATES = (1.0, 2.0, 3.0, 4.0, 5.0)
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Hash of the code that decides what a discharge comes to."""
+    return sweeps.code_version("graded")
+
+
+def run_id(design: Design) -> str:
+    """The same cell, load, assumptions and code have the same name."""
+    return name_of("graded", asdict(design), digest(GRADED), code_version())
+
+
+def solve_batch(designs: Sequence[Design]) -> Iterator[Result]:
+    """What a process of the map does: one result at a time, so that none is lost with the next."""
+    for design in designs:
+        yield cell.solve([design])[0]
+
+
+def solve_batch_compiled(designs: Sequence[Design]) -> Iterator[Result]:
+    """The same on a compiled model."""
+    for design in designs:
+        yield cell.solve([design], compiled=True)[0]
+
+
+def sweep(
+    lake: Lakehouse,
+    designs: Sequence[Design],
+    progress: Progress = lambda done, total: None,
+    compiled: bool | None = None,
+) -> list[dict[str, Any]]:
+    """A row for each design, in order."""
+    return sweeps.sweep(lake, GRADED_CELLS, designs, progress, compiled)
+
+
+def _row(name: str, design: Design, result: Result | None, error: str) -> dict[str, Any]:
+    common = {
+        "run_id": name,
+        "positive_mean": design.positive_mean,
+        "negative_mean": design.negative_mean,
+        "positive_profile": json.dumps(design.positive.points),
+        "negative_profile": json.dumps(design.negative.points),
+        "positive_layers": _layers(design.positive_layers),
+        "negative_layers": _layers(design.negative_layers),
+        "positive_direction": design.positive_direction,
+        "negative_direction": design.negative_direction,
+        "positive_thickness_um": float(design.positive_um),
+        "c_rate": float(design.c_rate),
+        "lower_cutoff_v": float(design.lower_v),
+        "assumptions_hash": digest(GRADED),
+        "code_version": code_version(),
+        "made_at": datetime.now(UTC).replace(tzinfo=None),
+    }
+    if result is None:
+        return common | {
+            "ended_by": "stopped",
+            "electrolyte_depleted": False,
+            "failed": True,
+            "reason": error,
+            "solver": json.dumps(asdict(Settings())),
+            "solve_s": LIMIT_S,
+        }
+    return common | {
+        "negative_thickness_um": result.sizing.negative_um if result.sizing else None,
+        "specific_energy_wh_kg": result.energy_wh_kg,
+        "specific_power_w_kg": result.power_w_kg,
+        "areal_capacity_mah_cm2": result.capacity_mah_cm2,
+        "temperature_rise_k": result.temperature_rise_k,
+        "discharge_time_s": result.discharge_time_s,
+        "ended_by": result.ended_by,
+        "electrolyte_depleted": result.depleted,
+        "failed": result.failed,
+        "reason": result.reason,
+        "first_failure": result.first_failure,
+        "solver": json.dumps(asdict(result.settings)),
+        "solve_s": result.seconds,
+        **curve(result.time_s, result.voltage_v),
+    }
+
+
+def _layers(layers: Any) -> str | None:
+    return None if layers is None else json.dumps([asdict(one) for one in layers])
+
+
+GRADED_CELLS: Kind[Design] = Kind(
+    "graded_discharges", "run_id", run_id, cell.check, solve_batch, solve_batch_compiled, _row
+)
+
+
+def paper_designs(case: int, positive_um: float) -> list[Design]:
+    """The cells of paper 002 for one case and thickness: 11 x 11 profiles at 1C to 5C.
+
+    Ten graded profiles per electrode are drawn with a seed, for the paper prints only its best.
+    """
+    positive_mean, negative_mean = CASES[case]
+    positives = [uniform(positive_mean), *random_profiles(positive_mean, PROFILES, seed=case)]
+    negatives = [uniform(negative_mean), *random_profiles(negative_mean, PROFILES, seed=10 + case)]
+    return [
+        Design(positive, negative, positive_mean, negative_mean, positive_um, rate)
+        for positive in positives
+        for negative in negatives
+        for rate in SWEPT_RATES
+    ]
+
+
+def unsolved(design: Design) -> Result:
+    """What stands for a discharge that is asked for and not there yet."""
+    return restored(_row("", design, None, "not solved yet"), design)
+
+
+def restored(row: dict[str, Any], design: Design, assumptions: Assumptions = GRADED) -> Result:
+    """A stored discharge as the result that it came from, without its curve."""
+    nothing = np.array([])
+    return Result(
+        design=design,
+        sizing=None,
+        energy_wh_kg=row.get("specific_energy_wh_kg"),
+        power_w_kg=row.get("specific_power_w_kg"),
+        capacity_mah_cm2=row.get("areal_capacity_mah_cm2"),
+        temperature_rise_k=row.get("temperature_rise_k"),
+        discharge_time_s=row.get("discharge_time_s"),
+        time_s=nothing,
+        voltage_v=nothing,
+        ended_by=row["ended_by"],
+        depleted=row["electrolyte_depleted"],
+        failed=row["failed"],
+        reason=row["reason"],
+        first_failure=row.get("first_failure"),
+        settings=Settings(**json.loads(row["solver"])),
+        seconds=row["solve_s"],
+        assumptions_digest=digest(assumptions),
+    )

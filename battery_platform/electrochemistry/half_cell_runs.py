@@ -1,0 +1,205 @@
+"""Discharges of half cells as rows: of one electrode, of a table of electrodes, of a design space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from battery_platform.electrochemistry import sweeps
+from battery_platform.electrochemistry.assumptions import digest
+from battery_platform.electrochemistry.half_cell import cell
+from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL
+from battery_platform.electrochemistry.half_cell.cell import Discharge, HalfCell
+from battery_platform.electrochemistry.half_cell.electrode import Electrode, structure
+from battery_platform.electrochemistry.sweeps import (
+    LIMIT_S,
+    Kind,
+    Progress,
+    curve,
+    curve_of,
+    name_of,
+)
+from battery_platform.store.lakehouse import Lakehouse
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DESIGNS = "designs"
+SPACE = "space of six properties"
+SERIES = "series of loadings"
+RAGONE_RATES = (0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A half cell, whose electrode it has, and whether synthetic data stand behind that."""
+
+    cell: HalfCell
+    is_synthetic: bool
+    origin: str | None = None
+    """Table or file that states the electrode; none where it was given by hand."""
+    subject: str | None = None
+    """Its name there."""
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Hash of the code that decides what a discharge comes to."""
+    return sweeps.code_version("half_cell")
+
+
+def discharge_id(asked: Asked) -> str:
+    """The same electrode, load, assumptions and code have the same name."""
+    return name_of("discharge", asdict(asked), digest(HALF_CELL), code_version())
+
+
+def solve_batch(asked: Sequence[Asked]) -> Iterator[Discharge]:
+    """What a process of the map does: one result at a time, so that none is lost with the next."""
+    for one in asked:
+        yield cell.solve([one.cell])[0]
+
+
+def solve_batch_compiled(asked: Sequence[Asked]) -> Iterator[Discharge]:
+    """The same on a compiled model."""
+    for one in asked:
+        yield cell.solve([one.cell], compiled=True)[0]
+
+
+def sweep(
+    lake: Lakehouse, asked: Sequence[Asked], progress: Progress = lambda done, total: None
+) -> list[dict[str, Any]]:
+    """A row for each half cell, in order."""
+    return sweeps.sweep(lake, HALF_CELLS, asked, progress)
+
+
+def of_design(design: dict[str, Any]) -> Asked:
+    """The electrode that a design recommends, as its models predict it, at the load of paper 000."""
+    electrode = Electrode(
+        design["mass_loading_mg_cm2"],
+        design["loading_basis"],
+        design["porosity_pct"],
+        design["active_material_pct"],
+    )
+    return Asked(HalfCell(electrode), design["is_synthetic"], DESIGNS, design["design_id"])
+
+
+def at_rates(asked: Asked, rates: Sequence[float] = RAGONE_RATES) -> list[Asked]:
+    """The same electrode at several loads."""
+    return [replace(asked, cell=replace(asked.cell, c_rate=rate)) for rate in rates]
+
+
+def curve_figure(row: dict[str, Any]) -> Figure:
+    """The kept curve of a discharge, drawn."""
+    from battery_platform.electrochemistry.pictures import discharge_figure
+
+    if row["failed"] or row["curve_time_s"] is None:
+        return discharge_figure(row, None, None)
+    seconds, volts = curve_of(row)
+    charge = row["areal_capacity_mah_cm2"] * seconds / row["discharge_time_s"]
+    return discharge_figure(row, charge, volts)
+
+
+def _row(name: str, asked: Asked, done: Discharge | None, error: str) -> dict[str, Any]:
+    electrode = asked.cell.electrode
+    built = structure(electrode)
+    common = {
+        "discharge_id": name,
+        "origin": asked.origin,
+        "subject": asked.subject,
+        "c_rate": float(asked.cell.c_rate),
+        "lower_cutoff_v": float(asked.cell.lower_v),
+        "mass_loading_mg_cm2": float(electrode.mass_loading_mg_cm2),
+        "loading_basis": electrode.loading_basis,
+        "porosity_pct": float(electrode.porosity_pct),
+        "active_material_pct": float(electrode.active_material_pct),
+        "thickness_um": built.thickness_um,
+        "tortuosity_factor": built.tortuosity_factor,
+        "specific_surface_1_um": built.surface_1_um,
+        "electronic_conductivity_s_m": built.conductivity_s_m,
+        "size_shares": json.dumps(built.size_shares),
+        "derived": ", ".join(built.derived) or None,
+        "electrode_mass_mg_cm2": built.masses.electrode_mg_cm2,
+        "assumptions_hash": digest(HALF_CELL),
+        "code_version": code_version(),
+        "made_at": datetime.now(UTC).replace(tzinfo=None),
+        "is_synthetic": asked.is_synthetic,
+    }
+    if done is None:
+        return common | {
+            "ended_by": "stopped",
+            "electrolyte_depleted": False,
+            "failed": True,
+            "reason": error,
+            "solver": json.dumps(asdict(cell.USUAL)),
+            "solve_s": LIMIT_S,
+        }
+    return common | {
+        "specific_energy_wh_kg": done.specific_energy_wh_kg,
+        "specific_power_w_kg": done.specific_power_w_kg,
+        "capacity_mah_g": done.capacity_mah_g,
+        "areal_capacity_mah_cm2": done.capacity_mah_cm2,
+        "discharge_time_s": done.discharge_time_s,
+        "unused_share": done.unused_share,
+        "limited_by": done.limited_by,
+        "ended_by": done.ended_by,
+        "electrolyte_depleted": done.depleted,
+        "failed": done.failed,
+        "reason": done.reason,
+        "first_failure": done.first_failure,
+        "solver": json.dumps(asdict(done.settings)),
+        "solve_s": done.seconds,
+        **curve(done.time_s, done.voltage_v),
+    }
+
+
+def _check(asked: Asked) -> None:
+    cell.check(asked.cell)
+
+
+HALF_CELLS: Kind[Asked] = Kind(
+    "discharges", "discharge_id", discharge_id, _check, solve_batch, solve_batch_compiled, _row
+)
+
+
+@dataclass(frozen=True)
+class Volcano:
+    """Energy along a series of loadings: its peak, and how energy and power go on both sides."""
+
+    peak_mg_cm2: float
+    left: float
+    right: float
+    limited_left: int
+    unlimited_right: int
+
+    @property
+    def stands(self) -> bool:
+        """As paper 000 says: together left of the peak, apart right of it, where transport limits."""
+        return self.left > 0 > self.right and not (self.limited_left or self.unlimited_right)
+
+
+def volcano(rows: Sequence[dict[str, Any]]) -> Volcano | None:
+    """What a series of rising loadings shows; none where the peak is at an end of it."""
+    import numpy as np
+
+    rows = sorted(rows, key=lambda row: float(row["mass_loading_mg_cm2"]))
+    if any(row["failed"] for row in rows):
+        return None
+    energy, power = (
+        np.array([row[name] for row in rows])
+        for name in ("specific_energy_wh_kg", "specific_power_w_kg")
+    )
+    peak = int(np.argmax(energy))
+    if not 2 <= peak <= len(rows) - 3:
+        return None
+    limited = [row["limited_by"] == cell.ELECTROLYTE for row in rows]
+    return Volcano(
+        rows[peak]["mass_loading_mg_cm2"],
+        float(np.corrcoef(energy[: peak + 1], power[: peak + 1])[0, 1]),
+        float(np.corrcoef(energy[peak:], power[peak:])[0, 1]),
+        sum(limited[:peak]),
+        sum(not one for one in limited[peak + 1 :]),
+    )

@@ -1,0 +1,22 @@
+"""The refusal of a number outside its range, in a sentence with a remedy."""
+
+from __future__ import annotations
+
+from battery_platform.errors import PlatformError
+
+LARGEST = 1e300
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number; whole ones of any length are compared, never converted."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= LARGEST
+
+
+def check_range(field: str, value: object, low: float, high: float, remedy: str) -> None:
+    """Refuse a value that is no number or outside its range."""
+    if not (is_number(value) and low <= value <= high):  # type: ignore[operator]
+        raise PlatformError(
+            f"{field} is {value!r}; it must lie between {low:g} and {high:g}.", remedy
+        )

@@ -1,0 +1,43 @@
+"""F tests by nested least-squares models: the one way in which this folder gets a p value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import f as f_distribution
+
+
+@dataclass(frozen=True)
+class FTest:
+    """What a term explains beyond the smaller model; F and p are None where no test is possible."""
+
+    sum_of_squares: float
+    df: int
+    residual_sum_of_squares: float
+    residual_df: int
+    f: float | None
+    p: float | None
+
+
+def nested_f(smaller: np.ndarray, bigger: np.ndarray, target: np.ndarray) -> FTest:
+    """Compare two designs, of which the second holds all that the first holds."""
+    (rss_small, rank_small), (rss, rank) = _fit(smaller, target), _fit(bigger, target)
+    gained, df, residual_df = max(rss_small - rss, 0.0), rank - rank_small, len(target) - rank
+    if df < 1 or residual_df < 1:
+        return FTest(gained, df, rss, residual_df, None, None)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        f = float(np.float64(gained / df) / np.float64(rss / residual_df))
+    return FTest(gained, df, rss, residual_df, f, float(f_distribution.sf(f, df, residual_df)))
+
+
+def indicators(codes: np.ndarray) -> np.ndarray:
+    """One column per level but the first, which the intercept stands for."""
+    found: np.ndarray = (codes[:, None] == np.unique(codes)[None, 1:]).astype(float)
+    return found
+
+
+def _fit(design: np.ndarray, target: np.ndarray) -> tuple[float, int]:
+    """Residual sum of squares, and the rank, which counts columns that say the same only once."""
+    found, _, rank, _ = np.linalg.lstsq(design, target, rcond=1e-10)
+    return float(((target - design @ found) ** 2).sum()), int(rank)

@@ -1,0 +1,158 @@
+"""From a campaign's table to complete numbers, with a record of all that was left out.
+
+Every method of this folder takes its columns from here, so that all refuse the same mistakes in
+the same words. A missing value is never filled in: a mean in its place would invent an electrode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from battery_platform.errors import PlatformError
+
+SPARE_ROWS = 3
+"""Rows wanted beyond one per factor: fewer, and any line goes through all points."""
+SAME = 1e-12
+"""A spread below this share of a column's size is rounding, not variation."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What the result does not rest on: rows with gaps, and columns that never varied."""
+
+    rows: int
+    missing: Mapping[str, int]
+    constant: tuple[str, ...]
+
+    @property
+    def says(self) -> str:
+        """One sentence for a report, empty if all was used."""
+        said = []
+        if self.rows:
+            gaps = ", ".join(f"{name} in {count}" for name, count in self.missing.items() if count)
+            said.append(f"{self.rows} rows left out for a missing value ({gaps})")
+        if self.constant:
+            said.append(f"columns left out because they never vary: {', '.join(self.constant)}")
+        return "; ".join(said)
+
+
+@dataclass(frozen=True, eq=False)
+class Complete:
+    """The rows without a gap in any column that was asked for."""
+
+    frame: pl.DataFrame
+    positions: np.ndarray
+    """Of these rows in the table that was handed in."""
+    missing: Mapping[str, int]
+    rows_left_out: int
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    def matrix(self, names: Sequence[str]) -> np.ndarray:
+        """Rows x columns."""
+        return np.column_stack([self.frame[name].to_numpy() for name in names])
+
+    def column(self, name: str) -> np.ndarray:
+        return self.frame[name].to_numpy()
+
+    def codes(self, name: str | None) -> np.ndarray:
+        """Number of each row's group; without a group column each row is a group of its own."""
+        if name is None:
+            return np.arange(len(self))
+        return self.frame[name].rank("dense").to_numpy().astype(int) - 1
+
+    def varying(self, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Columns that vary, and those that do not."""
+        flat = tuple(name for name in names if is_constant(self.column(name)))
+        return tuple(name for name in names if name not in flat), flat
+
+    def left_out(self, constant: tuple[str, ...]) -> LeftOut:
+        return LeftOut(self.rows_left_out, self.missing, constant)
+
+
+def is_constant(values: np.ndarray) -> bool:
+    return bool(np.ptp(values) <= SAME * np.abs(values).max())
+
+
+def standardised(values: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and standard deviation 1."""
+    found: np.ndarray = (values - values.mean(axis=0)) / values.std(axis=0)
+    return found
+
+
+def complete(
+    frame: pl.DataFrame, numeric: Sequence[str], labels: Sequence[str | None] = ()
+) -> Complete:
+    """Rows in which all these columns hold a value; numbers as floats, labels as they are."""
+    named = list(dict.fromkeys(label for label in labels if label is not None))
+    _refuse_names(frame, numeric, named)
+    picked = frame.select(
+        *(pl.col(name).cast(pl.Float64) for name in numeric),
+        *(pl.col(name) for name in named if name not in numeric),
+    )
+    good = picked.select(
+        (pl.col(name).is_finite() if kind.is_float() else pl.col(name).is_not_null())
+        .fill_null(value=False)
+        .alias(name)
+        for name, kind in picked.schema.items()
+    )
+    keep = np.logical_and.reduce([column.to_numpy() for column in good])
+    missing = {column.name: int((~column).sum()) for column in good}
+    return Complete(picked.filter(keep), np.flatnonzero(keep), missing, int((~keep).sum()))
+
+
+def _refuse_names(frame: pl.DataFrame, numeric: Sequence[str], labels: Sequence[str]) -> None:
+    if not numeric:
+        raise PlatformError("No column was named.", "Name at least one column to look at.")
+    for name in (*numeric, *labels):
+        if name not in frame.columns:
+            raise PlatformError(
+                f"The table has no column '{name}'.", f"It has: {', '.join(frame.columns)}."
+            )
+    twice = sorted({name for name in numeric if list(numeric).count(name) > 1})
+    if twice:
+        raise PlatformError(
+            f"Column '{twice[0]}' is named twice.", "A target cannot be a factor of itself."
+        )
+    for name in numeric:
+        if not frame.schema[name].is_numeric():
+            raise PlatformError(
+                f"Column '{name}' holds {frame.schema[name]}, not numbers.",
+                "Cast it to numbers, or compare its levels with an ANCOVA.",
+            )
+
+
+def refuse_too_few(rows: Complete, factors: int, count: int | None = None) -> None:
+    """Refuse what has fewer observations than factors + 3; `count` where rows were averaged."""
+    wanted, found = factors + SPARE_ROWS, len(rows) if count is None else count
+    if found >= wanted:
+        return
+    emptiest = max(rows.missing, key=lambda name: rows.missing[name])
+    raise PlatformError(
+        f"{found} usable rows are too few for {factors} factors: at least {wanted} are needed "
+        f"({rows.rows_left_out} rows left out for missing values).",
+        f"Column '{emptiest}' has most gaps ({rows.missing[emptiest]}): do without it, or measure more."
+        if rows.missing[emptiest]
+        else "Name fewer factors, or measure more.",
+    )
+
+
+def refuse_constant(rows: Complete, target: str) -> None:
+    """A target that never varies leaves nothing to explain."""
+    if is_constant(rows.column(target)):
+        raise PlatformError(
+            f"The target '{target}' has the same value in all {len(rows)} usable rows.",
+            "Choose a target that varies.",
+        )
+
+
+def drawn_rows(codes: np.ndarray, draws: int, seed: int) -> list[np.ndarray]:
+    """Bootstrap samples of rows; groups are drawn whole, for their rows are no independent witnesses."""
+    members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
+    chosen = np.random.default_rng(seed).integers(len(members), size=(draws, len(members)))
+    return [np.concatenate([members[one] for one in draw]) for draw in chosen]
