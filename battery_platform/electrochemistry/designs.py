@@ -10,7 +10,7 @@ from typing import Any
 from battery_platform.electrochemistry.electrode_tables import NEEDED, PROPERTIES, electrode_of
 from battery_platform.electrochemistry.graded import cell
 from battery_platform.electrochemistry.graded.cell import Design
-from battery_platform.electrochemistry.graded.profiles import Profile, layers, uniform
+from battery_platform.electrochemistry.graded.profiles import Layer, Profile, layers, uniform
 from battery_platform.electrochemistry.graded.sizing import size
 from battery_platform.electrochemistry.half_cell.electrode import Electrode
 from battery_platform.errors import PlatformError
@@ -102,11 +102,13 @@ def _number(path: Path, name: str, value: Any) -> float:
 
 
 def in_layers(design: Design, count: int) -> Design:
-    """The same cell as it can be coated: `count` layers on each collector."""
+    """The same cell as it can be coated: `count` layers on each collector, one where it is uniform."""
+
+    def plan(profile: Profile) -> tuple[Layer, ...]:
+        return layers(profile, count if len(set(profile.points)) > 1 else 1)
+
     return replace(
-        design,
-        positive_layers=layers(design.positive, count),
-        negative_layers=layers(design.negative, count),
+        design, positive_layers=plan(design.positive), negative_layers=plan(design.negative)
     )
 
 
