@@ -43,7 +43,7 @@ class Settings:
     separator_cells: int = 5
     particle_cells: int = 10
     particle_stretch: float = 1.5
-    electrode_stretch: float = 0.0
+    length_stretch: float = 0.0
     rtol: float = 1e-4
     atol: float = 1e-6
     error_of_states_only: bool = False

@@ -41,12 +41,12 @@ from battery_platform.errors import PlatformError
 
 Array = npt.NDArray[np.float64]
 
-# Where salt runs out the reaction crowds against the separator, in which the salt piles up.
+# Where salt runs out the reaction crowds against the separator, and salt piles up at the lithium.
 USUAL = Settings(
     electrode_cells=30,
     separator_cells=16,
     particle_cells=5,
-    electrode_stretch=2.0,
+    length_stretch=2.0,
     rtol=3e-5,
     error_of_states_only=True,
 )

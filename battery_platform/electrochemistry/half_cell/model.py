@@ -86,15 +86,12 @@ def continuous_model() -> Any:
 
 
 def submeshes(model: Any, settings: Settings) -> dict[str, Any]:
-    """Finer towards the separator in the electrode; the lithium is not meshed, but PyBaMM asks."""
-    lengths = ("negative electrode", "separator")
+    """Finer towards the lithium; that itself is not meshed, but PyBaMM asks."""
     found: dict[str, Any] = meshes(
-        model, lengths, ("positive particle",), settings.particle_stretch
+        model, ("negative electrode",), ("positive particle",), settings.particle_stretch
     )
-    found["positive electrode"] = pybamm.MeshGenerator(
-        StretchedSubMesh, {"stretch": settings.electrode_stretch}
-    )
-    return found
+    finer = pybamm.MeshGenerator(StretchedSubMesh, {"stretch": settings.length_stretch})
+    return found | {"separator": finer, "positive electrode": finer}
 
 
 def points(settings: Settings) -> dict[str, int]:
