@@ -14,6 +14,7 @@ import dagster as dg
 from battery_platform.defs import (
     design,
     electrochemistry,
+    factors,
     jobs,
     literature,
     marts,
@@ -27,7 +28,17 @@ from battery_platform.defs.resources import default_resources
 
 def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions; `overrides` replaces resources, which is the one seam tests use."""
-    modules = (sources, raw_tables, marts, models, design, electrochemistry, literature, upkeep)
+    modules = (
+        sources,
+        raw_tables,
+        marts,
+        models,
+        design,
+        electrochemistry,
+        factors,
+        literature,
+        upkeep,
+    )
     return dg.Definitions(
         assets=[asset for module in modules for asset in module.ASSETS],
         asset_checks=[check for module in modules for check in getattr(module, "CHECKS", ())],

@@ -206,7 +206,7 @@ _LITERATURE = """
 def _models(lake: Lakehouse, since: datetime) -> list[dict[str, Any]]:
     """The newest version of each model, and whether this refresh trained it and why."""
     return lake.records(
-        """SELECT v.model_name AS model, v.version, v.decision,
+        """SELECT v.model_name AS model, e.target, v.version, v.decision,
                   CASE WHEN v.registered_at >= $since THEN 'trained: ' || v.trained_because
                        ELSE 'kept: data, code and parameters unchanged' END AS this_time,
                   max(e.value) FILTER (WHERE e.metric = 'r2') AS r2,
@@ -214,9 +214,9 @@ def _models(lake: Lakehouse, since: datetime) -> list[dict[str, Any]]:
                   max(e.value) FILTER (WHERE e.metric = 'coverage_90') AS coverage_90,
                   v.n_rows, v.is_synthetic
            FROM model_versions v JOIN model_evaluations e USING (model_name, version)
-           WHERE e.slice = 'all electrodes' AND e.candidate = v.algorithm
+           WHERE e.slice = 'all rows' AND e.candidate = v.algorithm
              AND v.version = (SELECT max(version) FROM model_versions n
                               WHERE n.model_name = v.model_name)
-           GROUP BY ALL ORDER BY model""",
+           GROUP BY ALL ORDER BY model, e.target""",
         {"since": since},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markdown import Markdown
@@ -13,6 +13,9 @@ from rich.text import Text
 from battery_platform.cli.printing import SYNTHETIC, AsJson, err, open_lake, out, plain, show
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from battery_platform.models.specification import Specification
 
 models_app = typer.Typer(
     no_args_is_help=True, help="Registered models: how good they are, what they were trained on."
@@ -34,15 +37,15 @@ def models_list(as_json: AsJson = False) -> None:
 
     opened = open_lake()
     rows = opened.records(
-        """SELECT v.model_name AS model, v.version, v.decision,
+        """SELECT v.model_name AS model, v.version, e.target, v.decision,
                   max(e.value) FILTER (WHERE e.metric = 'r2') AS r2,
                   max(e.value) FILTER (WHERE e.metric = 'rmse') AS rmse,
                   max(e.value) FILTER (WHERE e.metric = 'coverage_90') AS coverage_90,
-                  v.n_rows, v.n_groups AS batches, v.is_synthetic AS synthetic, v.snapshot_id AS snapshot,
+                  v.n_rows, v.n_groups AS groups, v.is_synthetic AS synthetic, v.snapshot_id AS snapshot,
                   v.trained_because, v.decision_reason
            FROM model_versions v JOIN model_evaluations e USING (model_name, version)
-           WHERE e.slice = 'all electrodes' AND e.candidate = v.algorithm
-           GROUP BY ALL ORDER BY model, version"""
+           WHERE e.slice = 'all rows' AND e.candidate = v.algorithm
+           GROUP BY ALL ORDER BY model, version, e.target"""
     )
     named = {name: aliases(opened.settings, name) for name in {row["model"] for row in rows}}
     listed = [
@@ -63,7 +66,7 @@ def models_list(as_json: AsJson = False) -> None:
         False,
         empty="no model was trained yet: run `battery-platform refresh`",
     )
-    for row in listed:
+    for row in {(row["model"], row["version"]): row for row in listed}.values():
         if row["decision"] != "champion":
             err.print(
                 Text(
@@ -96,8 +99,8 @@ def models_card(
         )
     if as_json:
         scores = opened.records(
-            """SELECT candidate, slice, metric, value, low, high, n FROM model_evaluations
-               WHERE model_name = ? AND version = ? ORDER BY slice, metric, candidate""",
+            """SELECT target, candidate, slice, metric, value, low, high, n FROM model_evaluations
+               WHERE model_name = ? AND version = ? ORDER BY target, slice, metric, candidate""",
             [name, chosen],
         )
         show([{**rows[0], "evaluations": scores}], True)
@@ -108,6 +111,40 @@ def models_card(
         f"can be reached: mlflow.pyfunc.load_model('models:/{name}/{chosen}')",
         soft_wrap=True,
     )
+
+
+Reason = Annotated[str, typer.Option(help="Why; consumers of the model will read it.")]
+
+
+@models_app.command("promote")
+def models_promote(
+    name: Name,
+    version: Annotated[int, typer.Argument(min=1, help="Version that shall answer.")],
+    reason: Reason,
+    although_refused: Annotated[
+        bool, typer.Option("--although-refused", help="Even if the gate refused it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a version the champion. The gate does that by itself; this is a person's say."""
+    from battery_platform.models.events import promote
+
+    show([promote(open_lake(), name, version, reason, although_refused)], as_json)
+
+
+@models_app.command("rollback")
+def models_rollback(name: Name, reason: Reason, as_json: AsJson = False) -> None:
+    """Withdraw the champion: the version before it answers again, until a better one passes the gate."""
+    from battery_platform.models.events import rollback
+
+    show([rollback(open_lake(), name, reason)], as_json)
+
+
+@models_app.command("events")
+def models_events(as_json: AsJson = False) -> None:
+    """What was promoted, refused and rolled back, when, by whom and why; the newest first."""
+    rows = open_lake().records("FROM model_events ORDER BY happened_at DESC")
+    show(rows, as_json, empty="nothing happened yet: run `battery-platform refresh`")
 
 
 def predict(
@@ -125,16 +162,18 @@ def predict(
 ) -> None:
     """Ask a model: value, standard deviation, 90 % interval, whether the recipe lies in the data.
 
-    A recipe is active_material_pct, solid_content_pct, viscosity_pa_s (at the shear rate of the
-    coating gap) and comma_gap_um; headers in three languages and with other units are recognised.
-    Units in the header are converted. A row that cannot be answered is flagged with the reason;
+    `models card NAME` shows the inputs. A recipe is active_material_pct, solid_content_pct,
+    viscosity_pa_s (at the shear rate of the coating gap) and comma_gap_um; its headers are recognised
+    in three languages and with other units, which are converted. Columns of other models carry the
+    names of the card. A row that cannot be answered is flagged with the reason;
     exit status 1 if not one row could be answered.
     """
     import pandas as pd
     import polars as pl
 
     from battery_platform.models.registry import champion, known, load
-    from battery_platform.records.recipes import read_recipes
+    from battery_platform.models.training import ELECTRODES
+    from battery_platform.records.recipes import read_numbers, read_recipes
 
     model = known(name)
     settings = Settings.from_env()
@@ -144,7 +183,8 @@ def predict(
         )
     if target is not None and target.exists() and target.samefile(source):
         raise PlatformError(f"{target} is the input itself.", "Name another file for the answers.")
-    recipes = read_recipes(source, model.inputs, settings)
+    read = read_recipes if model.rows == ELECTRODES else read_numbers
+    recipes = read(source, model.inputs, settings)
     chosen = version if version is not None else champion(settings, name)
     answers = load(settings, name, chosen)(recipes.values.to_pandas())
     rows = []
@@ -164,26 +204,28 @@ def predict(
     elif as_json:
         show(rows, True)
     else:
-        _show_answers(rows, model.outputs)
+        _show_answers(rows, model)
     if all(row[model.target] is None for row in rows):
         raise SystemExit(1)
 
 
-def _show_answers(rows: list[dict[str, Any]], outputs: dict[str, str]) -> None:
-    asked = list(rows[0])[1 : 1 + len(rows[0]) - 10]
+def _show_answers(rows: list[dict[str, Any]], model: Specification) -> None:
+    one = len(model.parts) == 1
     show(
         [
             {
                 "line": row["line"],
-                **{name: row[name] for name in asked},
-                outputs["value"]: row[outputs["value"]],
-                "sd": row[outputs["standard_deviation"]],
-                "90 % from": row[outputs["low_90"]],
-                "to": row[outputs["high_90"]],
+                **({name: row[name] for name in model.inputs} if one else {}),
+                **({} if one else {"quantity": part.target}),
+                part.target if one else "value": row[part.outputs["value"]],
+                "sd": row[part.outputs["standard_deviation"]],
+                "90 % from": row[part.outputs["low_90"]],
+                "to": row[part.outputs["high_90"]],
                 "in data": row["in_domain"],
                 "distance": row["distance"],
             }
             for row in rows
+            for part in model.parts
         ],
         False,
     )

@@ -24,6 +24,8 @@ from battery_platform.contracts.base import (
 
 LARGE = 1e12
 DECISIONS = ("champion", "challenger")
+MODEL_EVENTS = ("promoted", "refused", "rolled back")
+DECIDERS = ("gate", "person")
 HOW_REPORTED = ("exact", "approximate", "range", "bound", "missing")
 QUALIFIERS = ("exact", "approximate", "range", "at_least", "at_most")
 PROPERTIES = ("porosity_pct", "thickness_um", "mass_loading_mg_cm2")
@@ -36,7 +38,7 @@ class ModelVersions(Contract):
     version: int = key_count("Version in the registry")
     registered_at: Moment = moment("When it was registered", optional=False)
     algorithm: str = text("What was fitted", optional=False)
-    target: str = text("Column that it predicts", optional=False)
+    target: str = text("Columns that it predicts", optional=False)
     decision: str = choice(DECISIONS, "What the gate made of it")
     decision_reason: str = text("The gate's reasons, with its numbers", optional=False)
     trained_because: str = text("What had changed: data, code or parameters", optional=False)
@@ -55,11 +57,26 @@ class ModelVersions(Contract):
     card: str = text("The model card, in Markdown", optional=False)
 
 
+class ModelEvents(Contract):
+    """A version became champion, was refused by the gate, or was withdrawn: what consumers must know."""
+
+    event_id: str = key("Hash of what happened and when")
+    happened_at: Moment = moment("When", optional=False)
+    model_name: str = text("Name in the registry", optional=False)
+    event: str = choice(MODEL_EVENTS, "What happened")
+    version: int = count("Version that it happened to", ge=1)
+    champion_before: int = count("Champion before", ge=1, optional=True)
+    champion_after: int = count("Champion after", ge=1, optional=True)
+    decided_by: str = choice(DECIDERS, "Whether the gate or a person decided")
+    reason: str = text("Why", optional=False)
+
+
 class ModelEvaluations(Contract):
     """One metric of one candidate on one slice, from predictions of batches that it never saw."""
 
     model_name: str = key("Name in the registry")
     version: int = key_count("Version that was evaluated")
+    target: str = key("Quantity that is predicted")
     candidate: str = key("The model itself or a baseline")
     slice: str = key("All rows, means of conditions, or a part of the data")
     metric: str = key("Metric")
@@ -76,7 +93,8 @@ class ModelPredictions(Contract):
 
     model_name: str = key("Name in the registry")
     version: int = key_count("Version that was evaluated")
-    electrode_id: str = key("Electrode")
+    target: str = key("Quantity that is predicted")
+    electrode_id: str = key("Electrode, or another row's name")
     repeat: int = key_count("Which repetition of the split")
     measured: float = number("Measured value", -LARGE, LARGE)
     predicted: float = number("Prediction", -LARGE, LARGE)
@@ -89,13 +107,38 @@ class ModelTrainingRows(Contract):
 
     model_name: str = key("Name in the registry")
     version: int = key_count("Version that was trained")
-    electrode_id: str = key("Electrode in the training set")
+    electrode_id: str = key("Electrode, or another row's name, in the training set")
     file_id: str = key("File that states it or a step before it")
     sheet: str = text("Sheet of a workbook", optional=False)
     line: int = key_count("Line in the file")
     table_name: str = key("Table of that line")
     file_name: str = text("Name of the file", optional=False)
     source_id: str = text("Source of the file", optional=False)
+
+
+class CriticalFactors(Contract):
+    """What one method says of one factor of a campaign, and of one target."""
+
+    campaign: str = key("Campaign: electrodes of a source, or generated structures")
+    target: str = key("What came of it")
+    method: str = key("Method")
+    factor: str = key("What was set; of components also the target itself")
+    value: float = number(
+        "Coefficient, correlation, loading, F or share, as the method has it",
+        -LARGE,
+        LARGE,
+        optional=True,
+    )
+    low: float = number("Lower end of its 95 % interval", -LARGE, LARGE, optional=True)
+    high: float = number("Upper end of its 95 % interval", -LARGE, LARGE, optional=True)
+    p: float = number("Probability of such a value by chance", 0, 1, optional=True)
+    verdict: str = text("What that means")
+    n_rows: int = count("Rows behind it", ge=1)
+    n_groups: int = count("Independent groups among them", ge=1)
+    is_synthetic: bool = flag("Whether the campaign is synthetic")
+    data_hash: str = text("Hash of the campaigns and of the surrogates asked", optional=False)
+    code_version: str = text("Hash of the code", optional=False)
+    made_at: Moment = moment("When it was found", optional=False)
 
 
 class Designs(Contract):

@@ -85,9 +85,11 @@ PRODUCTS: dict[str, Product] = {
     product.name: product
     for product in (
         Product("model_versions", "ModelVersions", "model versions"),
+        Product("model_events", "ModelEvents", "promotions, refusals and rollbacks"),
         Product("model_evaluations", "ModelEvaluations", "evaluations of model versions"),
         Product("model_predictions", "ModelPredictions", "predictions of held-out electrodes"),
         Product("model_training_rows", "ModelTrainingRows", "rows that a model was trained on"),
+        Product("critical_factors", "CriticalFactors", "which settings matter, by several methods"),
         Product("designs", "Designs", "recommended recipes"),
         Product("design_neighbours", "DesignNeighbours", "made electrodes nearest to a design"),
         Product("assumptions", "Assumptions", "numbers of the simulations that no data give"),

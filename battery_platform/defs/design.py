@@ -3,7 +3,7 @@
 import dagster as dg
 
 from battery_platform.defs.metadata import OWNERS, markdown_table
-from battery_platform.defs.models import MODEL_KEYS
+from battery_platform.defs.models import DESIGN_MODEL_KEYS
 from battery_platform.defs.resources import LakehouseResource
 
 DESIGN_KEY = dg.AssetKey(["design", "recommended_recipes"])
@@ -13,7 +13,7 @@ ANSWERED = "a_pair_of_models_answers"
 
 @dg.asset(
     key=DESIGN_KEY,
-    deps=MODEL_KEYS,
+    deps=DESIGN_MODEL_KEYS,
     group_name="design",
     kinds={"python", "ducklake"},
     owners=OWNERS,

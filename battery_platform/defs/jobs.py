@@ -9,6 +9,7 @@ import dagster as dg
 
 from battery_platform.defs.electrochemistry import OPTIMA_KEY, SWEEP_KEY
 from battery_platform.defs.literature import MENTIONS_KEY
+from battery_platform.defs.models import model_key
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import DROP_KEY
 from battery_platform.settings import Settings
@@ -130,6 +131,37 @@ def _settled(
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)], cursor=cursor)
 
 
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells on a model's asset page when a version was promoted, refused or rolled back.",
+)
+def model_events_sensor(
+    context: dg.SensorEvaluationContext, lakehouse: LakehouseResource
+) -> dg.SensorResult:
+    """An observation per event since the last tick."""
+    rows = lakehouse.lake().records(
+        "FROM model_events WHERE happened_at > ?::TIMESTAMP ORDER BY happened_at",
+        [context.cursor or "2000-01-01"],
+    )
+    if not rows:
+        return dg.SensorResult(skip_reason=dg.SkipReason("nothing happened to a model"))
+    told = [
+        dg.AssetObservation(
+            model_key(row["model_name"]),
+            description=f"version {row['version']} {row['event']} by the {row['decided_by']}: {row['reason']}",
+            metadata={
+                "event": row["event"],
+                "version": row["version"],
+                "champion": row["champion_after"] or 0,
+                "reason": row["reason"],
+            },
+        )
+        for row in rows
+    ]
+    return dg.SensorResult(asset_events=told, cursor=rows[-1]["happened_at"].isoformat())
+
+
 @dg.run_failure_sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Writes a report that a person can read beside the data.",
@@ -151,4 +183,4 @@ def failure_report(context: dg.RunFailureSensorContext) -> None:
 
 JOBS = [refresh_job, drop_job, literature_job, sweep_job, upkeep_job]
 SCHEDULES = [nightly, upkeep_nightly]
-SENSORS = [drop_folder_sensor, literature_sensor, failure_report]
+SENSORS = [drop_folder_sensor, literature_sensor, model_events_sensor, failure_report]

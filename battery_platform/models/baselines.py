@@ -30,6 +30,7 @@ def fit_baseline(
     name: str, model: Specification, inputs: np.ndarray, target: np.ndarray, batches: np.ndarray
 ) -> Predict:
     """Fit a baseline on the features that the model itself is given."""
+    target = np.log(target) if model.logarithmic else target
     fitted = BASELINES[name]().fit(_features(model, inputs), target)
     errors = []
     for train, test in grouped_folds(batches, 5, model.seed):
@@ -39,6 +40,8 @@ def fit_baseline(
 
     def predict(asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean = fitted.predict(_features(model, asked))
+        if model.logarithmic:
+            return np.exp(mean), np.exp(mean) * deviation
         return mean, np.full(len(asked), deviation)
 
     return predict
@@ -47,7 +50,7 @@ def fit_baseline(
 def _features(model: Specification, inputs: np.ndarray) -> np.ndarray:
     from battery_platform.models.gaussian_process import weights_of
 
-    made: np.ndarray = (
-        inputs @ weights_of(model, False).T + np.log(inputs) @ weights_of(model, True).T
-    )
+    weights = weights_of(model, True)
+    logarithms = np.log(np.where((weights != 0).any(axis=0), inputs, 1.0))
+    made: np.ndarray = inputs @ weights_of(model, False).T + logarithms @ weights.T
     return made

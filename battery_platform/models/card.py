@@ -5,38 +5,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from battery_platform.models.evaluation import ALL_ROWS, CONDITION_MEANS, Evaluation, Score
-from battery_platform.models.gate import Decision
+from battery_platform.models.gate import Decision, Judged
 from battery_platform.models.gaussian_process import State, parts_of_variance
 from battery_platform.models.specification import Specification
+from battery_platform.models.training import ELECTRODES, TrainingSet
 
 SYNTHETIC = (
     "> **SYNTHETIC.** This version was trained on the simulated plant's batches. It shows that the "
     "chain works and says nothing about real electrodes."
 )
 
+SIMULATED = (
+    "> **SYNTHETIC.** This version was trained on simulated designs. It stands for the simulation and "
+    "its assumptions; no measurement stands behind it."
+)
+
 
 def card(
     model: Specification,
-    evaluation: Evaluation,
-    state: State,
+    judged: Sequence[Judged],
+    states: Sequence[State],
     decision: Decision,
     hashes: dict[str, str],
     because: str,
 ) -> str:
     """Write the card of one version."""
-    data = evaluation.training
+    data = judged[0].evaluation.training
     head = [f"# {model.name}: {model.title}"]
     if data.is_synthetic:
-        head.append(SYNTHETIC)
+        head.append(SYNTHETIC if model.rows == ELECTRODES else SIMULATED)
     return "\n\n".join(
         [
             *head,
-            f"Predicts `{model.target}` ({model.unit}). {model.use}",
+            f"Predicts {', '.join(_named(part) for part in model.parts)}. {model.use}",
             "## Data\n\n"
             + _table(
                 ("what", "is"),
                 [
-                    ("electrodes", f"{len(data)} of {data.n_batches} slurry batches"),
+                    ("rows", f"{len(data)} {model.things} of {data.n_batches} {model.groups}"),
                     ("sources", ", ".join(data.sources)),
                     ("synthetic", "yes" if data.is_synthetic else "no"),
                     ("licence", data.licence),
@@ -54,38 +60,66 @@ def card(
                 [
                     (f"`{name}`", f"{low:g}", f"{high:g}")
                     for name, low, high in zip(
-                        model.inputs, state["input_low"], state["input_high"], strict=True
+                        model.inputs, states[0]["input_low"], states[0]["input_high"], strict=True
                     )
                 ],
             )
             + "\n\nOutside, the answer has `in_domain` false and a note. `distance` is the distance "
-            "to the nearest training recipe in standardised inputs; above "
-            f"{float(state['domain_distance']):.2f} a recipe counts as unknown even inside the ranges.",
-            f"## Against the simplest baselines\n\nEvery batch was held out whole, {model.splits} "
-            f"folds, {model.repeats} repeats. In brackets: 95 % interval from drawing batches.\n\n"
-            + scores_table(evaluation, ALL_ROWS)
-            + "\n\nMeans of conditions:\n\n"
-            + scores_table(evaluation, CONDITION_MEANS),
-            "## Slices\n\n" + _slices(evaluation),
-            "## What the standard deviation holds\n\n"
-            + _table(
-                ("electrodes differ", f"standard deviation, {model.unit}"),
-                [(name, f"{value:.2f}") for name, value in parts_of_variance(state)],
-            )
-            + f"\n\nIntervals were scaled by {float(state['calibration']):.2f} so that "
-            "they cover 90 % of batches held out inside the training data. A straight line has "
-            f"{100 * float(state['line_share']):.0f} % of the say in the value, the curve the rest.",
+            "to the nearest training row in standardised inputs; above "
+            f"{float(states[0]['domain_distance']):.2f} a row counts as unknown even inside the ranges.",
+            *(_of_part(model, one, state) for one, state in zip(judged, states, strict=True)),
             "## The gate\n\n"
             + _table(
                 ("rule", "passed", "finding"),
                 [(rule, "yes" if ok else "**no**", said) for rule, ok, said in decision.findings],
             ),
-            "## Not shown\n\nReplication: the source prints no figure to compare with. One coater "
-            "and one dryer stand behind the data; another line needs data of its own."
-            if not data.is_synthetic
-            else "## Not shown\n\nAnything about real electrodes.",
+            "## Not shown\n\n" + _not_shown(model, data),
         ]
     )
+
+
+def _named(part: Specification) -> str:
+    return f"`{part.target}` ({part.unit})" if part.unit else f"`{part.target}`"
+
+
+def _of_part(model: Specification, one: Judged, state: State) -> str:
+    evaluation, part = one.evaluation, one.part
+    title = f": {part.target}" if len(model.parts) > 1 else ""
+    unit = "of the logarithm" if part.logarithmic else part.unit or "1"
+    means = scores_table(evaluation, CONDITION_MEANS)
+    return "\n\n".join(
+        [
+            f"## Against the simplest baselines{title}\n\nWhole {part.groups} were held out, "
+            f"{part.splits} folds, {part.repeats} repeats. In brackets: 95 % interval from drawing "
+            f"{part.groups}.\n\n{scores_table(evaluation, ALL_ROWS)}"
+            + (f"\n\nMeans of conditions:\n\n{means}" if _has_replicates(evaluation) else ""),
+            f"## Slices{title}\n\n" + _slices(evaluation),
+            f"## What the standard deviation holds{title}\n\n"
+            + _table(
+                ("rows differ", f"standard deviation, {unit}"),
+                [(name, f"{value:.3g}") for name, value in parts_of_variance(state)],
+            )
+            + f"\n\nIntervals were scaled by {float(state['calibration']):.2f} so that "
+            f"they cover 90 % of {part.groups} held out inside the training data. A straight line has "
+            f"{100 * float(state['line_share']):.0f} % of the say in the value, the curve the rest.",
+        ]
+    )
+
+
+def _has_replicates(evaluation: Evaluation) -> bool:
+    conditions = evaluation.training.conditions
+    return len(set(conditions.tolist())) < len(conditions)
+
+
+def _not_shown(model: Specification, data: TrainingSet) -> str:
+    if data.is_synthetic:
+        return "Anything about real electrodes."
+    if model.rows == ELECTRODES:
+        return (
+            "Replication: the source prints no figure to compare with. One coater and one dryer stand "
+            "behind the data; another line needs data of its own."
+        )
+    return f"{model.things.capitalize()} of another source: one stands behind the data."
 
 
 def scores_table(evaluation: Evaluation, part: str) -> str:

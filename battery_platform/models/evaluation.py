@@ -19,7 +19,7 @@ from battery_platform.models.training import TrainingSet
 Z90 = 1.6448536269514722
 RESAMPLES = 400
 GAUSSIAN_PROCESS = "gaussian process"
-ALL_ROWS = "all electrodes"
+ALL_ROWS = "all rows"
 CONDITION_MEANS = "means of conditions"
 Fit = Callable[[np.ndarray], Predict]
 """Takes the training positions and hands back what predicts."""
@@ -96,7 +96,7 @@ def evaluate(
 ) -> Evaluation:
     """Judge the model beside its baselines; splits handed in are refused if they leak."""
     chosen = repeats or repeated_folds(training.batches, model.splits, model.repeats, model.seed)
-    refuse_leaks(training.batches, chosen)
+    refuse_leaks(training.batches, chosen, model.groups)
     held_out = {}
     for name, fit in _candidates(model, training).items():
         progress(f"{model.name}: {name}")
@@ -107,7 +107,7 @@ def evaluate(
 
 def _candidates(model: Specification, training: TrainingSet) -> dict[str, Fit]:
     from battery_platform.models.gaussian_process import fit as fit_process
-    from battery_platform.models.served.gaussian_process import posterior
+    from battery_platform.models.served.surrogate import answer
 
     def process(rows: np.ndarray) -> Predict:
         state = fit_process(
@@ -119,8 +119,7 @@ def _candidates(model: Specification, training: TrainingSet) -> dict[str, Fit]:
         )
 
         def predict(asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            mean, deviation = posterior(state, asked)
-            return mean, deviation * float(state["calibration"])
+            return answer(state, asked)
 
         return predict
 
@@ -183,6 +182,8 @@ def _slices(training: TrainingSet, model: Specification) -> Iterator[tuple[str, 
         rows = np.flatnonzero(third == number)
         if len(rows) >= 20:
             yield f"{name} third of {model.target}", rows
+    if "active_material_pct" not in model.inputs:
+        return
     active = training.inputs[:, model.inputs.index("active_material_pct")]
     for value in np.unique(active):
         rows = np.flatnonzero(active == value)
@@ -234,6 +235,7 @@ def _sums(
         (error**2).mean(axis=0),
         np.abs(error).mean(axis=0),
         error.mean(axis=0),
+        (np.abs(error) / np.abs(target)).mean(axis=0),
     ]
     if deviation is not None:
         rows.append((np.abs(error) <= Z90 * deviation).mean(axis=0))
@@ -243,15 +245,16 @@ def _sums(
 
 
 def _from_sums(sums: np.ndarray, with_deviation: bool) -> dict[str, np.ndarray]:
-    n, total, squares, squared_error, absolute_error, error = sums[:6]
+    n, total, squares, squared_error, absolute_error, error, relative_error = sums[:7]
     around_mean = squares - total**2 / n
     found = {
         "r2": 1.0 - squared_error / around_mean,
         "rmse": np.sqrt(squared_error / n),
         "mae": absolute_error / n,
+        "mape_pct": 100 * relative_error / n,
         "bias": error / n,
     }
     if with_deviation:
-        found["coverage_90"] = sums[6] / n
-        found["nlpd"] = sums[7] / n
+        found["coverage_90"] = sums[7] / n
+        found["nlpd"] = sums[8] / n
     return found

@@ -12,6 +12,7 @@ from battery_platform.models.evaluation import (
     Evaluation,
     rmse_difference,
 )
+from battery_platform.models.specification import Specification
 
 COVERAGE = (0.85, 0.95)
 PAR = 0.01
@@ -43,7 +44,18 @@ class Decision:
         return "; ".join(told)
 
 
-def decide(evaluation: Evaluation, champion: Standing | None) -> Decision:
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One quantity of a model: what it learnt from, how good it is, what the gate says."""
+
+    part: Specification
+    evaluation: Evaluation
+    decision: Decision
+
+
+def decide(
+    evaluation: Evaluation, champion: Standing | None, data_hash: str | None = None
+) -> Decision:
     """No worse than any baseline, honest about its uncertainty, and no step back."""
     rmse = evaluation.score(GAUSSIAN_PROCESS, "rmse").value
     findings = [_beside_baseline(evaluation, name) for name in BASELINES]
@@ -57,7 +69,7 @@ def decide(evaluation: Evaluation, champion: Standing | None) -> Decision:
             f"({'within' if calibrated else 'outside'} {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%})",
         )
     )
-    findings += _beside_champion(rmse, evaluation, champion)
+    findings += _beside_champion(rmse, evaluation, champion, data_hash)
     return Decision(all(passed for _, passed, _ in findings), findings)
 
 
@@ -74,7 +86,10 @@ def _beside_baseline(evaluation: Evaluation, name: str) -> tuple[str, bool, str]
 
 
 def _beside_champion(
-    rmse: float, evaluation: Evaluation, champion: Standing | None
+    rmse: float,
+    evaluation: Evaluation,
+    champion: Standing | None,
+    data_hash: str | None = None,
 ) -> list[tuple[str, bool, str]]:
     if champion is None:
         return [("no step back", True, "no champion stands yet")]
@@ -88,7 +103,7 @@ def _beside_champion(
     if champion.is_synthetic and not synthetic:
         said = f"champion {champion.version} was trained on synthetic data, this one on real data"
         return [("real data come first", True, said)]
-    if evaluation.training.digest == champion.data_hash:
+    if (data_hash or evaluation.training.digest) == champion.data_hash:
         # on a par the newer code wins: it may mend what no metric shows
         no_worse = rmse <= champion.rmse * (1 + SAME)
         said = (

@@ -29,7 +29,7 @@ EXPERIMENT = "battery_platform"
 CHAMPION, CHALLENGER = "champion", "challenger"
 JUDGED = "gate"
 """Tag that a version gets last: without it a release was interrupted."""
-SERVED = Path(__file__).with_name("served") / "gaussian_process.py"
+SERVED = Path(__file__).with_name("served") / "surrogate.py"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def register(
         arrays, words = Path(folder) / "state.npz", Path(folder) / "card.md"
         np.savez_compressed(arrays, **state)
         words.write_text(card, encoding="utf-8")
-        outputs = [ColSpec("double", name) for name in model.outputs.values()]
+        outputs = [ColSpec("double", name) for name in model.columns]
         flags = [
             ColSpec("boolean", "in_domain"),
             ColSpec("double", "distance"),
@@ -208,3 +208,11 @@ def champion(settings: Settings, name: str) -> int:
             "Run `battery-platform refresh`; `battery-platform models list` shows what the gate said.",
         )
     return found
+
+
+def hand_over(settings: Settings, name: str, version: int, withdrawn: int | None) -> None:
+    """Make a version the champion; the one that it takes the place of becomes challenger."""
+    with connected(settings) as client:
+        client.set_registered_model_alias(name, CHAMPION, str(version))
+        if withdrawn is not None:
+            client.set_registered_model_alias(name, CHALLENGER, str(withdrawn))

@@ -6,7 +6,8 @@ alias last. What is not in both counts as not trained, and the next run finishes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +20,9 @@ from threadpoolctl import threadpool_limits
 from battery_platform.models import registry
 from battery_platform.models.card import card
 from battery_platform.models.evaluation import ALL_ROWS, GAUSSIAN_PROCESS, Evaluation, evaluate
-from battery_platform.models.gate import Decision, Standing, decide
-from battery_platform.models.gaussian_process import fit
+from battery_platform.models.events import GATE, PROMOTED, REFUSED, event
+from battery_platform.models.gate import Decision, Judged, Standing, decide
+from battery_platform.models.gaussian_process import fit, together
 from battery_platform.models.specification import Specification
 from battery_platform.models.training import TrainingSet, lines_behind, training_set
 from battery_platform.store.builds import code_digest
@@ -41,8 +43,7 @@ class Release:
     trained: bool
     because: str
     is_synthetic: bool
-    evaluation: Evaluation | None = None
-    decision: Decision | None = None
+    judged: Sequence[Judged] = ()
 
 
 def code_version() -> str:
@@ -54,8 +55,13 @@ def release(
     lake: Lakehouse, model: Specification, progress: Progress = lambda said: None
 ) -> Release:
     """Train, judge, register and perhaps promote; or find that nothing has changed."""
-    training = training_set(lake, model)
-    hashes = {"data": training.digest, "code": code_version(), "parameters": model.digest}
+    trainings = [training_set(lake, part) for part in model.parts]
+    training = trainings[0]
+    hashes = {
+        "data": _joined([one.digest for one in trainings]),
+        "code": code_version(),
+        "parameters": model.digest,
+    }
     registered = registry.tags(lake.settings, model.name)
     standing = registry.aliases(lake.settings, model.name).get(registry.CHAMPION)
     newest = _newest(lake, model.name)
@@ -78,34 +84,58 @@ def release(
             newest["is_synthetic"],
         )
     progress(f"{model.name}: {because}; evaluating")
+    judged, states = [], []
     with threadpool_limits(1):  # matrices this small only wait for each other's threads
-        evaluation = evaluate(model, training, progress=progress)
-    decision = decide(evaluation, _standing(standing, registered))
-    state = fit(
-        model,
-        training.inputs,
-        training.target,
-        training.batches,
-        training.conditions,
-        {"synthetic": training.is_synthetic, "model": model.name, "data_hash": training.digest},
-    )
-    words = card(model, evaluation, state, decision, hashes, because)
+        for part, rows in zip(model.parts, trainings, strict=True):
+            evaluation = evaluate(part, rows, progress=progress)
+            stands = _standing(standing, registered, part, model)
+            judged.append(Judged(part, evaluation, decide(evaluation, stands, hashes["data"])))
+            states.append(
+                fit(
+                    part,
+                    rows.inputs,
+                    rows.target,
+                    rows.batches,
+                    rows.conditions,
+                    {
+                        "synthetic": rows.is_synthetic,
+                        "model": model.name,
+                        "data_hash": rows.digest,
+                    },
+                )
+            )
+    decision = _of_all(judged)
+    words = card(model, judged, states, decision, hashes, because)
     made = registry.register(
         lake.settings,
         model,
-        state,
+        together(states),
         words,
         {
-            f"{one.candidate}.{one.metric}".replace(" ", "_"): one.value
-            for one in evaluation.scores
-            if one.slice == ALL_ROWS
+            f"{one.part.target}.{score.candidate}.{score.metric}".replace(" ", "_"): score.value
+            for one in judged
+            for score in one.evaluation.scores
+            if score.slice == ALL_ROWS
         },
         _tags(training, hashes, because)
-        | {"rmse": repr(evaluation.score(GAUSSIAN_PROCESS, "rmse").value)},
+        | {
+            _rmse_tag(one.part, model): repr(one.evaluation.score(GAUSSIAN_PROCESS, "rmse").value)
+            for one in judged
+        },
         dict(zip(model.inputs, np.median(training.inputs, axis=0).tolist(), strict=True)),
     )
     _forget(lake, model.name, made.version)
-    put(lake, _rows(lake, model, made, evaluation, decision, hashes, because, words))
+    told = event(
+        model.name,
+        PROMOTED if decision.promoted else REFUSED,
+        made.version,
+        standing,
+        made.version if decision.promoted else standing,
+        GATE,
+        decision.reason,
+    )
+    rows = _rows(lake, model, made, judged, decision, hashes, because, words)
+    put(lake, rows | {"model_events": [told]})
     _finish(lake, model.name, made.version, training.snapshot, decision.promoted)
     return Release(
         model.name,
@@ -114,9 +144,30 @@ def release(
         True,
         because,
         training.is_synthetic,
-        evaluation,
-        decision,
+        judged,
     )
+
+
+def _joined(digests: Sequence[str]) -> str:
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.blake2b("/".join(digests).encode(), digest_size=8).hexdigest()
+
+
+def _of_all(judged: Sequence[Judged]) -> Decision:
+    """A model is promoted if each of its quantities is."""
+    if len(judged) == 1:
+        return judged[0].decision
+    findings = [
+        (f"{one.part.target}: {rule}", passed, f"{one.part.target}: {said}")
+        for one in judged
+        for rule, passed, said in one.decision.findings
+    ]
+    return Decision(all(passed for _, passed, _ in findings), findings)
+
+
+def _rmse_tag(part: Specification, model: Specification) -> str:
+    return "rmse" if part.target == model.target else f"rmse.{part.target}"
 
 
 def _newest(lake: Lakehouse, name: str) -> dict[str, Any] | None:
@@ -133,7 +184,12 @@ def _changed(newest: dict[str, Any] | None, hashes: dict[str, str]) -> str:
     return f"{' and '.join(changed)} changed" if changed else ""
 
 
-def _standing(version: int | None, registered: dict[int, dict[str, str]]) -> Standing | None:
+def _standing(
+    version: int | None,
+    registered: dict[int, dict[str, str]],
+    part: Specification,
+    model: Specification,
+) -> Standing | None:
     """The champion as the registry has it, whichever lake it was trained from."""
     if version is None:
         return None
@@ -142,7 +198,7 @@ def _standing(version: int | None, registered: dict[int, dict[str, str]]) -> Sta
         version,
         said.get("synthetic") == "true",
         said.get("data_hash", ""),
-        float(said.get("rmse", "nan")),
+        float(said.get(_rmse_tag(part, model), "nan")),
     )
 
 
@@ -188,22 +244,21 @@ def _rows(
     lake: Lakehouse,
     model: Specification,
     made: registry.Registered,
-    evaluation: Evaluation,
+    judged: Sequence[Judged],
     decision: Decision,
     hashes: dict[str, str],
     because: str,
     words: str,
 ) -> dict[str, list[dict[str, Any]]]:
-    training = evaluation.training
+    training = judged[0].evaluation.training
     named = {"model_name": model.name, "version": made.version}
-    held = evaluation.held_out[GAUSSIAN_PROCESS]
     return {
         "model_versions": [
             {
                 **named,
                 "registered_at": datetime.now(UTC).replace(tzinfo=None),
                 "algorithm": GAUSSIAN_PROCESS,
-                "target": model.target,
+                "target": ", ".join(part.target for part in model.parts),
                 "decision": registry.CHAMPION if decision.promoted else registry.CHALLENGER,
                 "decision_reason": decision.reason,
                 "trained_because": because,
@@ -220,19 +275,29 @@ def _rows(
                 "card": words,
             }
         ],
-        "model_evaluations": [{**named, **vars(score)} for score in evaluation.scores],
+        "model_evaluations": [
+            {**named, "target": one.part.target, **vars(score)}
+            for one in judged
+            for score in one.evaluation.scores
+        ],
         "model_predictions": [
-            {
-                **named,
-                "electrode_id": electrode,
+            {**named, "target": one.part.target, **row}
+            for one in judged
+            for row in _predictions(one.evaluation)
+        ],
+        "model_training_rows": [{**named, **line} for line in lines_behind(lake, training)],
+    }
+
+
+def _predictions(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    training, held = evaluation.training, evaluation.held_out[GAUSSIAN_PROCESS]
+    for repeat in range(len(held.mean)):
+        for row, name in enumerate(training.ids):
+            yield {
+                "electrode_id": name,
                 "repeat": repeat,
                 "measured": float(training.target[row]),
                 "predicted": float(held.mean[repeat, row]),
                 "standard_deviation": float(held.deviation[repeat, row]),
                 "is_synthetic": training.is_synthetic,
             }
-            for repeat in range(len(held.mean))
-            for row, electrode in enumerate(training.electrode_ids)
-        ],
-        "model_training_rows": [{**named, **line} for line in lines_behind(lake, training)],
-    }

@@ -1,6 +1,7 @@
 """What each model predicts, from what, and how its inputs enter: the parameters of a version.
 
-Thin: two models of one kind. A further model is a further entry.
+A registered model predicts one quantity or several from the same inputs; each has a specification of
+its own, the others stand in `also` of the first.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
+ENDINGS = ("_mg_cm2", "_pct", "_wh_kg", "_w_kg", "_g_cm3", "_pa_s")
 RECIPE = ("active_material_pct", "solid_content_pct", "viscosity_pa_s", "comma_gap_um")
 
 
@@ -23,15 +26,24 @@ class Feature:
 
 @dataclass(frozen=True)
 class Specification:
-    """A model that is trained every time its data, its code or this specification change."""
+    """A quantity that is learnt anew every time its data, its code or this specification change."""
 
     name: str
+    """Of the registered model."""
     target: str
     unit: str
     title: str
     use: str
     inputs: tuple[str, ...] = RECIPE
     features: tuple[Feature, ...] = ()
+    rows: str = "electrodes"
+    """Which rows of the lake it learns from."""
+    things: str = "electrodes"
+    groups: str = "slurry batches"
+    """What is held out whole."""
+    logarithmic: bool = False
+    """Whether the logarithm of the target is learnt: it spans decades, or its errors grow with it."""
+    also: tuple[Specification, ...] = ()
     splits: int = 10
     repeats: int = 3
     seed: int = 20260101
@@ -39,19 +51,30 @@ class Specification:
     smallest_rows: int = 40
 
     @property
+    def parts(self) -> tuple[Specification, ...]:
+        """All quantities of the registered model."""
+        return (self, *self.also)
+
+    @property
     def stem(self) -> str:
         """The target without its unit: `mass_loading` of `mass_loading_mg_cm2`."""
-        return self.name.replace("-", "_")
+        ending = next((one for one in ENDINGS if self.target.endswith(one)), "")
+        return self.target.removesuffix(ending)
 
     @property
     def outputs(self) -> dict[str, str]:
-        unit = self.target.removeprefix(self.stem + "_")
+        unit = self.target.removeprefix(self.stem)
         return {
             "value": self.target,
-            "standard_deviation": f"{self.stem}_sd_{unit}",
-            "low_90": f"{self.stem}_low_90_{unit}",
-            "high_90": f"{self.stem}_high_90_{unit}",
+            "standard_deviation": f"{self.stem}_sd{unit}",
+            "low_90": f"{self.stem}_low_90{unit}",
+            "high_90": f"{self.stem}_high_90{unit}",
         }
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All numbers that the registered model answers with."""
+        return tuple(name for part in self.parts for name in part.outputs.values())
 
     @property
     def digest(self) -> str:
@@ -72,6 +95,85 @@ COATING_FEATURES = (
     ),
 )
 
+
+def _straight(*names: str) -> tuple[Feature, ...]:
+    return tuple(Feature(name, ((name, 1.0),)) for name in names)
+
+
+def _in_decades(*names: str) -> tuple[Feature, ...]:
+    return tuple(Feature(f"log {name}", ((name, 1.0),), logarithmic=True) for name in names)
+
+
+HALF_CELL_INPUTS = (
+    "porosity_pct",
+    "tortuosity_factor",
+    "mass_loading_mg_cm2",
+    "specific_surface_1_um",
+    "electronic_conductivity_s_m",
+    "thickness_um",
+)
+STRUCTURE_INPUTS = ("calender_gap_um", "active_material_pct", "porosity_uncalendered_pct")
+SLURRY_INPUTS = (
+    "epsilon_active",
+    "sigma_active",
+    "epsilon_binder",
+    "rho_binder",
+    "normal_stiffness",
+    "normal_damping",
+    "friction",
+)
+FADE_INPUTS = ("log_variance_100_10", "capacity_cycle_2_ah", "rise_of_capacity_ah")
+
+
+def _half_cell(target: str, unit: str, **more: Any) -> Specification:
+    return Specification(
+        "half-cell-performance",
+        target,
+        unit,
+        "Energy and power of an NMC111 electrode against lithium at 1C",
+        "Screening electrodes before they are simulated; it stands for the simulation, not for a cell.",
+        inputs=HALF_CELL_INPUTS,
+        features=(
+            *_straight("porosity_pct"),
+            *_in_decades(*HALF_CELL_INPUTS[1:]),
+            # Salt is short where much charge must pass a long way through few and winding pores.
+            Feature(
+                "log transport",
+                (
+                    ("mass_loading_mg_cm2", 1.0),
+                    ("thickness_um", 1.0),
+                    ("tortuosity_factor", 1.0),
+                    ("porosity_pct", -1.0),
+                ),
+                logarithmic=True,
+            ),
+        ),
+        rows="half cells",
+        things="simulated electrodes",
+        groups="electrodes",
+        splits=5,
+        repeats=1,
+        **more,
+    )
+
+
+def _structure(target: str, unit: str, **more: Any) -> Specification:
+    return Specification(
+        "mesostructure",
+        target,
+        unit,
+        "Tortuosities, contacts and wetted surface of a calendered electrode structure",
+        "Estimating what calendering does to a generated structure; within the simulated gaps only.",
+        inputs=STRUCTURE_INPUTS,
+        features=_straight(*STRUCTURE_INPUTS),
+        rows="mesostructures",
+        things="structures",
+        groups="uncalendered structures",
+        repeats=2,
+        **more,
+    )
+
+
 MODELS = {
     one.name: one
     for one in (
@@ -90,6 +192,45 @@ MODELS = {
             "Porosity of an uncalendered electrode",
             "Choosing a recipe before coating; calendering lowers the porosity afterwards.",
             features=COATING_FEATURES,
+        ),
+        _half_cell(
+            "specific_energy_wh_kg", "Wh/kg", also=(_half_cell("specific_power_w_kg", "W/kg"),)
+        ),
+        _structure(
+            "active_surface_pct",
+            "%",
+            also=(
+                _structure("tortuosity_liquid", "", logarithmic=True),
+                _structure("tortuosity_solid", "", logarithmic=True),
+                _structure("collector_active_contact_pct", "%"),
+                _structure("collector_binder_contact_pct", "%"),
+            ),
+        ),
+        Specification(
+            "slurry-density",
+            "slurry_density_g_cm3",
+            "g/cm³",
+            "Density of a simulated slurry from the parameters of its force field",
+            "Calibrating a slurry simulation; it says nothing about a slurry in a mixer.",
+            inputs=SLURRY_INPUTS,
+            features=_in_decades(*SLURRY_INPUTS),
+            rows="slurry simulations",
+            things="simulated slurries",
+            groups="clusters of parameters",
+            repeats=2,
+        ),
+        Specification(
+            "cycle-life",
+            "cycle_life",
+            "cycles",
+            "Cycles until 80 % of the nominal capacity are left, from the first 100",
+            "Sorting cells of the same kind and batch early; another batch may be off by a third.",
+            inputs=FADE_INPUTS,
+            features=_straight(*FADE_INPUTS),
+            rows="faded cells",
+            things="cells",
+            groups="cells",
+            logarithmic=True,
         ),
     )
 }

@@ -37,7 +37,9 @@ def repeated_folds(groups: np.ndarray, splits: int, repeats: int, seed: int) -> 
     return [list(grouped_folds(groups, splits, seed + number)) for number in range(repeats)]
 
 
-def refuse_leaks(groups: np.ndarray, repeats: Sequence[Sequence[Fold]]) -> None:
+def refuse_leaks(
+    groups: np.ndarray, repeats: Sequence[Sequence[Fold]], called: str = "slurry batches"
+) -> None:
     """Refuse splits with a batch on both sides, rows tested never or twice, or an empty side."""
     for folds in repeats:
         tested = np.zeros(len(groups), dtype=int)
@@ -47,10 +49,10 @@ def refuse_leaks(groups: np.ndarray, repeats: Sequence[Sequence[Fold]]) -> None:
             shared = np.intersect1d(groups[train], groups[test])
             if len(shared):
                 raise LeakingSplit(
-                    f"{len(shared)} of {len(np.unique(groups))} slurry batches are on both sides of "
+                    f"{len(shared)} of {len(np.unique(groups))} {called} are on both sides of "
                     f"a split, such as '{shared[0]}': replicates of one batch would be learnt and "
                     "then asked.",
-                    "Split by slurry batch, not by row.",
+                    f"Split by whole {called}, not by row.",
                 )
             np.add.at(tested, test, 1)
         if (tested != 1).any():

@@ -18,16 +18,18 @@ from battery_platform.errors import PlatformError
 from battery_platform.models.specification import Specification
 from battery_platform.store.lakehouse import Lakehouse
 
+ELECTRODES = "electrodes"
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Electrodes with all inputs and the target, in the order of their identifiers."""
+    """Rows with all inputs and the target, in the order of their identifiers."""
 
-    electrode_ids: tuple[str, ...]
+    ids: tuple[str, ...]
     inputs: np.ndarray
     target: np.ndarray
     batches: np.ndarray
-    """Slurry batch of each row: rows of one batch are never on both sides of a split."""
+    """Slurry batch, or other group, of each row: it is never on both sides of a split."""
     is_synthetic: bool
     active_material: str | None
     loading_basis: str | None
@@ -35,9 +37,11 @@ class TrainingSet:
     sources: tuple[str, ...]
     snapshot: int
     left_out: Mapping[str, int] = field(default_factory=dict)
+    lines: tuple[Mapping[str, Any], ...] | None = None
+    """Lines of files behind the rows; none given, those of the electrodes are looked up."""
 
     def __len__(self) -> int:
-        return len(self.electrode_ids)
+        return len(self.ids)
 
     @property
     def n_batches(self) -> int:
@@ -60,7 +64,7 @@ class TrainingSet:
         kind = (self.is_synthetic, self.active_material, self.loading_basis, self.licence)
         hasher.update(repr((kind, self.sources)).encode())
         for name, batch, recipe, value in zip(
-            self.electrode_ids,
+            self.ids,
             self.batches,
             self.inputs.tolist(),
             self.target.tolist(),
@@ -76,6 +80,10 @@ class TrainingSet:
 
 def training_set(lake: Lakehouse, model: Specification) -> TrainingSet:
     """Real rows where there are enough of them, otherwise the synthetic plant's."""
+    if model.rows != ELECTRODES:
+        from battery_platform.models.tables import READERS
+
+        return READERS[model.rows](lake, model)
     frame, snapshot = _electrodes(lake, model)
     real = frame.filter(~pl.col("is_synthetic"))
     found = _choose(real, model, snapshot)
@@ -143,7 +151,7 @@ def _choose(
     )
     counted["of another material or meaning of the loading"] = frame.height - chosen.height
     return TrainingSet(
-        electrode_ids=tuple(chosen["electrode_id"].to_list()),
+        ids=tuple(chosen["electrode_id"].to_list()),
         inputs=chosen.select(model.inputs).to_numpy(),
         target=chosen[model.target].to_numpy(),
         batches=chosen["slurry_id"].to_numpy(),
@@ -159,7 +167,9 @@ def _choose(
 
 def lines_behind(lake: Lakehouse, training: TrainingSet) -> list[dict[str, Any]]:
     """The line of each training row, and of each file that states a step before it the first."""
-    ids = list(training.electrode_ids)
+    if training.lines is not None:
+        return [dict(line) for line in training.lines]
+    ids = list(training.ids)
     return lake.records(
         """WITH RECURSIVE reach(electrode_id, kind, id, distance) AS (
              SELECT unnest($ids::VARCHAR[]), 'electrode', unnest($ids::VARCHAR[]), 0

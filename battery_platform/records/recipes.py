@@ -90,3 +90,49 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
     lost = pl.DataFrame({"row_number": ragged}, schema={"row_number": read.schema["row_number"]})
     read = pl.concat([read, lost], how="diagonal").sort("row_number")
     return Recipes(read.select(wanted), read["row_number"].to_list(), problems, list(sheet.notes))
+
+
+def read_numbers(path: Path, wanted: Sequence[str], settings: Settings) -> Recipes:
+    """Columns that are called as the model calls them; text in place of a number is told, not guessed."""
+    if not path.is_file():
+        raise PlatformError(f"There is no file {path}.", "Name a CSV, XLSX or Parquet file.")
+    sheet = next(iter(sheets(path, settings)), None)
+    header = [] if sheet is None else [name.strip() for name in sheet.header]
+    missing = [name for name in wanted if name not in header]
+    if sheet is None or missing:
+        raise PlatformError(
+            f"{path.name}: no column is called {', '.join(missing or wanted)}. The header has: "
+            f"{', '.join(name for name in header if name) or 'nothing'}.",
+            f"Name the columns {', '.join(wanted)}.",
+        )
+    decimal = sheet.dialect.decimal if sheet.dialect else "."
+    rows: list[dict[str, float | None]] = []
+    lines: list[int] = []
+    problems: dict[int, list[str]] = {}
+    for batch in sheet.rows:
+        for row in batch.cells.iter_rows(named=True):
+            line = row["row_number"]
+            given = {name: row[f"c{header.index(name)}"] for name in wanted}
+            read = {name: _number(value, decimal) for name, value in given.items()}
+            lines.append(line)
+            rows.append(read)
+            for name, value in given.items():
+                if value and read[name] is None:
+                    problems.setdefault(line, []).append(f"{name} is '{value}', no number")
+        for line, cells, _ in batch.ragged:
+            lines.append(line)
+            rows.append(dict.fromkeys(wanted))
+            problems.setdefault(line, []).append(
+                f"the line has {cells} cells, the header {len(header)}"
+            )
+    if not rows:
+        raise PlatformError(f"{path.name} has a header and no rows.", "Give one row per question.")
+    values = pl.DataFrame(rows, schema=dict.fromkeys(wanted, pl.Float64))
+    return Recipes(values, lines, problems, list(sheet.notes))
+
+
+def _number(text: str | None, decimal: str) -> float | None:
+    try:
+        return float((text or "").strip().replace(decimal, "."))
+    except ValueError:
+        return None

@@ -54,6 +54,7 @@ def test_graph_holds_each_raw_table_and_the_marts(defs: dg.Definitions) -> None:
         "electrochemistry/replication_002",
         "electrochemistry/assumption_sweep_002",
         "electrochemistry/graded_sweep",
+        "factors/critical_factors",
         "electrochemistry/graded_optima",
         "electrochemistry/half_cell_sweep",
         "electrochemistry/ragone_curves",
@@ -114,10 +115,10 @@ def test_the_sweep_is_partitioned_and_no_part_of_the_nightly_refresh(defs: dg.De
 
 
 def test_models_of_the_graph_are_those_that_are_specified() -> None:
-    from battery_platform.defs.models import NAMES
+    from battery_platform.defs.models import ASSETS
     from battery_platform.models.specification import MODELS
 
-    assert set(NAMES) == set(MODELS)
+    assert {asset.key.path[-1].replace("_", "-") for asset in ASSETS} == set(MODELS)
 
 
 def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
@@ -136,6 +137,7 @@ def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
     assert {s.name for s in repository.sensor_defs} == {
         "drop_folder_sensor",
         "literature_sensor",
+        "model_events_sensor",
         "failure_report",
     }
 

@@ -64,7 +64,7 @@ def test_a_shuffled_split_of_replicates_is_refused_and_names_a_batch() -> None:
     data = made()
     with pytest.raises(LeakingSplit, match=r"\d of 8 slurry batches .* such as 'S0\d'") as refusal:
         evaluate(MODEL, data, [shuffled(len(data), 4)])
-    assert "Split by slurry batch" in str(refusal.value)
+    assert "Split by whole slurry batches" in str(refusal.value)
 
 
 def test_one_replicate_on_the_other_side_is_enough_to_refuse() -> None:
@@ -185,9 +185,9 @@ def test_coverage_and_density_by_hand() -> None:
         (one.slice, one.metric): one.value for one in _scores(held, data, MODELS["mass-loading"])
     }
     # 90 % reaches 1.645 deviations: misses of 2 and 4 deviations lie outside, 1.5 inside
-    assert scores["all electrodes", "coverage_90"] == pytest.approx(4 / 6)
+    assert scores["all rows", "coverage_90"] == pytest.approx(4 / 6)
     wanted = -norm(mean[0], deviation[0]).logpdf(target).mean()
-    assert scores["all electrodes", "nlpd"] == pytest.approx(wanted)
+    assert scores["all rows", "nlpd"] == pytest.approx(wanted)
 
 
 # -- the public measurements ----------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_a_shuffled_split_of_the_public_measurements_would_flatter(
     public: Callable[[str], TrainingSet],
 ) -> None:
     from battery_platform.models.gaussian_process import _fit
-    from battery_platform.models.served.gaussian_process import posterior
+    from battery_platform.models.served.surrogate import posterior
 
     model = MODELS["mass-loading"]
     data = public(model.target)

@@ -17,7 +17,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from battery_platform.models import gaussian_process as process
-from battery_platform.models.served import gaussian_process as served
+from battery_platform.models.served import surrogate as served
 from battery_platform.models.specification import MODELS, RECIPE
 
 MODEL = MODELS["mass-loading"]
@@ -343,7 +343,7 @@ space = {"__name__": "served"}
 exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), space)
 class Context:
     artifacts = {"state": sys.argv[2]}
-model = space["GaussianProcess"]()
+model = space["Surrogate"]()
 model.load_context(Context)
 asked = pd.DataFrame(json.loads(sys.argv[3]), columns=json.loads(sys.argv[4]))
 print(model.predict(Context, asked).to_json(orient="records"))

@@ -233,14 +233,14 @@ def test_a_refused_version_is_a_challenger_and_the_champion_stays(
 def test_what_the_lake_keeps_is_what_was_judged(lake: Lakehouse, marts: Marts) -> None:
     marts(synthetic=True)
     done = release(lake, MODEL)
-    assert done.evaluation is not None
+    assert [one.part.target for one in done.judged] == ["mass_loading_mg_cm2"]
     (version,) = lake.records("SELECT * FROM model_versions")
     assert (version["is_synthetic"], version["n_rows"], version["n_groups"]) == (True, 48, 12)
     assert "SYNTHETIC" in version["card"]
     predictions = lake.records("SELECT * FROM model_predictions ORDER BY electrode_id")
     error = np.array([row["predicted"] - row["measured"] for row in predictions])
     rmse = lake.value(
-        "SELECT value FROM model_evaluations WHERE metric = 'rmse' AND slice = 'all electrodes' "
+        "SELECT value FROM model_evaluations WHERE metric = 'rmse' AND slice = 'all rows' "
         "AND candidate = 'gaussian process'"
     )
     assert rmse == pytest.approx(np.sqrt((error**2).mean()))
@@ -289,7 +289,7 @@ def test_a_lost_registry_is_filled_again(lake: Lakehouse, marts: Marts, shelf: S
 def test_a_fresh_synthetic_lake_does_not_take_the_champion_of_a_shared_registry(
     lake: Lakehouse, marts: Marts, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def beside(evaluation: Any, champion: Any) -> Decision:
+    def beside(evaluation: Any, champion: Any, data_hash: str) -> Decision:
         findings = _beside_champion(1.0, evaluation, champion)
         return Decision(all(passed for _, passed, _ in findings), findings)
 

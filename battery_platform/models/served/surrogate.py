@@ -1,4 +1,6 @@
-"""A Gaussian process as other teams load it: this file and arrays; no battery_platform, no pickle.
+"""A surrogate as other teams load it: this file and arrays; no battery_platform, no pickle.
+
+One Gaussian process per quantity, all from the same inputs.
 
 `predict_rows` is what training, evaluation and serving all use. Outside the data it still answers,
 with `in_domain` false and a note; a row that cannot be answered carries no value and says why.
@@ -13,15 +15,23 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 Z90 = 1.6448536269514722
+BLOCK = 8192
 UNIT_SLIPS = (0.001, 1000.0, 0.01, 100.0)
 
 
 def features(state: dict[str, Any], inputs: np.ndarray) -> np.ndarray:
     """Inputs as the kernel sees them: sums of inputs and of their logarithms, standardised."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        raw = inputs @ state["linear"].T + np.log(inputs) @ state["logarithmic"].T
+        logarithms = np.log(np.where(positive(state), inputs, 1.0))
+        raw = inputs @ state["linear"].T + logarithms @ state["logarithmic"].T
     standardised: np.ndarray = (raw - state["center"]) / state["scale"]
     return standardised
+
+
+def positive(state: dict[str, Any]) -> np.ndarray:
+    """Which inputs enter by their logarithm, and so must be above 0."""
+    found: np.ndarray = (state["logarithmic"] != 0).any(axis=0)
+    return found
 
 
 def squared_distances(left: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -33,7 +43,10 @@ def squared_distances(left: np.ndarray, right: np.ndarray, lengths: np.ndarray) 
 
 
 def posterior(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of one electrode of a new batch, before calibration."""
+    """Mean and standard deviation of one electrode of a new batch, before calibration.
+
+    Where the logarithm of the target was learnt, both are of that logarithm.
+    """
     at = features(state, inputs)
     signal = float(state["signal_variance"])
     cross = signal * np.exp(-0.5 * squared_distances(at, state["train"], state["lengths"]))
@@ -43,6 +56,29 @@ def posterior(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np
     known = np.einsum("ij,jk,ik->i", cross, state["precision"], cross)
     variance = np.maximum(signal - known, 0.0) + float(state["new_electrode_variance"])
     return mean, state["y_scale"] * np.sqrt(variance)
+
+
+def answer(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Value and calibrated standard deviation in the target's own unit."""
+    mean, deviation = posterior(state, inputs)
+    deviation = deviation * float(state["calibration"])
+    if bool(state.get("logarithmic_target", False)):
+        mean = np.exp(mean)
+        deviation = mean * deviation
+    return mean, deviation
+
+
+def parts(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The state of each quantity that the model predicts."""
+    numbers = sorted({int(name.split(".")[0]) for name in state if name.split(".")[0].isdigit()})
+    first = {name: one for name, one in state.items() if not name.split(".")[0].isdigit()}
+    return [
+        first,
+        *(
+            {name.split(".", 1)[1]: one for name, one in state.items() if name.startswith(f"{n}.")}
+            for n in numbers
+        ),
+    ]
 
 
 def domain(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -58,34 +94,44 @@ def domain(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def predict_rows(state: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
     """Value, standard deviation, 90 % interval, distance and in-domain flag of each row."""
+    every = parts(state)
+    state = every[0]
     about = json.loads(str(state["about"]))
-    names, outputs = about["inputs"], about["outputs"]
+    names = about["inputs"]
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise ValueError(f"Column(s) missing: {', '.join(missing)}. Expected: {', '.join(names)}.")
     if frame.empty:
         raise ValueError(f"No row was given. Expected: {', '.join(names)}.")
     inputs = np.column_stack([_numbers(frame[name]) for name in names])
-    usable = np.isfinite(inputs).all(axis=1) & (inputs > 0).all(axis=1)
-    value, deviation, distance = (np.full(len(inputs), np.nan) for _ in range(3))
+    usable = np.isfinite(inputs).all(axis=1) & ((inputs > 0) | ~positive(state)).all(axis=1)
+    distance = np.full(len(inputs), np.nan)
     inside = np.zeros(len(inputs), dtype=bool)
-    for start in range(0, len(inputs), 65536):
-        rows = np.flatnonzero(usable[start : start + 65536]) + start
+    found: dict[str, np.ndarray] = {}
+    for part in every:
+        value, deviation = (np.full(len(inputs), np.nan) for _ in range(2))
+        for start in range(0, len(inputs), BLOCK):
+            rows = np.flatnonzero(usable[start : start + BLOCK]) + start
+            if len(rows):
+                value[rows], deviation[rows] = answer(part, inputs[rows])
+        outputs = json.loads(str(part["about"]))["outputs"]
+        found |= {
+            outputs["value"]: value,
+            outputs["standard_deviation"]: deviation,
+            outputs["low_90"]: value - Z90 * deviation,
+            outputs["high_90"]: value + Z90 * deviation,
+        }
+    for start in range(0, len(inputs), BLOCK):
+        rows = np.flatnonzero(usable[start : start + BLOCK]) + start
         if len(rows):
-            value[rows], deviation[rows] = posterior(state, inputs[rows])
             distance[rows], inside[rows] = domain(state, inputs[rows])
-    deviation = deviation * float(state["calibration"])
-    answer = {
-        outputs["value"]: value,
-        outputs["standard_deviation"]: deviation,
-        outputs["low_90"]: value - Z90 * deviation,
-        outputs["high_90"]: value + Z90 * deviation,
+    answers = found | {
         "in_domain": inside,
         "distance": distance,
         "note": _notes(state, names, inputs, usable, inside),
         "synthetic": np.full(len(inputs), about["synthetic"]),
     }
-    return pd.DataFrame(answer, index=frame.index)
+    return pd.DataFrame(answers, index=frame.index)
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
@@ -101,6 +147,7 @@ def _notes(
     inside: np.ndarray,
 ) -> np.ndarray:
     notes = np.full(len(inputs), "", dtype=object)
+    must_be_positive = positive(state)
     for row in np.flatnonzero(~inside):
         said = []
         for column, name in enumerate(names):
@@ -114,7 +161,7 @@ def _notes(
             )
             if not np.isfinite(value):
                 said.append(f"{name} is missing or no number")
-            elif value <= 0:
+            elif value <= 0 and must_be_positive[column]:
                 said.append(f"{name} is {value:g}, it must be above 0")
             elif not low <= value <= high:
                 slips = [value * one for one in UNIT_SLIPS if low <= value * one <= high]
@@ -129,7 +176,7 @@ def _notes(
     return notes
 
 
-class GaussianProcess(PythonModel):
+class Surrogate(PythonModel):
     """What `mlflow.pyfunc.load_model` hands out."""
 
     def load_context(self, context: Any) -> None:
@@ -142,4 +189,4 @@ class GaussianProcess(PythonModel):
         return predict_rows(self.state, model_input)
 
 
-set_model(GaussianProcess())
+set_model(Surrogate())

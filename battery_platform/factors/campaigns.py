@@ -1,0 +1,300 @@
+"""Critical factors of each campaign in the lake, by several methods, as rows that can be compared.
+
+A campaign is the uncalendered electrodes of one source, or a set of generated structures. Methods
+answer different questions and may disagree: LASSO-LARS with ANOVA says what is needed and significant,
+Spearman's coefficient which way it goes, Sobol's indices how much of the spread the surrogate ascribes
+to it, and a tolerance what the scatter of a machine costs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from battery_platform.errors import PlatformError
+from battery_platform.factors.clusters import ancova
+from battery_platform.factors.components import Correlations, correlations, principal_components
+from battery_platform.factors.lars import Selection, select_factors
+from battery_platform.factors.sensitivity import Sensitivity, sobol
+from battery_platform.factors.tolerances import Tolerance, propagate
+from battery_platform.store.builds import code_digest
+from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.store.products import put
+
+RECIPE = ("active_material_pct", "solid_content_pct", "viscosity_pa_s", "comma_gap_um")
+STRUCTURE = ("calender_gap_um", "active_material_pct", "porosity_uncalendered_pct")
+MACHINE_SCATTER = 0.02
+"""Standard deviation of each setting, as a share of its middle value, that is propagated."""
+SMALLEST = 30
+SIGNIFICANT = 0.05
+
+Ask = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Surrogate = Callable[[str, str, tuple[str, ...]], Ask | None]
+"""Takes model, target and inputs; hands back values and standard deviations, or none to ask."""
+
+
+@dataclass(frozen=True, eq=False)
+class Campaign:
+    """Rows that were made to one plan, with what was set and what came of it."""
+
+    name: str
+    frame: pl.DataFrame
+    factors: tuple[str, ...]
+    targets: Mapping[str, str]
+    """Each with the registered model that predicts it."""
+    group: str | None
+    is_synthetic: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What the methods found for one target of a campaign."""
+
+    campaign: Campaign
+    target: str
+    selection: Selection
+    signs: Correlations
+    sensitivity: Sensitivity | None
+
+
+def code_version() -> str:
+    """Hash of the code that decides what is found."""
+    return code_digest(Path(__file__).parent, ["pictures"])
+
+
+def campaigns(lake: Lakehouse) -> list[Campaign]:
+    """All campaigns with enough rows."""
+    found = []
+    tables = set(lake.tables())
+    if "mart_electrodes" in tables:
+        frame = _frame(
+            lake,
+            f"""SELECT source_id, slurry_id, is_synthetic, {", ".join(RECIPE)},
+                       mass_loading_mg_cm2, porosity_pct
+                FROM mart_electrodes
+                WHERE calendering_id IS NULL OR coalesce(compression_degree_pct, 1) = 0""",
+        )
+        for (source,), some in frame.group_by("source_id", maintain_order=True):
+            found.append(
+                Campaign(
+                    f"electrodes of {source}",
+                    some,
+                    RECIPE,
+                    {"mass_loading_mg_cm2": "mass-loading", "porosity_pct": "porosity"},
+                    "slurry_id",
+                    bool(some["is_synthetic"].any()),
+                )
+            )
+    structures = _frame(
+        lake,
+        "SELECT *, active_material_pct || '/' || porosity_uncalendered_pct AS structure "
+        "FROM raw_mesostructures",
+    )
+    targets = ("active_surface_pct", "tortuosity_liquid", "tortuosity_solid")
+    contacts = ("collector_active_contact_pct", "collector_binder_contact_pct")
+    found.append(
+        Campaign(
+            "generated structures",
+            structures,
+            STRUCTURE,
+            dict.fromkeys((*targets, *contacts), "mesostructure"),
+            "structure",
+            False,
+        )
+    )
+    return [one for one in found if _usable(one)]
+
+
+def _frame(lake: Lakehouse, query: str) -> pl.DataFrame:
+    with lake.cursor() as cursor:
+        return cursor.execute(f"FROM ({query}) ORDER BY ALL").pl()
+
+
+def _usable(campaign: Campaign) -> bool:
+    needed = [*campaign.factors, *campaign.targets]
+    return campaign.frame.filter(pl.all_horizontal(pl.col(needed).is_not_null())).height >= SMALLEST
+
+
+def data_hash(found: list[Campaign], versions: Mapping[str, int | None]) -> str:
+    """Changes with any row of a campaign, and with the surrogate that is asked."""
+    hasher = hashlib.blake2b(repr(sorted(versions.items(), key=repr)).encode(), digest_size=8)
+    for one in found:
+        hasher.update(one.name.encode() + one.frame.hash_rows(seed=0).to_numpy().tobytes())
+    return hasher.hexdigest()
+
+
+def analyse(
+    lake: Lakehouse, ask: Surrogate, versions: Mapping[str, int | None]
+) -> tuple[list[dict[str, Any]], list[Analysis], list[str]]:
+    """Rows for the lake, what they came from, and what could not be analysed with the reason.
+
+    Nothing is computed where campaigns, code and champions are those of the rows that are there.
+    """
+    found = campaigns(lake)
+    wanted = (data_hash(found, versions), code_version())
+    known = lake.records("SELECT * FROM critical_factors ORDER BY ALL")
+    if known and {(row["data_hash"], row["code_version"]) for row in known} == {wanted}:
+        return known, [], []
+    rows: list[dict[str, Any]] = []
+    analyses: list[Analysis] = []
+    refused: list[str] = []
+    for campaign in found:
+        for target, model in campaign.targets.items():
+            surrogate = ask(model, target, campaign.factors)
+            try:
+                one = _of(campaign, target, surrogate)
+            except PlatformError as refusal:
+                refused.append(f"{campaign.name}, {target}: {refusal}")
+                continue
+            analyses.append(one)
+            rows += [
+                _common(campaign, target, wanted) | row for row in _rows(one, surrogate, refused)
+            ]
+    put(
+        lake,
+        {"critical_factors": rows},
+        instead_of={"critical_factors": ("campaign", [one["campaign"] for one in known])},
+    )
+    return rows, analyses, refused
+
+
+def _of(campaign: Campaign, target: str, surrogate: Ask | None) -> Analysis:
+    frame, factors = campaign.frame, campaign.factors
+    bounds = {
+        name: (float(low), float(high))
+        for name in factors
+        for low, high in [_range(frame[name])]
+        if high > low
+    }
+    usable = surrogate is not None and len(bounds) == len(factors)
+    return Analysis(
+        campaign,
+        target,
+        select_factors(frame, factors, target, campaign.group),
+        correlations(frame, factors, [target], campaign.group),
+        sobol(lambda at: surrogate(at)[0], bounds, 512) if usable and surrogate else None,
+    )
+
+
+def _range(values: pl.Series) -> tuple[float, float]:
+    numbers = values.drop_nulls().cast(pl.Float64).to_numpy()
+    return float(numbers.min()), float(numbers.max())
+
+
+def _common(campaign: Campaign, target: str, wanted: tuple[str, str]) -> dict[str, Any]:
+    return {
+        "campaign": campaign.name,
+        "target": target,
+        "is_synthetic": campaign.is_synthetic,
+        "data_hash": wanted[0],
+        "code_version": wanted[1],
+        "made_at": datetime.now(UTC).replace(tzinfo=None),
+    }
+
+
+def _rows(one: Analysis, surrogate: Ask | None, refused: list[str]) -> Iterator[dict[str, Any]]:
+    size = {"n_rows": one.selection.rows, "n_groups": one.selection.groups}
+    for factor in one.selection.factors:
+        yield size | {
+            "method": "LASSO-LARS and ANOVA",
+            "factor": factor.name,
+            "value": factor.coefficient,
+            "p": factor.p,
+            "verdict": factor.quadrant.value,
+        }
+    for pair in one.signs.pairs:
+        yield size | {
+            "method": "Spearman",
+            "factor": pair.factor,
+            "value": pair.spearman,
+            "low": pair.low,
+            "high": pair.high,
+            "verdict": pair.sign,
+        }
+    yield from (size | row for row in _shares_of_components(one))
+    yield from (size | row for row in _ancova_of(one, refused))
+    for index in one.sensitivity.indices if one.sensitivity else ():
+        for name, value, low, high in (
+            ("Sobol, alone", index.first, index.first_low, index.first_high),
+            ("Sobol, in all", index.total, index.total_low, index.total_high),
+        ):
+            yield size | {
+                "method": name,
+                "factor": index.name,
+                "value": value,
+                "low": low,
+                "high": high,
+            }
+    if surrogate is not None:
+        yield from (size | row for row in _tolerances(one, surrogate))
+
+
+def _shares_of_components(one: Analysis) -> Iterator[dict[str, Any]]:
+    found = principal_components(one.campaign.frame, [*one.campaign.factors, one.target])
+    for column, loading in zip(found.columns, found.loadings[:, 0], strict=True):
+        yield {
+            "method": "PCA, first component",
+            "factor": column,
+            "value": float(loading),
+            "verdict": f"{100 * float(found.explained[0]):.0f} % of the spread",
+        }
+
+
+def _ancova_of(one: Analysis, refused: list[str]) -> Iterator[dict[str, Any]]:
+    """Each factor as levels, where it has few, with the others as covariates."""
+    frame, factors = one.campaign.frame, one.campaign.factors
+    for factor in factors:
+        if not 2 <= frame[factor].drop_nulls().n_unique() <= 12:
+            continue
+        others = [name for name in factors if name != factor]
+        labelled = frame.with_columns(pl.col(factor).cast(pl.String).alias("level"))
+        try:
+            found = ancova(labelled, one.target, "level", others, one.campaign.group)
+        except PlatformError as refusal:
+            refused.append(f"{one.campaign.name}, ANCOVA of {factor}: {refusal}")
+            continue
+        term = next(term for term in found.terms if term.name == "level")
+        yield {
+            "method": "ANCOVA",
+            "factor": factor,
+            "value": term.test.f,
+            "p": term.test.p,
+            "verdict": "no test" if term.test.p is None else _significance(term.test.p),
+        }
+
+
+def _significance(p: float) -> str:
+    return "significant" if p < SIGNIFICANT else "not significant"
+
+
+def _tolerances(one: Analysis, surrogate: Ask) -> Iterator[dict[str, Any]]:
+    """What two percent of scatter in each setting makes of the target, around the middle."""
+    middles = {
+        name: float(np.median(one.campaign.frame[name].drop_nulls().cast(pl.Float64).to_numpy()))
+        for name in one.campaign.factors
+    }
+    found = propagate(
+        surrogate,
+        {
+            name: Tolerance(middle, deviation=MACHINE_SCATTER * abs(middle))
+            for name, middle in middles.items()
+        },
+        draws=4000,
+    )
+    for share in found.inputs:
+        yield {
+            "method": "tolerance of 2 %",
+            "factor": share.name,
+            "value": share.share,
+            "low": share.low,
+            "high": share.high,
+            "verdict": f"standard deviation {found.deviation:.3g}, the surrogate's own share "
+            f"{found.surrogate_share:.2f}",
+        }

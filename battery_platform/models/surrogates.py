@@ -1,0 +1,44 @@
+"""Champions as plain functions of arrays, for whoever explores them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from battery_platform.models import registry
+from battery_platform.models.specification import MODELS
+from battery_platform.settings import Settings
+
+Ask = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def champions(settings: Settings, names: Sequence[str]) -> dict[str, int | None]:
+    """The version that answers for each model, if there is one."""
+    return {name: registry.aliases(settings, name).get(registry.CHAMPION) for name in names}
+
+
+def surrogate_of(
+    settings: Settings, versions: Mapping[str, int | None]
+) -> Callable[[str, str, tuple[str, ...]], Ask | None]:
+    """Hands out, by model, target and inputs, what answers with value and standard deviation."""
+
+    def surrogate(name: str, target: str, inputs: tuple[str, ...]) -> Ask | None:
+        import pandas as pd
+
+        version = versions.get(name)
+        if version is None or set(inputs) != set(MODELS[name].inputs):
+            return None
+        part = next(one for one in MODELS[name].parts if one.target == target)
+        predict = registry.load(settings, name, version)
+
+        def ask(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            found = predict(pd.DataFrame(at, columns=list(inputs)))
+            return (
+                found[part.outputs["value"]].to_numpy(),
+                found[part.outputs["standard_deviation"]].to_numpy(),
+            )
+
+        return ask
+
+    return surrogate
