@@ -190,8 +190,9 @@ _DESIGNS = """
     SELECT d.design_id, d.target_mass_loading_mg_cm2, d.target_porosity_pct, d.active_material_pct,
            d.solid_content_pct, d.viscosity_pa_s, d.comma_gap_um, d.probability,
            s.specific_energy_wh_kg, s.specific_power_w_kg, d.is_synthetic
-    FROM designs d LEFT JOIN discharges s
-      ON s.origin = 'designs' AND s.subject = d.design_id AND s.c_rate = 1
+    FROM designs d LEFT JOIN (
+      SELECT l.subject, s.* FROM discharge_subjects l JOIN discharges s USING (discharge_id)
+      WHERE l.origin = 'designs' AND s.c_rate = 1) s ON s.subject = d.design_id
     QUALIFY row_number() OVER (
       PARTITION BY d.target_mass_loading_mg_cm2, d.target_porosity_pct,
         d.tolerance_mass_loading_mg_cm2, d.tolerance_porosity_pct

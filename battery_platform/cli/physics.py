@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from battery_platform.electrochemistry.half_cell_runs import Asked
     from battery_platform.store.lakehouse import Lakehouse
 
+TABLE_FILES = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".parquet")
+PICTURES = (".png", ".svg", ".pdf")
 simulate_app = typer.Typer(no_args_is_help=True, help="Physics of electrodes and cells.")
 
 
@@ -48,15 +50,16 @@ def simulate_graded(
 ) -> None:
     """Discharge a full cell with graded electrodes (PyBaMM, DFN); asked again, the lake answers."""
     from battery_platform.electrochemistry.designs import in_layers, layer_plan, read_designs
-    from battery_platform.electrochemistry.graded_runs import GRADED_CELLS, sweep
+    from battery_platform.electrochemistry.graded_runs import sweep
+    from battery_platform.electrochemistry.kept_assumptions import keep_assumptions
 
+    check_picture(picture)
     designs = read_designs(chosen)
     layered = [] if layers is None else [in_layers(one, layers) for one in designs]
     opened = open_lake()
-    before = opened.value(f"SELECT count(*) FROM {GRADED_CELLS.table}")
+    keep_assumptions(opened)
     with solving(quiet=as_json) as step:
         rows = sweep(opened, [*designs, *layered], step)
-    new = opened.value(f"SELECT count(*) FROM {GRADED_CELLS.table}") - before
     shown = [_graded_row(row) for row in rows[: len(designs)]]
     for row, other in zip(shown, rows[len(designs) :], strict=False):
         row |= {"in_layers_wh_kg": other["specific_energy_wh_kg"], "lost_pct": _lost(row, other)}
@@ -71,7 +74,7 @@ def simulate_graded(
 
         _draw(graded_figure(rows), picture)
     if not as_json:
-        err.print(f"{new} solved, {len(rows) - new} from the lake")
+        err.print(f"{step.solved} solved, {len(rows) - step.solved} from the lake")
     if any(row["failed"] for row in rows):
         raise SystemExit(1)
 
@@ -109,6 +112,7 @@ def replicate(
     """
     from battery_platform.electrochemistry.replications import figure, replicated
 
+    check_picture(picture)
     opened = open_lake()
     with solving(quiet=as_json) as step:
         rows = replicated(opened, paper, step)
@@ -125,18 +129,42 @@ def replicate(
         raise SystemExit(1)
 
 
+class Steps:
+    """Counts what was solved here, and moves the bar if there is one."""
+
+    def __init__(self, show: Callable[[int, int], None]) -> None:
+        self.show = show
+        self.first: int | None = None
+        self.solved = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self.first = done if self.first is None else self.first
+        self.solved = done - self.first
+        self.show(done, total)
+
+
 @contextlib.contextmanager
-def solving(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def solving(quiet: bool) -> Iterator[Steps]:
     """A bar with the time that is left."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     if quiet or not err.is_terminal:
-        yield lambda done, total: None
+        yield Steps(lambda done, total: None)
         return
     columns = ("solving", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("solving", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield Steps(lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def check_picture(path: Path | None) -> None:
+    """Refuse a place for a picture before anything is solved for it."""
+    if path is not None and (
+        path.suffix.lower() not in PICTURES or not path.absolute().parent.is_dir()
+    ):
+        raise PlatformError(
+            f"{path} cannot be drawn.", "Name a .png, .svg or .pdf in a folder that is there."
+        )
 
 
 @simulate_app.command("half-cell")
@@ -165,29 +193,54 @@ def simulate_half_cell(
 
     What is not given is derived from the assumptions and named in `derived`.
     """
-    from battery_platform.electrochemistry.half_cell_runs import HALF_CELLS, sweep
+    from battery_platform.electrochemistry.half_cell_runs import sweep
+    from battery_platform.electrochemistry.kept_assumptions import keep_assumptions
 
+    check_picture(picture)
     opened = open_lake()
     asked, refused = _electrodes(opened, chosen, c_rate or [1.0], lower_v)
-    before = opened.value(f"SELECT count(*) FROM {HALF_CELLS.table}")
+    keep_assumptions(opened)
     with solving(quiet=as_json) as step:
         rows = sweep(opened, asked, step)
-    new = opened.value(f"SELECT count(*) FROM {HALF_CELLS.table}") - before
-    for subject, reason in refused:
-        err.print(Text(f"{subject} is left out: {reason}", style="red"), soft_wrap=True)
-    if picture is not None and rows:
-        _draw(_half_cell_figure(rows), picture)
+    _tell_refused(refused)
+    if not rows:
+        raise PlatformError(
+            f"{chosen} holds no electrode that can be discharged.", "Hand in one row per electrode."
+        )
     if as_json:
         show(rows, True)
     else:
         _show_discharges(rows)
-        err.print(f"{new} solved, {len(rows) - new} from the lake")
+        err.print(f"{step.solved} solved, {len(rows) - step.solved} from the lake")
+    if picture is not None:
+        _draw(_half_cell_figure(rows), picture)
     for row in rows:
+        if row["ended_by"] == "cut-off voltage at the start":
+            said = f"{row['subject'] or chosen}, {row['c_rate']:g}C"
+            err.print(
+                Text(
+                    f"{said}: below {row['lower_cutoff_v']:g} V at once: it delivers nothing.",
+                    "yellow",
+                ),
+                soft_wrap=True,
+            )
         if row["failed"]:
             said = f"{row['subject'] or chosen}, {row['c_rate']:g}C: {row['reason']}"
             err.print(Text(f"The solver gave up: {said}", style="red"), soft_wrap=True)
     if refused or any(row["failed"] for row in rows):
         raise SystemExit(1)
+
+
+def _tell_refused(refused: list[tuple[str, str]]) -> None:
+    """Each reason once, with the rows that it holds for."""
+    by_reason: dict[str, list[str]] = {}
+    for subject, reason in refused:
+        by_reason.setdefault(reason, []).append(subject)
+    for reason, subjects in by_reason.items():
+        said = f"{len(subjects)} rows are left out" if len(subjects) > 1 else "is left out"
+        named = ", ".join(subjects[:3]) + (" and more" if len(subjects) > 3 else "")
+        text = f"{named}: {said}: {reason}" if len(subjects) == 1 else f"{said} ({named}): {reason}"
+        err.print(Text(text, style="red"), soft_wrap=True)
 
 
 def _electrodes(
@@ -196,13 +249,18 @@ def _electrodes(
     """What was asked for, and rows of a table that cannot be."""
     from battery_platform.design.inverse import find
     from battery_platform.electrochemistry.designs import read_electrode
-    from battery_platform.electrochemistry.electrode_tables import of_csv, of_table
+    from battery_platform.electrochemistry.electrode_tables import of_frame, of_table
     from battery_platform.electrochemistry.half_cell.cell import HalfCell, check
     from battery_platform.electrochemistry.half_cell_runs import Asked, at_rates, of_design
 
-    if chosen.lower().endswith(".csv"):
-        many = of_csv(Path(chosen), c_rates, lower_v)
-        return many.asked, many.refused
+    if chosen.lower().endswith(TABLE_FILES):
+        from battery_platform.records.recipes import read_table
+
+        read = read_table(Path(chosen), lake.settings)
+        for note in read.notes:
+            err.print(Text(note, style="dim"), soft_wrap=True)
+        many = of_frame(read.frame, Path(chosen).name, c_rates, lower_v, read.decimal)
+        return many.asked, many.refused + read.problems
     if chosen in lake.tables():
         many = of_table(lake, chosen, c_rates, lower_v)
         return many.asked, many.refused

@@ -221,9 +221,7 @@ class Assumptions(Contract):
 class Discharges(Contract):
     """A simulated discharge of one electrode, with its figures on the electrode's mass."""
 
-    discharge_id: str = key("Hash of electrode, origin, load, assumptions and code")
-    origin: str = text("Table or file that states the electrode; empty if given by hand")
-    subject: str = text("The electrode's name there, such as a design_id")
+    discharge_id: str = key("Hash of electrode, load, assumptions and code")
     c_rate: float = number("C-rate", 0.001, 100)
     lower_cutoff_v: float = number("Cut-off", 0, 6)
     mass_loading_mg_cm2: float = number("Mass loading", 0, 500)
@@ -243,10 +241,19 @@ class Discharges(Contract):
     discharge_time_s: float = number("Time until the cut-off", 0, 1e8, optional=True)
     electrode_mass_mg_cm2: float = number("Mass that energy and power refer to", 0, 1000)
     unused_share: float = number(
-        "Share of the usable charge that transport left behind", 0, 2, optional=True
+        "Share of the usable charge that transport through the electrode left behind",
+        0,
+        2,
+        optional=True,
+    )
+    unused_in_particles: float = number(
+        "Share that is left behind even in the fullest particles: diffusion in them, and overvoltage",
+        -0.1,
+        2,
+        optional=True,
     )
     limited_by: str = text(
-        "Transport that left more than 0.05 behind: electrolyte, electrons, nothing"
+        "What left most charge behind, if more than 0.05: electrolyte, electrons, particles, or nothing"
     )
     ended_by: str = text("What ended it", optional=False)
     electrolyte_depleted: bool = flag("Whether the salt was used up somewhere")
@@ -270,6 +277,14 @@ class Discharges(Contract):
     def power_is_energy_over_time(cls) -> pl.Expr:
         expected = pl.col("specific_energy_wh_kg") * 3600 / pl.col("discharge_time_s")
         return (pl.col("specific_power_w_kg") - expected).abs() <= 1e-3 * expected
+
+
+class DischargeSubjects(Contract):
+    """Whose electrode was discharged: the same numbers may stand in several places."""
+
+    origin: str = key("Table or file that states the electrode, such as designs")
+    subject: str = key("The electrode's name there, such as a design_id")
+    discharge_id: str = key("Its discharge")
 
 
 class GradedDischarges(Contract):
@@ -332,7 +347,7 @@ class GradedOptima(Contract):
     gain_5c_pct: float = number("Gain at 5C", -100, 1e6, optional=True)
     place_at_160_um: int = count("Place of the same pair at 160 um", ge=1)
     share_of_best_at_160_um: float = number(
-        "Its gain there over that of the best pair there", -100, 1.0001
+        "Its gain there over that of the best pair there", -100, 1.0001, optional=True
     )
     n_pairs: int = count("Pairs compared", ge=1)
     code_version: str = text("Hash of the code", optional=False)

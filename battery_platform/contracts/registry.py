@@ -94,6 +94,7 @@ PRODUCTS: dict[str, Product] = {
         Product("design_neighbours", "DesignNeighbours", "made electrodes nearest to a design"),
         Product("assumptions", "Assumptions", "numbers of the simulations that no data give"),
         Product("discharges", "Discharges", "simulated discharges"),
+        Product("discharge_subjects", "DischargeSubjects", "electrodes that were discharged"),
         Product("graded_discharges", "GradedDischarges", "simulated discharges of graded cells"),
         Product("graded_optima", "GradedOptima", "best pairs of profiles of the sweep"),
         Product("replications", "Replications", "published values beside ours"),

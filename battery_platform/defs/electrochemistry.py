@@ -122,7 +122,7 @@ SHOWN = (
 )
 
 
-LIMITS = ("nothing", "electrolyte", "electrons")
+LIMITS = ("nothing", "electrolyte", "electrons", "particles")
 
 
 class HalfCellSweep(dg.Config):
@@ -173,7 +173,7 @@ def half_cell_sweep(config: HalfCellSweep, lakehouse: LakehouseResource) -> dg.M
     else:
         many = Electrodes(space(config.points, config.c_rate, config.lower_v))
     before = lake.value("SELECT count(*) FROM discharges")
-    series = loading_series(config.c_rate, config.lower_v)
+    series = loading_series()
     rows = sweep(lake, [*many.asked, *series])
     rows, along = rows[: len(many.asked)], rows[len(many.asked) :]
     shape = volcano(along)
@@ -201,7 +201,7 @@ def half_cell_sweep(config: HalfCellSweep, lakehouse: LakehouseResource) -> dg.M
                 check_name=BRANCHES,
                 passed=shape is not None and shape.stands,
                 severity=dg.AssetCheckSeverity.WARN,
-                description=f"{shape}" if shape else "energy has no peak within the series",
+                description=shape.told if shape else "energy has no peak within the series",
             )
         ],
     )

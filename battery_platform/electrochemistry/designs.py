@@ -13,6 +13,7 @@ from battery_platform.electrochemistry.graded.cell import Design
 from battery_platform.electrochemistry.graded.profiles import Layer, Profile, layers, uniform
 from battery_platform.electrochemistry.graded.sizing import size
 from battery_platform.electrochemistry.half_cell.electrode import Electrode
+from battery_platform.electrochemistry.ranges import is_number, shown
 from battery_platform.errors import PlatformError
 
 REQUIRED = ("positive_mean", "negative_mean", "positive_um", "c_rate")
@@ -96,8 +97,8 @@ def _profile(path: Path, name: str, points: Any, mean: float) -> Profile:
 
 
 def _number(path: Path, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PlatformError(f"{path}: {name} is {value!r}, a number is expected.", WANTED)
+    if not is_number(value):
+        raise PlatformError(f"{path}: {name} is {shown(value)}, a number is expected.", WANTED)
     return float(value)
 
 

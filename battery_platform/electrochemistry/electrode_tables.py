@@ -5,16 +5,18 @@ A row that cannot be simulated is told with its reason and leaves the others alo
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from battery_platform.electrochemistry.half_cell import cell
 from battery_platform.electrochemistry.half_cell.assumptions import SIZE_GROUPS
-from battery_platform.electrochemistry.half_cell.cell import HalfCell
+from battery_platform.electrochemistry.half_cell.cell import HalfCell, check_load
 from battery_platform.electrochemistry.half_cell.electrode import Electrode, structure
 from battery_platform.electrochemistry.half_cell_runs import SERIES, SPACE, Asked
 from battery_platform.errors import PlatformError
@@ -23,6 +25,8 @@ from battery_platform.store.lakehouse import Lakehouse, sql_name
 MEASURED = "mart_electrodes"
 NAMES = ("electrode_id", "name", "subject")
 PROPERTIES = tuple(one.name for one in fields(Electrode) if one.name != "size_shares")
+EMPTY = ("", "na", "n/a", "nan", "-", "null", "none")
+YES, NO = ("true", "yes", "1", "y"), ("false", "no", "0", "n", *EMPTY)
 NEEDED = ("mass_loading_mg_cm2", "loading_basis", "porosity_pct", "active_material_pct")
 WANTED = (
     f"Give a column each for {', '.join(NEEDED)}; {', '.join(PROPERTIES[4:])} and the six shares "
@@ -61,43 +65,70 @@ def of_table(lake: Lakehouse, table: str, c_rates: Sequence[float], lower_v: flo
     return of_frame(frame, table, c_rates, lower_v)
 
 
-def of_csv(path: Path, c_rates: Sequence[float], lower_v: float) -> Electrodes:
-    """The electrodes of a comma-separated file, one per line."""
-    try:
-        frame = pl.read_csv(path, infer_schema_length=None)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        said = " ".join(str(error).split())[:150]
-        raise PlatformError(f"{path} cannot be read as CSV: {said}.", WANTED) from error
-    unknown = set(frame.columns) - {*PROPERTIES, *SIZE_GROUPS, *NAMES, "is_synthetic"}
-    if unknown:
-        raise PlatformError(f"{path}: unknown column(s) {', '.join(sorted(unknown))}.", WANTED)
-    return of_frame(frame, path.name, c_rates, lower_v)
-
-
 def of_frame(
-    frame: pl.DataFrame, origin: str, c_rates: Sequence[float], lower_v: float
+    frame: pl.DataFrame, origin: str, c_rates: Sequence[float], lower_v: float, decimal: str = "."
 ) -> Electrodes:
-    """One half cell per row and load; loads that cannot be are refused as a whole."""
+    """One half cell per row and load. Cells may be text, as a file has them."""
     missing = [name for name in NEEDED if name not in frame.columns]
     if missing:
         raise PlatformError(f"{origin} has no column {', '.join(missing)}.", WANTED)
+    for rate in c_rates:
+        check_load(rate, lower_v)
     found = Electrodes()
     for number, row in enumerate(frame.iter_rows(named=True), start=1):
         subject = next((str(row[name]) for name in NAMES if row.get(name)), f"row {number}")
         try:
-            electrode = electrode_of(row)
+            _check_material(row.get("active_material"))
+            synthetic = _truth(row.get("is_synthetic"))
+            electrode = electrode_of({name: _read(value, decimal) for name, value in row.items()})
             for rate in c_rates:
                 one = HalfCell(electrode, rate, lower_v)
                 cell.check(one)
-                found.asked.append(Asked(one, bool(row.get("is_synthetic")), origin, subject))
+                found.asked.append(Asked(one, synthetic, origin, subject))
         except PlatformError as refusal:
             found.refused.append((subject, str(refusal)))
     return found
 
 
+def _read(value: Any, decimal: str) -> Any:
+    """A cell of text as the number that it is; what is no number stays text and is refused."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.lower() in EMPTY:
+        return None
+    try:
+        return float(text.replace(decimal, "."))
+    except ValueError:
+        return text
+
+
+def _truth(value: Any) -> bool:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    said = str(value).strip().lower()
+    if said in YES or said in NO:
+        return said in YES
+    raise PlatformError(
+        f"is_synthetic is {value!r}.", "Say true or false, or leave the column out."
+    )
+
+
+def _check_material(material: Any) -> None:
+    """The half cell is one of NMC111; another material would be discharged as what it is not."""
+    if material and not re.search("nmc|nca", str(material), re.IGNORECASE):
+        raise PlatformError(
+            f"active_material is {material}; the half cell is one of NMC111.",
+            "Leave it out, or hand in electrodes of NMC.",
+        )
+
+
 def electrode_of(given: dict[str, Any]) -> Electrode:
     """An electrode from named values; shares of particle sizes come as six columns or one list."""
-    shares = given.get("size_shares")
+    shares: Any = given.get("size_shares")
+    if isinstance(shares, str):
+        with contextlib.suppress(ValueError):
+            shares = json.loads(shares)
     groups = [given.get(name) for name in SIZE_GROUPS]
     if shares is None and any(share is not None for share in groups):
         shares = groups
@@ -105,8 +136,8 @@ def electrode_of(given: dict[str, Any]) -> Electrode:
     return Electrode(**values, size_shares=tuple(shares) if isinstance(shares, list) else shares)
 
 
-def loading_series(c_rate: float = 1.0, lower_v: float = 3.2) -> list[Asked]:
-    """Ever heavier coatings of one dense, tortuous structure, along which energy has its peak."""
+def loading_series() -> list[Asked]:
+    """Ever heavier coatings of one dense, tortuous structure, along which energy peaks at 1C."""
     return [
         Asked(
             HalfCell(
@@ -117,8 +148,6 @@ def loading_series(c_rate: float = 1.0, lower_v: float = 3.2) -> list[Asked]:
                     SPACE_ACTIVE_PCT,
                     tortuosity_factor=SERIES_TORTUOSITY,
                 ),
-                c_rate,
-                lower_v,
             ),
             True,
             SERIES,

@@ -24,6 +24,7 @@ from battery_platform.electrochemistry.sweeps import (
     name_of,
 )
 from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.store.products import put
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,8 +54,10 @@ def code_version() -> str:
 
 
 def discharge_id(asked: Asked) -> str:
-    """The same electrode, load, assumptions and code have the same name."""
-    return name_of("discharge", asdict(asked), digest(HALF_CELL), code_version())
+    """The same electrode, load, assumptions and code have the same name, whoever's it is."""
+    return name_of(
+        "discharge", asdict(asked.cell), asked.is_synthetic, digest(HALF_CELL), code_version()
+    )
 
 
 def solve_batch(asked: Sequence[Asked]) -> Iterator[Discharge]:
@@ -72,8 +75,28 @@ def solve_batch_compiled(asked: Sequence[Asked]) -> Iterator[Discharge]:
 def sweep(
     lake: Lakehouse, asked: Sequence[Asked], progress: Progress = lambda done, total: None
 ) -> list[dict[str, Any]]:
-    """A row for each half cell, in order."""
-    return sweeps.sweep(lake, HALF_CELLS, asked, progress)
+    """A row for each half cell, in order, with the origin and subject that were asked for."""
+    rows = sweeps.sweep(lake, HALF_CELLS, asked, progress)
+    links = {
+        (one.origin, one.subject, row["discharge_id"]): None
+        for one, row in zip(asked, rows, strict=True)
+        if one.origin is not None
+    }
+    known = set(
+        lake.rows(
+            """SELECT origin, subject, discharge_id FROM discharge_subjects
+               WHERE discharge_id IN (SELECT unnest(?))""",
+            [[row["discharge_id"] for row in rows]],
+        )
+    )
+    names = ("origin", "subject", "discharge_id")
+    new = [dict(zip(names, link, strict=True)) for link in links if link not in known]
+    if new:
+        put(lake, {"discharge_subjects": new})
+    return [
+        {"origin": one.origin, "subject": one.subject} | row
+        for one, row in zip(asked, rows, strict=True)
+    ]
 
 
 def of_design(design: dict[str, Any]) -> Asked:
@@ -108,8 +131,6 @@ def _row(name: str, asked: Asked, done: Discharge | None, error: str) -> dict[st
     built = structure(electrode)
     common = {
         "discharge_id": name,
-        "origin": asked.origin,
-        "subject": asked.subject,
         "c_rate": float(asked.cell.c_rate),
         "lower_cutoff_v": float(asked.cell.lower_v),
         "mass_loading_mg_cm2": float(electrode.mass_loading_mg_cm2),
@@ -144,6 +165,7 @@ def _row(name: str, asked: Asked, done: Discharge | None, error: str) -> dict[st
         "areal_capacity_mah_cm2": done.capacity_mah_cm2,
         "discharge_time_s": done.discharge_time_s,
         "unused_share": done.unused_share,
+        "unused_in_particles": done.unused_in_particles,
         "limited_by": done.limited_by,
         "ended_by": done.ended_by,
         "electrolyte_depleted": done.depleted,
@@ -174,6 +196,14 @@ class Volcano:
     right: float
     limited_left: int
     unlimited_right: int
+
+    @property
+    def told(self) -> str:
+        return (
+            f"energy peaks at {self.peak_mg_cm2:g} mg/cm² of active material; energy and power correlate "
+            f"by {self.left:.2f} below and {self.right:.2f} above it; {self.limited_left} electrodes below "
+            f"it are short of salt, {self.unlimited_right} above it are not"
+        )
 
     @property
     def stands(self) -> bool:

@@ -47,7 +47,10 @@ def rank(lake: Lakehouse, parts: dict[str, tuple[int, float]]) -> list[dict[str,
         }
         best = reference["gain_sum_wh_kg"][0]
         for place, one in enumerate(scores[name].head(KEPT).iter_rows(named=True), start=1):
-            place_there, gain_there = there[one["positive_profile"], one["negative_profile"]]
+            pair = one["positive_profile"], one["negative_profile"]
+            if pair not in there:
+                continue  # a discharge of it failed at 160 µm
+            place_there, gain_there = there[pair]
             rows.append(
                 {
                     "part": name,
@@ -56,7 +59,7 @@ def rank(lake: Lakehouse, parts: dict[str, tuple[int, float]]) -> list[dict[str,
                     "place": place,
                     **one,
                     "place_at_160_um": place_there,
-                    "share_of_best_at_160_um": gain_there / best,
+                    "share_of_best_at_160_um": gain_there / best if best else None,
                     "n_pairs": scores[name].height,
                     "code_version": code_version(),
                     "assumptions_hash": digest(GRADED),
@@ -71,8 +74,12 @@ def rank(lake: Lakehouse, parts: dict[str, tuple[int, float]]) -> list[dict[str,
 
 
 def scored(lake: Lakehouse, case: int, positive_um: float) -> pl.DataFrame:
-    """All pairs of one part with their sum of gains, the best first; empty until all rates are there."""
-    names = [run_id(design) for design in paper_designs(case, positive_um)]
+    """All pairs of one part with their sum of gains, the best first; empty until it is swept whole."""
+    designs = paper_designs(case, positive_um)
+    names = [run_id(design) for design in designs]
+    there = lake.value(
+        "SELECT count(*) FROM graded_discharges WHERE run_id IN (SELECT unnest(?))", [names]
+    )
     with lake.cursor() as cursor:
         frame = cursor.execute(
             """SELECT positive_profile, negative_profile, c_rate, specific_energy_wh_kg AS energy
@@ -96,7 +103,7 @@ def scored(lake: Lakehouse, case: int, positive_um: float) -> pl.DataFrame:
             .first()
             .alias("gain_5c_pct"),
         )
-        .filter(pl.col("rates") == len(SWEPT_RATES))
+        .filter((pl.col("rates") == len(SWEPT_RATES)) & (there == len(designs)))
         .drop("rates")
         .sort(["gain_sum_wh_kg", *PAIR], descending=[True, False, False])
     )

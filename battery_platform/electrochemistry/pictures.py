@@ -177,7 +177,12 @@ def branches_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
 
     figure = Figure(figsize=(7.2, 4.8), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    colours = {"nothing": _BLUE, "electrolyte": "#c8553d", "electrons": "#3d8b53"}
+    colours = {
+        "nothing": _BLUE,
+        "electrolyte": "#c8553d",
+        "electrons": "#3d8b53",
+        "particles": "#8a5fb5",
+    }
     for name, colour in colours.items():
         some = [row for row in rows if row["limited_by"] == name]
         axes.scatter(

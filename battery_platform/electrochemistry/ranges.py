@@ -18,5 +18,11 @@ def check_range(field: str, value: object, low: float, high: float, remedy: str)
     """Refuse a value that is no number or outside its range."""
     if not (is_number(value) and low <= value <= high):  # type: ignore[operator]
         raise PlatformError(
-            f"{field} is {value!r}; it must lie between {low:g} and {high:g}.", remedy
+            f"{field} is {shown(value)}; it must lie between {low:g} and {high:g}.", remedy
         )
+
+
+def shown(value: object) -> str:
+    """As a message may show it: not with hundreds of digits."""
+    said = repr(value)
+    return said if len(said) <= 60 else f"{said[:30]}... ({len(said)} characters)"

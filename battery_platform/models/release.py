@@ -134,8 +134,8 @@ def release(
         GATE,
         decision.reason,
     )
-    rows = _rows(lake, model, made, judged, decision, hashes, because, words)
-    put(lake, rows | {"model_events": [told]})
+    kept = _rows(lake, model, made, judged, decision, hashes, because, words)
+    put(lake, kept | {"model_events": [told]})
     _finish(lake, model.name, made.version, training.snapshot, decision.promoted)
     return Release(
         model.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -22,15 +23,18 @@ def surrogate_of(
     settings: Settings, versions: Mapping[str, int | None]
 ) -> Callable[[str, str, tuple[str, ...]], Ask | None]:
     """Hands out, by model, target and inputs, what answers with value and standard deviation."""
+    import pandas as pd
+
+    @cache
+    def loaded(name: str, version: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
+        return registry.load(settings, name, version)
 
     def surrogate(name: str, target: str, inputs: tuple[str, ...]) -> Ask | None:
-        import pandas as pd
-
         version = versions.get(name)
         if version is None or set(inputs) != set(MODELS[name].inputs):
             return None
         part = next(one for one in MODELS[name].parts if one.target == target)
-        predict = registry.load(settings, name, version)
+        predict = loaded(name, version)
 
         def ask(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             found = predict(pd.DataFrame(at, columns=list(inputs)))

@@ -26,10 +26,10 @@ def half_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
     """Discharges of the space of six properties at 1C by the newest code, each its own electrode."""
     frame, snapshot = _read(
         lake,
-        """SELECT *, discharge_id AS id, discharge_id AS part, 'simulated' AS source_id,
+        """SELECT DISTINCT d.*, discharge_id AS id, discharge_id AS part, 'simulated' AS source_id,
                   'CC0-1.0 (generated)' AS licence
-           FROM discharges
-           WHERE origin = $space AND c_rate = 1 AND lower_cutoff_v = 3.2
+           FROM discharges d JOIN discharge_subjects s USING (discharge_id)
+           WHERE s.origin = $space AND c_rate = 1 AND lower_cutoff_v = 3.2
            QUALIFY code_version = first_value(code_version) OVER (ORDER BY made_at DESC)""",
         {"space": SPACE},
     )

@@ -92,43 +92,66 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
     return Recipes(read.select(wanted), read["row_number"].to_list(), problems, list(sheet.notes))
 
 
-def read_numbers(path: Path, wanted: Sequence[str], settings: Settings) -> Recipes:
-    """Columns that are called as the model calls them; text in place of a number is told, not guessed."""
+@dataclass(frozen=True)
+class Text:
+    """A table as it stands in a file, columns by their header, and what was wrong with lines."""
+
+    frame: pl.DataFrame
+    lines: list[int]
+    decimal: str
+    problems: list[tuple[str, str]]
+    notes: list[str]
+
+
+def read_table(path: Path, settings: Settings) -> Text:
+    """The first sheet of a file as text; headers are taken as they are, in small letters."""
     if not path.is_file():
         raise PlatformError(f"There is no file {path}.", "Name a CSV, XLSX or Parquet file.")
     sheet = next(iter(sheets(path, settings)), None)
-    header = [] if sheet is None else [name.strip() for name in sheet.header]
-    missing = [name for name in wanted if name not in header]
-    if sheet is None or missing:
+    header = [] if sheet is None else [name.strip().lower() for name in sheet.header]
+    if sheet is None or not any(header):
+        raise PlatformError(f"{path.name} has no sheet with a header.", "Give a header line.")
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
         raise PlatformError(
-            f"{path.name}: no column is called {', '.join(missing or wanted)}. The header has: "
-            f"{', '.join(name for name in header if name) or 'nothing'}.",
+            f"{path.name}: more than one column is called {', '.join(twice)}.", "Leave one of them."
+        )
+    named = {f"c{place}": name for place, name in enumerate(header) if name}
+    frames, problems = [], []
+    for batch in sheet.rows:
+        frames.append(batch.cells.select("row_number", *named).rename(named))
+        problems += [
+            (f"line {line}", f"the line has {cells} cells, the header {len(header)}")
+            for line, cells, _ in batch.ragged
+        ]
+    if not sum(frame.height for frame in frames) + len(problems):
+        raise PlatformError(f"{path.name} has a header and no rows.", "Give at least one row.")
+    whole = pl.concat(frames)
+    decimal = sheet.dialect.decimal if sheet.dialect else "."
+    lines = whole["row_number"].to_list()
+    return Text(whole.drop("row_number"), lines, decimal, problems, list(sheet.notes))
+
+
+def read_numbers(path: Path, wanted: Sequence[str], settings: Settings) -> Recipes:
+    """Columns that are called as the model calls them; text in place of a number is told, not guessed."""
+    read = read_table(path, settings)
+    missing = [name for name in wanted if name not in read.frame.columns]
+    if missing:
+        raise PlatformError(
+            f"{path.name}: no column is called {', '.join(missing)}. The header has: "
+            f"{', '.join(read.frame.columns)}.",
             f"Name the columns {', '.join(wanted)}.",
         )
-    decimal = sheet.dialect.decimal if sheet.dialect else "."
     rows: list[dict[str, float | None]] = []
-    lines: list[int] = []
     problems: dict[int, list[str]] = {}
-    for batch in sheet.rows:
-        for row in batch.cells.iter_rows(named=True):
-            line = row["row_number"]
-            given = {name: row[f"c{header.index(name)}"] for name in wanted}
-            read = {name: _number(value, decimal) for name, value in given.items()}
-            lines.append(line)
-            rows.append(read)
-            for name, value in given.items():
-                if value and read[name] is None:
-                    problems.setdefault(line, []).append(f"{name} is '{value}', no number")
-        for line, cells, _ in batch.ragged:
-            lines.append(line)
-            rows.append(dict.fromkeys(wanted))
-            problems.setdefault(line, []).append(
-                f"the line has {cells} cells, the header {len(header)}"
-            )
-    if not rows:
-        raise PlatformError(f"{path.name} has a header and no rows.", "Give one row per question.")
+    for line, row in zip(read.lines, read.frame.iter_rows(named=True), strict=True):
+        rows.append({name: _number(row[name], read.decimal) for name in wanted})
+        for name in wanted:
+            if row[name] and rows[-1][name] is None:
+                problems.setdefault(line, []).append(f"{name} is '{row[name]}', no number")
     values = pl.DataFrame(rows, schema=dict.fromkeys(wanted, pl.Float64))
-    return Recipes(values, lines, problems, list(sheet.notes))
+    notes = [*read.notes, *(f"{where}: {said}" for where, said in read.problems)]
+    return Recipes(values, list(read.lines), problems, notes)
 
 
 def _number(text: str | None, decimal: str) -> float | None:

@@ -7,6 +7,7 @@ transactions with retries and travels in time. What is written is the business o
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -269,13 +270,24 @@ class Lakehouse:
     def _lock(self, name: str) -> Iterator[None]:
         path = self.settings.home / "lake" / f"{name}.lock"
         try:
-            with FileLock(path, timeout=self.settings.lock_timeout_s):
-                yield
+            held = FileLock(path, timeout=self.settings.lock_timeout_s)
+            held.acquire()
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+            raise StoreError(
+                f"{path} cannot be written: {error.strerror}.",
+                "Set BATTERY_PLATFORM_HOME to a folder that you may write.",
+            ) from error
         except Timeout as error:
             raise StoreError(
                 f"Another writer has held {path} for {self.settings.lock_timeout_s:g} s.",
                 "Wait for it, or look for a hanging process with `battery-platform doctor`.",
             ) from error
+        try:
+            yield
+        finally:
+            held.release()
 
     def _full(self, error: duckdb.Error) -> StoreError:
         return StoreError(

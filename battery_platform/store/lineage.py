@@ -97,7 +97,12 @@ def of_discharge(lake: Lakehouse, identifier: str) -> dict[str, Any] | None:
     rows = lake.records("SELECT * FROM discharges WHERE discharge_id = ?", [identifier])
     if not rows:
         return None
-    design = of_design(lake, rows[0]["subject"]) if rows[0]["origin"] == "designs" else None
+    named = lake.rows(
+        """SELECT subject FROM discharge_subjects
+           WHERE discharge_id = ? AND origin = 'designs' ORDER BY subject""",
+        [identifier],
+    )
+    design = of_design(lake, named[0][0]) if named else None
     assumptions = {"kind": "assumptions", "id": rows[0]["assumptions_hash"], "distance": 1}
     if design is None:
         return {
@@ -107,7 +112,7 @@ def of_discharge(lake: Lakehouse, identifier: str) -> dict[str, Any] | None:
             "downstream": [],
             "is_synthetic": rows[0]["is_synthetic"],
         }
-    above = [{"kind": "design", "id": rows[0]["subject"], "distance": 1}, assumptions]
+    above = [{"kind": "design", "id": named[0][0], "distance": 1}, assumptions]
     below = [one | {"distance": one["distance"] + 1} for one in design["upstream"]]
     return design | {"kind": "discharge", "upstream": above + below, "downstream": []}
 
@@ -184,7 +189,7 @@ def _made_from(lake: Lakehouse, versions: Sequence[tuple[Any, ...]]) -> list[dic
 
 def _discharges(lake: Lakehouse, designs: Sequence[str]) -> list[dict[str, Any]]:
     return lake.records(
-        """SELECT 'discharge' AS kind, discharge_id AS id FROM discharges
+        """SELECT DISTINCT 'discharge' AS kind, discharge_id AS id FROM discharge_subjects
            WHERE origin = 'designs' AND subject IN (SELECT unnest(?::VARCHAR[])) ORDER BY 2""",
         [list(designs)],
     )

@@ -15,7 +15,6 @@ import pytest
 from battery_platform.electrochemistry.designs import read_electrode
 from battery_platform.electrochemistry.electrode_tables import (
     loading_series,
-    of_csv,
     of_frame,
     of_table,
     space,
@@ -35,6 +34,8 @@ from battery_platform.electrochemistry.kept_assumptions import keep_assumptions
 from battery_platform.electrochemistry.solving import CUT_OFF
 from battery_platform.electrochemistry.sweeps import curve_of
 from battery_platform.errors import PlatformError
+from battery_platform.records.recipes import read_table
+from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
 
 Write = Callable[[str, str], Path]
@@ -44,7 +45,12 @@ USUAL = Asked(HalfCell(Electrode(15.0, "active_material", 50.0, 95.0)), True, "d
 def test_a_discharge_is_simulated_once_and_its_curve_kept(lake: Lakehouse) -> None:
     (row,) = sweep(lake, [USUAL])
     before = lake.snapshot()
-    assert sweep(lake, [USUAL]) == lake.records("FROM discharges")
+    again = replace(USUAL, subject="design-2")
+    (other,) = sweep(lake, [again])
+    assert (other["subject"], other["discharge_id"]) == ("design-2", row["discharge_id"])
+    assert lake.value("SELECT count(*) FROM discharges") == 1
+    before = lake.snapshot()
+    assert sweep(lake, [USUAL, again]) == [row, other]
     assert lake.snapshot() == before
     seconds, volts = curve_of(row)
     current_a_m2 = 36_000 * row["areal_capacity_mah_cm2"] / row["discharge_time_s"]
@@ -115,22 +121,53 @@ def test_a_table_gives_a_half_cell_per_row_and_load_and_tells_what_it_leaves_out
     assert "loading_basis is None" in reasons["no basis"]
 
 
-def test_a_csv_file_gives_electrodes_too(write: Write) -> None:
-    shares = ",".join(f"particles_{n}_to_{n + 1}_um" for n in range(1, 7))
+def test_a_csv_file_gives_electrodes_too(write: Write, settings: Settings) -> None:
+    shares = ";".join(f"particles_{n}_to_{n + 1}_um" for n in range(1, 7))
     text = (
-        f"name,mass_loading_mg_cm2,loading_basis,porosity_pct,active_material_pct,{shares}\n"
-        "a,15,coating,50,95,0,0,0,100,0,0\n"
-        "b,15,coating,50,95,,,,,,\n"
+        "Name;Mass_loading_mg_cm2;loading_basis;porosity_pct;active_material_pct;is_synthetic;"
+        f"{shares}\n"
+        "a;15,5;coating;50;95;no;0;0;0;100;0;0\n"
+        "b;abc;coating;50;95;no;;;;;;\n"
+        "c;15;coating;50;95;perhaps;;;;;;\n"
+        "d;15;coating;50;95;yes;NA;-;;;;\n"
     )
-    found = of_csv(write("e.csv", text), [1.0], 3.2)
-    assert not found.refused
-    assert [one.cell.electrode.size_shares for one in found.asked] == [(0, 0, 0, 100, 0, 0), None]
-    with pytest.raises(PlatformError, match=r"unknown column.* colour"):
-        of_csv(write("f.csv", "colour\nred\n"), [1.0], 3.2)
-    with pytest.raises(PlatformError, match="no column mass_loading_mg_cm2"):
-        of_csv(write("g.csv", "porosity_pct\n50\n"), [1.0], 3.2)
-    with pytest.raises(PlatformError, match="cannot be read"):
-        of_csv(Path("nowhere.csv"), [1.0], 3.2)
+    read = read_table(write("e.csv", text), settings)
+    found = of_frame(read.frame, "e.csv", [1.0], 3.2, read.decimal)
+    assert [(one.subject, one.is_synthetic) for one in found.asked] == [("a", False), ("d", True)]
+    first = found.asked[0].cell.electrode
+    assert (first.mass_loading_mg_cm2, first.size_shares) == (15.5, (0, 0, 0, 100, 0, 0))
+    reasons = dict(found.refused)
+    assert "mass_loading_mg_cm2 is 'abc'" in reasons["b"]
+    assert "is_synthetic is 'perhaps'" in reasons["c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("porosity_pct,b\n50,1\n", "no column mass_loading_mg_cm2"),
+        ("a,A\n1,2\n", "more than one column is called a"),
+        ("porosity_pct,b\n", "a header but no row"),
+    ],
+)
+def test_a_csv_file_that_cannot_be_is_refused(
+    write: Write, settings: Settings, text: str, says: str
+) -> None:
+    with pytest.raises(PlatformError, match=says):
+        of_frame(read_table(write("f.csv", text), settings).frame, "f.csv", [1.0], 3.2)
+    with pytest.raises(PlatformError, match="There is no file"):
+        read_table(Path("nowhere.csv"), settings)
+
+
+def test_another_material_is_not_discharged_as_nmc() -> None:
+    graphite = TABLE.with_columns(active_material=pl.lit("Graphite (synthetic)"))
+    found = of_frame(graphite, "mart_electrodes", [1.0], 3.2)
+    assert not found.asked
+    assert "the half cell is one of NMC111" in dict(found.refused)["good"]
+
+
+def test_a_load_that_cannot_be_is_refused_once(lake: Lakehouse) -> None:
+    with pytest.raises(PlatformError, match="c_rate"):
+        of_frame(TABLE, "mart_electrodes", [0.0], 3.2)
 
 
 def test_a_table_that_is_not_there_is_refused(lake: Lakehouse) -> None:

@@ -145,7 +145,7 @@ def test_two_layers_of_a_step_meet_where_it_rises() -> None:
 
 @pytest.mark.parametrize("count", [0, 11, 2.5])
 def test_an_impossible_number_of_layers_is_refused(count: Any) -> None:
-    with pytest.raises(PlatformError, match="count is"):
+    with pytest.raises(PlatformError, match="layers cannot be coated"):
         layers(STEP, count)
 
 

@@ -284,6 +284,11 @@ def test_what_limits_is_read_from_the_discharge() -> None:
     assert starved.unused_share is not None
     assert starved.unused_share > 0.1
     assert solved(replace(dense, mass_loading_mg_cm2=10.0)).limited_by == "nothing"
+    fast = solved(USUAL, c_rate=10.0)
+    assert fast.limited_by == "particles"
+    assert fast.unused_share is not None
+    assert fast.unused_in_particles is not None
+    assert fast.unused_in_particles > fast.unused_share
     insulating = solved(replace(USUAL, electronic_conductivity_s_m=2e-3))
     assert insulating.limited_by == "electrons"
 

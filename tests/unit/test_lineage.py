@@ -65,12 +65,10 @@ def design(identifier: str, mass_loading: int, porosity: int, synthetic: bool) -
     }
 
 
-def discharge(identifier: str, design_id: str | None, synthetic: bool) -> dict[str, Any]:
+def discharge(identifier: str, synthetic: bool) -> dict[str, Any]:
     return {
         "discharge_id": identifier,
         "made_at": WHEN,
-        "origin": design_id and "designs",
-        "subject": design_id,
         **{"c_rate": 1.0, "lower_cutoff_v": 3.2, "mass_loading_mg_cm2": 15.0},
         **{"loading_basis": "active_material", "porosity_pct": 50.0, "active_material_pct": 95.0},
         **{"thickness_um": 70.0, "tortuosity_factor": 1.4, "specific_surface_1_um": 0.2},
@@ -118,8 +116,11 @@ def chain(lake: Lakehouse, marts: Marts) -> Lakehouse:
                 }
             ],
             "discharges": [
-                discharge("discharge-a", "design-a", True),
-                discharge("discharge-b", None, False),
+                discharge("discharge-a", True),
+                discharge("discharge-b", False),
+            ],
+            "discharge_subjects": [
+                {"origin": "designs", "subject": "design-a", "discharge_id": "discharge-a"}
             ],
         },
     )

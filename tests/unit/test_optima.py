@@ -35,6 +35,14 @@ def test_pairs_are_ranked_by_their_gains_over_the_uniform_cell(lake: Lakehouse) 
     assert found["gain_sum_wh_kg"][1] == pytest.approx(50.0)
 
 
+def test_a_part_that_was_not_swept_whole_is_not_ranked(lake: Lakehouse) -> None:
+    swept(lake, 120.0, best=7)
+    swept(lake, 160.0, best=7)
+    one = graded_runs.run_id(paper_designs(1, 160.0)[-1])
+    lake.write(lambda c: c.execute("DELETE FROM graded_discharges WHERE run_id = ?", [one]))
+    assert rank(lake, PARTS) == []
+
+
 def test_a_part_that_lacks_a_rate_is_not_ranked(lake: Lakehouse) -> None:
     swept(lake, 120.0, best=7, rates=4)
     assert scored(lake, 1, 120.0).is_empty()

@@ -54,8 +54,6 @@ def discharges(count: int, code: str = "new") -> list[dict[str, Any]]:
         rows.append(
             {
                 "discharge_id": f"{code}-{number:03d}",
-                "origin": SWEPT,
-                "subject": f"point {number}",
                 **{"c_rate": 1.0, "lower_cutoff_v": 3.2, "loading_basis": "active_material"},
                 **{"mass_loading_mg_cm2": loading, "porosity_pct": porosity},
                 **{"active_material_pct": 95.0, "thickness_um": 4 * loading},
@@ -73,8 +71,16 @@ def discharges(count: int, code: str = "new") -> list[dict[str, Any]]:
     return rows
 
 
+def swept(lake: Lakehouse, rows: list[dict[str, Any]]) -> None:
+    links = [
+        {"origin": SWEPT, "subject": row["discharge_id"], "discharge_id": row["discharge_id"]}
+        for row in rows
+    ]
+    put(lake, {"discharges": rows, "discharge_subjects": links})
+
+
 def test_a_sweep_is_learnt_from_and_only_the_newest_code_counts(lake: Lakehouse) -> None:
-    put(lake, {"discharges": discharges(5, "old") + discharges(60)})
+    swept(lake, discharges(5, "old") + discharges(60))
     found = training_set(lake, MODEL)
     assert len(found) == 60
     assert set(found.ids) == {f"new-{n:03d}" for n in range(60)}
@@ -165,7 +171,7 @@ def test_a_release_judges_and_keeps_each_quantity(
     monkeypatch.setattr(registry, "finish", lambda *_: None)
     monkeypatch.setattr(registry, "tags", lambda *_: {})
     monkeypatch.setattr(registry, "aliases", lambda *_: {})
-    put(lake, {"discharges": discharges(60)})
+    swept(lake, discharges(60))
     done = release(lake, MODEL)
     assert [one.part.target for one in done.judged] == [part.target for part in MODEL.parts]
     assert "1.weights" in given[2]
@@ -216,7 +222,10 @@ def test_a_rollback_brings_the_version_before_back(lake: Lakehouse, shelf: dict[
     row = events.rollback(lake, "porosity", "drifts on line 2")
     assert shelf["champion"] == 1
     assert (row["event"], row["version"], row["champion_after"]) == ("rolled back", 2, 1)
-    assert lake.value("SELECT reason FROM model_events WHERE decided_by = 'person'") == "drifts on line 2"
+    assert (
+        lake.value("SELECT reason FROM model_events WHERE decided_by = 'person'")
+        == "drifts on line 2"
+    )
     with pytest.raises(PlatformError, match="No earlier champion"):
         events.rollback(lake, "porosity", "again")
 

@@ -11,13 +11,13 @@ published profiles have their mean within 0.001, under straight lines three have
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from battery_platform.electrochemistry.ranges import is_number, shown
 from battery_platform.errors import PlatformError
 
 Array = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ def check(
     """Refuse what no graded electrode can be; `direction` "reversed" allows the falling one."""
     if direction not in ("graded", "reversed"):
         raise PlatformError(
-            f"direction is {direction!r}; it must be graded or reversed.",
+            f"{field}_direction is {direction!r}; it must be graded or reversed.",
             "A graded profile rises towards the collector, a reversed one falls.",
         )
     _check_target(target, field)
@@ -70,7 +70,7 @@ def check(
     for number, point in enumerate(points, start=1):
         if not _is_within(point, LOWEST, HIGHEST):
             raise PlatformError(
-                f"{field}, point {number}, is {point!r}; it must lie between {LOWEST:g} and "
+                f"{field}, point {number}, is {shown(point)}; it must lie between {LOWEST:g} and "
                 f"{HIGHEST:g}.",
                 "Give fractions of the volume, not percent; a tenth of it is binder.",
             )
@@ -95,15 +95,13 @@ def check(
 def _check_target(target: float, field: str) -> None:
     if not _is_within(target, LOWEST, HIGHEST):
         raise PlatformError(
-            f"{field}_mean is {target!r}; it must lie between {LOWEST:g} and {HIGHEST:g}.",
+            f"{field}_mean is {shown(target)}; it must lie between {LOWEST:g} and {HIGHEST:g}.",
             "Give a fraction of the volume, not percent.",
         )
 
 
 def _is_within(value: object, low: float, high: float) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and low - _ROUNDING <= value <= high + _ROUNDING
+    return is_number(value) and low - _ROUNDING <= value <= high + _ROUNDING  # type: ignore[operator]
 
 
 def uniform(mean_fraction: float) -> Profile:
@@ -173,7 +171,7 @@ def layers(profile: Profile, count: int, resolution: int = 180) -> tuple[Layer, 
     """
     if not (isinstance(count, int) and 1 <= count <= POINTS):
         raise PlatformError(
-            f"count is {count!r}; it must lie between 1 and {POINTS}.",
+            f"{count!r} layers cannot be coated; 1 to {POINTS} can.",
             "Give the number of layers that are coated one over the other.",
         )
     edges = np.linspace(0.0, 1.0, resolution + 1)

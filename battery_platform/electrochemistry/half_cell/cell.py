@@ -52,7 +52,8 @@ USUAL = Settings(
 )
 MODEL = "battery_platform.electrochemistry.half_cell.model"
 NOTHING, ELECTROLYTE, ELECTRONS = "nothing", "electrolyte", "electrons"
-UNEVEN = 0.05
+PARTICLES = "particles"
+UNUSED = 0.05
 """Share of the usable charge that stays unused beyond which an electrode counts as limited."""
 # In units of 1/C hours; at equilibrium the widest window that is assumed lasts 1.25.
 _LONGEST = 1.5
@@ -75,8 +76,10 @@ class Discharge:
     collector), never to a cell. `capacity_mah_g` refers to the active material. `unused_share` is what
     the average particle has taken up less than the fullest end of the electrode, as a share of what
     the material holds between start and cut-off: the charge that transport through the electrode
-    left behind. `limited_by` says which transport: where particles are fuller beside the separator,
-    salt did not reach the others; where beside the collector, electrons did not.
+    left behind. `unused_in_particles` is what even the fullest end has not taken up: the price of
+    diffusion in the particles and of overvoltage. `limited_by` names the larger of the two if it is
+    above `UNUSED`: where particles are fuller beside the separator, salt did not reach the others;
+    where beside the collector, electrons did not; else the particles themselves lag behind.
     """
 
     cell: HalfCell
@@ -92,6 +95,7 @@ class Discharge:
     filling_start: float | None
     filling_end: float | None
     unused_share: float | None
+    unused_in_particles: float | None
     limited_by: str | None
     ended_by: str
     depleted: bool
@@ -109,10 +113,15 @@ class Discharge:
 
 def check(cell: HalfCell, assumptions: Assumptions = HALF_CELL) -> None:
     """Refuse, in one sentence with a remedy, what cannot be."""
-    remedy = "Give the multiple of 1C as a positive number."
-    check_range("c_rate", cell.c_rate, 0.01, 20.0, remedy)
-    check_range("lower_v", cell.lower_v, 2.5, 4.1, "Give volts against lithium, not millivolts.")
+    check_load(cell.c_rate, cell.lower_v)
     geometry.check(cell.electrode, assumptions)
+
+
+def check_load(c_rate: float, lower_v: float) -> None:
+    """Refuse a load that cannot be."""
+    remedy = "Give the multiple of 1C as a positive number."
+    check_range("c_rate", c_rate, 0.01, 20.0, remedy)
+    check_range("lower_v", lower_v, 2.5, 4.1, "Give volts against lithium, not millivolts.")
 
 
 def one_c_a_m2(built_: Structure, assumptions: Assumptions = HALF_CELL) -> float:
@@ -266,6 +275,7 @@ def _figures(
     ends = {ELECTROLYTE: float(beside_separator[-1]), ELECTRONS: float(beside_collector[-1])}
     fuller = max(ends, key=lambda name: ends[name])
     unused = max(0.0, (ends[fuller] - float(filling[-1])) / usable)
+    inside = 1 - (ends[fuller] - start) / usable
     return {
         "time_s": moments,
         "voltage_v": voltage,
@@ -277,12 +287,19 @@ def _figures(
         "filling_start": start,
         "filling_end": float(filling[-1]),
         "unused_share": unused,
-        "limited_by": fuller if unused > UNEVEN else NOTHING,
+        "unused_in_particles": inside,
+        "limited_by": _limit(fuller, unused, inside),
         "ended_by": CUT_OFF,
         "depleted": bool(np.min(salt) < DEPLETED * given["electrolyte_concentration_mol_m3"]),
         "failed": False,
         "reason": None,
     }
+
+
+def _limit(transport: str, unused: float, inside: float) -> str:
+    if max(unused, inside) <= UNUSED:
+        return NOTHING
+    return transport if unused >= inside else PARTICLES
 
 
 def _nothing(reason: str | None) -> dict[str, Any]:
@@ -295,6 +312,7 @@ def _nothing(reason: str | None) -> dict[str, Any]:
         "filling_start",
         "filling_end",
         "unused_share",
+        "unused_in_particles",
         "limited_by",
     )
     return dict.fromkeys(names) | {

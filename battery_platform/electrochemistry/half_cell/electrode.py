@@ -19,7 +19,7 @@ from battery_platform.electrochemistry.half_cell.assumptions import (
     HALF_CELL,
     SIZE_GROUPS,
 )
-from battery_platform.electrochemistry.ranges import is_number
+from battery_platform.electrochemistry.ranges import is_number, shown
 from battery_platform.errors import PlatformError
 
 LoadingBasis = Literal["active_material", "coating"]
@@ -193,9 +193,11 @@ def check(electrode: Electrode, assumptions: Assumptions = HALF_CELL) -> None:
 
 
 def _check_range(field: str, value: object, allowed: _Range) -> None:
-    between = f"it must lie between {allowed.low:g} and {allowed.high:g} {allowed.unit}"
+    between = f"it must lie between {allowed.low:g} and {allowed.high:g} {allowed.unit}".rstrip()
     if not is_number(value):
-        raise PlatformError(f"{field} is {value!r}; {between}.", f"Give a number. {allowed.hint}")
+        raise PlatformError(
+            f"{field} is {shown(value)}; {between}.", f"Give a number. {allowed.hint}"
+        )
     assert isinstance(value, int | float)
     if allowed.low <= value <= allowed.high:
         return
@@ -217,7 +219,7 @@ def _check_sizes(shares: object) -> None:
         or not all(is_number(one) and 0 <= one <= 100 for one in shares)
     ):
         raise PlatformError(
-            f"size_shares is {shares!r}; {len(RADII_UM)} shares of the volume are expected.",
+            f"size_shares is {shown(shares)}; {len(RADII_UM)} shares of the volume are expected.",
             "Give the shares of active material with radii of 1 to 2, 2 to 3, and so on to 7 µm.",
         )
     total = float(sum(shares))
