@@ -26,7 +26,7 @@ def half_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
     """Discharges of the space of six properties at 1C by the newest code, each its own electrode."""
     frame, snapshot = _read(
         lake,
-        """SELECT DISTINCT d.*, discharge_id AS id, discharge_id AS part, 'simulated' AS source_id,
+        """SELECT DISTINCT d.*, s.subject AS id, s.subject AS part, 'simulated' AS source_id,
                   'CC0-1.0 (generated)' AS licence
            FROM discharges d JOIN discharge_subjects s USING (discharge_id)
            WHERE s.origin = $space AND c_rate = 1 AND lower_cutoff_v = 3.2

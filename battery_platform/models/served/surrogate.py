@@ -53,7 +53,7 @@ def posterior(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np
     share = float(state["line_share"])
     curve, line = cross @ state["weights"], at @ state["line"]
     mean = state["y_center"] + state["y_scale"] * ((1.0 - share) * curve + share * line)
-    known = np.einsum("ij,jk,ik->i", cross, state["precision"], cross)
+    known = ((cross @ state["precision"]) * cross).sum(axis=1)
     variance = np.maximum(signal - known, 0.0) + float(state["new_electrode_variance"])
     return mean, state["y_scale"] * np.sqrt(variance)
 
