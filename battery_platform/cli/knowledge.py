@@ -218,6 +218,7 @@ def _show_answers(rows: list[dict[str, Any]], model: Specification) -> None:
                 **({name: row[name] for name in model.inputs} if one else {}),
                 **({} if one else {"quantity": part.target}),
                 part.target if one else "value": row[part.outputs["value"]],
+                **({"class": row[part.class_outputs["class"]]} if part.classes else {}),
                 "sd": row[part.outputs["standard_deviation"]],
                 "90 % from": row[part.outputs["low_90"]],
                 "to": row[part.outputs["high_90"]],

@@ -154,6 +154,10 @@ def _scores(held: HeldOut, training: TrainingSet, model: Specification) -> Itera
             training.batches[rows],
             intervals=whole,
         )
+    if model.bounds:
+        yield from _class_scores(
+            held.candidate, ALL_ROWS, target, held.mean, held.deviation, training.batches, model
+        )
     index, count = _condition_index(training)
     means = np.bincount(index, target) / count
     of_means = np.stack([np.bincount(index, row) / count for row in held.mean])
@@ -166,6 +170,69 @@ def _scores(held: HeldOut, training: TrainingSet, model: Specification) -> Itera
         training.batches[np.unique(index, return_index=True)[1]],
         intervals=True,
     )
+    if model.bounds:
+        wide = np.stack([np.bincount(index, row) / count for row in held.deviation])
+        first = np.unique(index, return_index=True)[1]
+        yield from _class_scores(
+            held.candidate, CONDITION_MEANS, means, of_means, wide, training.batches[first], model
+        )
+
+
+def _class_scores(
+    candidate: str,
+    part: str,
+    target: np.ndarray,
+    mean: np.ndarray,
+    deviation: np.ndarray,
+    batches: np.ndarray,
+    model: Specification,
+) -> Iterator[Score]:
+    """How well the classes are told, over all repeats; intervals of those that add up over rows."""
+    from sklearn.metrics import f1_score
+
+    from battery_platform.models.served.surrogate import classes
+
+    true = np.tile(np.digitize(target, model.bounds), len(mean))
+    chances = np.vstack(
+        [
+            classes(one, wide, np.array(model.bounds))
+            for one, wide in zip(mean, deviation, strict=True)
+        ]
+    )
+    told = chances.argmax(axis=1)
+    hits = (told == true).astype(float)
+    losses = -np.log(np.clip(chances[np.arange(len(true)), true], 1e-4, 1.0))
+    _, batch = np.unique(np.tile(batches, len(mean)), return_inverse=True)
+    n_batches = int(batch.max()) + 1
+    sums = np.stack(
+        [np.bincount(batch, row, n_batches) for row in (hits, losses, np.ones(len(true)))]
+    )
+    drawn = np.random.default_rng(0).integers(n_batches, size=(RESAMPLES, n_batches))
+    spread = sums[:, drawn].sum(axis=2)
+    for number, name in enumerate(("accuracy", "log_loss")):
+        low, high = np.quantile(spread[number] / spread[2], [0.025, 0.975])
+        value = float(sums[number].sum() / sums[2].sum())
+        yield Score(candidate, part, name, value, float(low), float(high), len(target))
+    labels = list(range(len(model.classes)))
+    f1 = float(f1_score(true, told, labels=labels, average="macro", zero_division=0))
+    yield Score(candidate, part, "macro_f1", f1, None, None, len(target))
+    yield Score(
+        candidate,
+        part,
+        "calibration_error",
+        _calibration_error(chances, hits),
+        None,
+        None,
+        len(target),
+    )
+
+
+def _calibration_error(chances: np.ndarray, hits: np.ndarray) -> float:
+    """Mean difference between how sure the likeliest class was and how often it was right."""
+    sure = chances.max(axis=1)
+    part = np.minimum((sure * 10).astype(int), 9)
+    count, right, said = (np.bincount(part, row, 10) for row in (np.ones(len(sure)), hits, sure))
+    return float(np.abs(right - said).sum() / count.sum())
 
 
 def _condition_index(training: TrainingSet) -> tuple[np.ndarray, np.ndarray]:

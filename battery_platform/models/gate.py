@@ -12,6 +12,7 @@ from battery_platform.models.evaluation import (
     Evaluation,
     rmse_difference,
 )
+from battery_platform.models.licences import go_together
 from battery_platform.models.specification import Specification
 
 COVERAGE = (0.85, 0.95)
@@ -59,6 +60,8 @@ def decide(
     """No worse than any baseline, honest about its uncertainty, and no step back."""
     rmse = evaluation.score(GAUSSIAN_PROCESS, "rmse").value
     findings = [_beside_baseline(evaluation, name) for name in BASELINES]
+    if any(one.metric == "log_loss" for one in evaluation.scores):
+        findings += [_tells_classes(evaluation, name) for name in BASELINES]
     coverage = evaluation.score(GAUSSIAN_PROCESS, "coverage_90").value
     calibrated = COVERAGE[0] <= coverage <= COVERAGE[1]
     findings.append(
@@ -69,8 +72,21 @@ def decide(
             f"({'within' if calibrated else 'outside'} {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%})",
         )
     )
+    together, said = go_together(evaluation.training.licence.split(", "))
+    findings.append(("licences go together", together, said))
     findings += _beside_champion(rmse, evaluation, champion, data_hash)
     return Decision(all(passed for _, passed, _ in findings), findings)
+
+
+def _tells_classes(evaluation: Evaluation, name: str) -> tuple[str, bool, str]:
+    """Classes are told no worse: by the loss that also punishes being too sure."""
+    ours, theirs = (evaluation.score(one, "log_loss").value for one in (GAUSSIAN_PROCESS, name))
+    hits = tuple(evaluation.score(one, "accuracy").value for one in (GAUSSIAN_PROCESS, name))
+    said = (
+        f"log loss of the classes {ours:.3f} beside {theirs:.3f} of {name} "
+        f"(right in {hits[0]:.1%} and {hits[1]:.1%})"
+    )
+    return f"tells classes no worse than {name}", ours <= theirs * (1 + PAR), said
 
 
 def _beside_baseline(evaluation: Evaluation, name: str) -> tuple[str, bool, str]:

@@ -87,11 +87,13 @@ def fit(
     state["calibration"] = np.float64(np.quantile(ratios, 0.9) / Z90)
     state["domain_distance"] = np.float64(_domain_distance(state, batches, conditions))
     state["logarithmic_target"] = np.bool_(model.logarithmic)
+    state["bounds"] = np.array(model.bounds)
     state["about"] = np.array(
         json.dumps(
             {
                 "inputs": list(model.inputs),
                 "outputs": model.outputs,
+                "class_outputs": list(model.class_outputs.items()),
                 "synthetic": False,
                 **(about or {}),
             },

@@ -88,6 +88,11 @@ def register(
         np.savez_compressed(arrays, **state)
         words.write_text(card, encoding="utf-8")
         outputs = [ColSpec("double", name) for name in model.columns]
+        for part in model.parts:
+            outputs += [
+                ColSpec("string" if kind == "class" else "double", name)
+                for kind, name in part.class_outputs.items()
+            ]
         flags = [
             ColSpec("boolean", "in_domain"),
             ColSpec("double", "distance"),

@@ -43,6 +43,9 @@ class Specification:
     """What is held out whole."""
     logarithmic: bool = False
     """Whether the logarithm of the target is learnt: it spans decades, or its errors grow with it."""
+    bounds: tuple[float, ...] = ()
+    """Values of the target at which one class ends and the next begins."""
+    classes: tuple[str, ...] = ()
     also: tuple[Specification, ...] = ()
     splits: int = 10
     repeats: int = 3
@@ -69,6 +72,15 @@ class Specification:
             "standard_deviation": f"{self.stem}_sd{unit}",
             "low_90": f"{self.stem}_low_90{unit}",
             "high_90": f"{self.stem}_high_90{unit}",
+        }
+
+    @property
+    def class_outputs(self) -> dict[str, str]:
+        """The class and the probability of each; none where the model has no classes."""
+        if not self.classes:
+            return {}
+        return {"class": f"{self.stem}_class"} | {
+            one: f"{self.stem}_probability_{one}" for one in self.classes
         }
 
     @property
@@ -192,6 +204,16 @@ MODELS = {
             "Porosity of an uncalendered electrode",
             "Choosing a recipe before coating; calendering lowers the porosity afterwards.",
             features=COATING_FEATURES,
+        ),
+        Specification(
+            "mass-loading-class",
+            "mass_loading_mg_cm2",
+            "mg/cm²",
+            "Low, medium or high mass loading of an uncalendered electrode",
+            "Sorting recipes; the bounds are those that the source of the data sets.",
+            features=COATING_FEATURES,
+            bounds=(20.0, 35.0),
+            classes=("low", "medium", "high"),
         ),
         _half_cell(
             "specific_energy_wh_kg", "Wh/kg", also=(_half_cell("specific_power_w_kg", "W/kg"),)

@@ -157,7 +157,7 @@ def test_a_synthetic_version_follows_a_synthetic_one() -> None:
 def test_every_rule_is_told_and_a_refusal_gives_all_its_reasons() -> None:
     decision = decide(judged(rmse=3.0, coverage=0.5), standing(1.0))
     assert not decision.promoted
-    assert len(decision.findings) == len(BASELINES) + 2
+    assert len(decision.findings) == len(BASELINES) + 3
     assert decision.reason.count(";") == len(BASELINES) + 1
 
 

@@ -13,11 +13,14 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy.stats import norm
+from sklearn.metrics import f1_score, log_loss
 
 from battery_platform.electrochemistry.electrode_tables import SPACE_BOUNDS
 from battery_platform.electrochemistry.half_cell_runs import SPACE as SWEPT
 from battery_platform.errors import PlatformError
 from battery_platform.models import events, gaussian_process, registry, tables
+from battery_platform.models.evaluation import _class_scores
 from battery_platform.models.fade import features, features_of_cells
 from battery_platform.models.gaussian_process import fit, together
 from battery_platform.models.release import release
@@ -185,6 +188,42 @@ def test_a_release_judges_and_keeps_each_quantity(
     assert (happened["decided_by"], happened["version"]) == ("gate", 1)
     promoted = all(one.decision.promoted for one in done.judged)
     assert happened["event"] == ("promoted" if promoted else "refused")
+
+
+def test_classes_are_the_distribution_cut_at_the_bounds() -> None:
+    model = MODELS["mass-loading-class"]
+    random = np.random.default_rng(0)
+    at = random.uniform([92, 60, 1, 50], [97, 70, 5, 400], (60, 4))
+    names = np.array([f"S{n}" for n in range(60)])
+    state = fit(model, at, 0.12 * at[:, 3], names, np.arange(60))
+    asked = pd.DataFrame(at[:3], columns=list(model.inputs))
+    asked.iloc[2, 0] = np.nan
+    found = predict_rows(state, asked)
+    chances = found[[f"mass_loading_probability_{one}" for one in model.classes]].to_numpy()
+    value, deviation = found["mass_loading_mg_cm2"][0], found["mass_loading_sd_mg_cm2"][0]
+    below = norm.cdf([20.0, 35.0], value, deviation)
+    assert chances[0] == pytest.approx([below[0], below[1] - below[0], 1 - below[1]], abs=1e-9)
+    told = [model.classes[row.argmax()] for row in chances[:2]]
+    assert found["mass_loading_class"].tolist() == [*told, ""]
+    assert np.isnan(chances[2]).all()
+
+
+def test_metrics_of_classes_are_what_they_are_called() -> None:
+    model = MODELS["mass-loading-class"]
+    target = np.array([10.0, 15.0, 25.0, 30.0, 40.0, 50.0])
+    mean = np.array([[10.0, 22.0, 25.0, 30.0, 33.0, 50.0]])
+    wide = np.full((1, 6), 2.0)
+    batches = np.array(list("aabbcc"))
+    found = {
+        one.metric: one.value
+        for one in _class_scores("it", "all rows", target, mean, wide, batches, model)
+    }
+    chances = np.diff(norm.cdf([[-np.inf, 20.0, 35.0, np.inf]], mean.T, 2.0), axis=1)
+    true = [0, 0, 1, 1, 2, 2]
+    assert found["accuracy"] == pytest.approx(4 / 6)
+    assert found["log_loss"] == pytest.approx(log_loss(true, chances), rel=1e-3)
+    assert found["macro_f1"] == pytest.approx(f1_score(true, chances.argmax(1), average="macro"))
+    assert 0 <= found["calibration_error"] <= 1
 
 
 # -- a person's say -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ with `in_domain` false and a note; a row that cannot be answered carries no valu
 """
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,15 @@ def answer(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.nd
     return mean, deviation
 
 
+def classes(mean: np.ndarray, deviation: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Probability of each class, rows by classes: the normal distribution cut at the bounds."""
+    scaled = (bounds[None, :] - mean[:, None]) / (deviation[:, None] * math.sqrt(2.0))
+    below = 0.5 * (1.0 + np.vectorize(math.erf, otypes=[float])(scaled))
+    ends = np.ones((len(mean), 1))
+    made: np.ndarray = np.diff(np.hstack([0.0 * ends, below, ends]), axis=1)
+    return made
+
+
 def parts(state: dict[str, Any]) -> list[dict[str, Any]]:
     """The state of each quantity that the model predicts."""
     numbers = sorted({int(name.split(".")[0]) for name in state if name.split(".")[0].isdigit()})
@@ -114,13 +124,15 @@ def predict_rows(state: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
             rows = np.flatnonzero(usable[start : start + BLOCK]) + start
             if len(rows):
                 value[rows], deviation[rows] = answer(part, inputs[rows])
-        outputs = json.loads(str(part["about"]))["outputs"]
+        said = json.loads(str(part["about"]))
+        outputs = said["outputs"]
         found |= {
             outputs["value"]: value,
             outputs["standard_deviation"]: deviation,
             outputs["low_90"]: value - Z90 * deviation,
             outputs["high_90"]: value + Z90 * deviation,
         }
+        found |= _class_columns(dict(said.get("class_outputs", [])), value, deviation, part)
     for start in range(0, len(inputs), BLOCK):
         rows = np.flatnonzero(usable[start : start + BLOCK]) + start
         if len(rows):
@@ -132,6 +144,22 @@ def predict_rows(state: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
         "synthetic": np.full(len(inputs), about["synthetic"]),
     }
     return pd.DataFrame(answers, index=frame.index)
+
+
+def _class_columns(
+    names: dict[str, str], value: np.ndarray, deviation: np.ndarray, state: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    """The likeliest class and the probability of each, of the rows that have a value."""
+    if not names:
+        return {}
+    labels = [one for one in names if one != "class"]
+    chances = classes(value, deviation, state["bounds"])
+    answered = np.isfinite(value)
+    likeliest = np.argmax(np.where(answered[:, None], chances, 0.0), axis=1)
+    chosen = np.where(answered, np.array(labels, dtype=object)[likeliest], "")
+    return {names["class"]: chosen} | {
+        names[one]: chances[:, number] for number, one in enumerate(labels)
+    }
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
