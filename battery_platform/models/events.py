@@ -70,7 +70,7 @@ def promote(
     if (not judged or judged[0][0] != registry.CHAMPION) and not although_refused:
         why = judged[0][1] if judged else "this lake does not know the version"
         raise PlatformError(
-            f"The gate refused {name} {version}: {why}",
+            f"The gate refused {name} {version}: {why}.",
             "Add --although-refused if it shall answer all the same.",
         )
     return _hand_over(lake, name, PROMOTED, version, before, version, reason)
