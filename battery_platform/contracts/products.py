@@ -71,6 +71,23 @@ class ModelEvents(Contract):
     reason: str = text("Why", optional=False)
 
 
+class ModelForecasts(Contract):
+    """A prediction that was frozen before the measurement came, and what came."""
+
+    model_name: str = key("Name in the registry")
+    electrode_id: str = key("Electrode that waited for its measurement")
+    version: int = count("Champion that predicted it", ge=1)
+    predicted: float = number("Prediction", -LARGE, LARGE)
+    standard_deviation: float = number("Its standard deviation", 0, LARGE)
+    low_90: float = number("Lower end of the 90 % interval", -LARGE, LARGE)
+    high_90: float = number("Upper end of the 90 % interval", -LARGE, LARGE)
+    in_domain: bool = flag("Whether the recipe lay in the data")
+    frozen_at: Moment = moment("When it was predicted", optional=False)
+    measured: float = number("What was measured afterwards", -LARGE, LARGE, optional=True)
+    scored_at: Moment = moment("When the measurement was seen")
+    is_synthetic: bool = flag("Whether the electrode is synthetic")
+
+
 class ModelEvaluations(Contract):
     """One metric of one candidate on one slice, from predictions of batches that it never saw."""
 

@@ -86,6 +86,7 @@ PRODUCTS: dict[str, Product] = {
     for product in (
         Product("model_versions", "ModelVersions", "model versions"),
         Product("model_events", "ModelEvents", "promotions, refusals and rollbacks"),
+        Product("model_forecasts", "ModelForecasts", "predictions frozen before the measurement"),
         Product("model_evaluations", "ModelEvaluations", "evaluations of model versions"),
         Product("model_predictions", "ModelPredictions", "predictions of held-out electrodes"),
         Product("model_training_rows", "ModelTrainingRows", "rows that a model was trained on"),

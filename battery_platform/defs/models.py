@@ -25,6 +25,9 @@ TRAINED_FROM = {
     "faded cells": [raw_key("capacity_curves"), raw_key("cycle_lives")],
 }
 CHAMPION_STANDS = "a_champion_stands"
+FORECASTS_KEY = dg.AssetKey([GROUP, "forecasts"])
+FORECASTS_HOLD = "frozen_predictions_hold"
+FORECAST = ("mass-loading", "porosity")
 NEWEST_PASSED = "newest_version_passed_the_gate"
 
 
@@ -142,6 +145,55 @@ def _passed_over(said: str) -> dg.MaterializeResult:  # type: ignore[type-arg]
     )
 
 
-ASSETS = [_model(model) for model in MODELS.values()]
+@dg.asset(
+    key=FORECASTS_KEY,
+    deps=[*ELECTRODE_TABLES, *(model_key(name) for name in FORECAST)],
+    group_name=GROUP,
+    kinds={"mlflow", "ducklake"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            FORECASTS_HOLD,
+            asset=FORECASTS_KEY,
+            description="Of at least 20 predictions that were frozen before the measurement came, 90 % "
+            "intervals hold three quarters or more.",
+        )
+    ],
+    description="Electrodes that wait for a measurement are predicted once by the champion of the day; when "
+    "the measurement comes, the frozen prediction is scored.",
+)
+def forecasts(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Score what arrived, freeze what waits."""
+    from battery_platform.models import registry
+    from battery_platform.models.forecasts import scoreboard
+    from battery_platform.models.surrogates import champions
+
+    lake = lakehouse.lake()
+    boards = []
+    for name, version in champions(lake.settings, FORECAST).items():
+        predict = registry.load(lake.settings, name, version) if version else None
+        boards.append(scoreboard(lake, MODELS[name], version, predict))
+    told = [vars(board) for board in boards]
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": lake.value("SELECT count(*) FROM model_forecasts"),
+            "snapshot": lake.snapshot(),
+            "scoreboard": markdown_table(told),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=FORECASTS_HOLD,
+                passed=all(board.holds for board in boards),
+                severity=dg.AssetCheckSeverity.WARN,
+                description="; ".join(
+                    f"{board.model}: {board.scored} scored, hits {board.hits}" for board in boards
+                ),
+            )
+        ],
+    )
+
+
+ASSETS = [*(_model(model) for model in MODELS.values()), forecasts]
 MODEL_KEYS = [model_key(name) for name in MODELS]
 DESIGN_MODEL_KEYS = [model_key(name) for name in ("mass-loading", "porosity")]

@@ -1,0 +1,62 @@
+"""Predictions are frozen before the measurement comes, and scored once it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import polars as pl
+
+from battery_platform.models.forecasts import Scoreboard, scoreboard
+from battery_platform.models.specification import MODELS
+from battery_platform.store.lakehouse import Lakehouse
+
+MODEL = MODELS["mass-loading"]
+Marts = Callable[..., pl.DataFrame]
+FEW = pl.when(pl.int_range(pl.len()) < 5).then(None).otherwise(pl.col("mass_loading_mg_cm2"))
+
+
+def says(value: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """A champion that answers the same for every recipe, give or take 2."""
+
+    def predict(asked: pd.DataFrame) -> pd.DataFrame:
+        names = MODEL.outputs
+        answer = {names["value"]: value, names["standard_deviation"]: 1.2}
+        answer |= {names["low_90"]: value - 2, names["high_90"]: value + 2, "in_domain": True}
+        return pd.DataFrame([answer] * len(asked))
+
+    return predict
+
+
+def test_a_forecast_is_frozen_once_and_scored_when_the_measurement_comes(
+    lake: Lakehouse, marts: Marts
+) -> None:
+    whole = marts()
+    marts(mass_loading_mg_cm2=FEW)
+    first = scoreboard(lake, MODEL, 1, says(10.0))
+    assert (first.frozen_now, first.scored_now, first.hits) == (5, 0, None)
+    before = lake.snapshot()
+    again = scoreboard(lake, MODEL, 2, says(99.0))
+    assert again.frozen_now == 0
+    assert lake.snapshot() == before
+    marts()
+    last = scoreboard(lake, MODEL, 2, says(99.0))
+    assert (last.scored_now, last.scored) == (5, 5)
+    measured = whole["mass_loading_mg_cm2"].head(5).to_list()
+    assert last.hits == sum(8 <= one <= 12 for one in measured) / 5
+    kept = lake.records("FROM model_forecasts ORDER BY electrode_id")
+    assert [row["measured"] for row in kept] == measured
+    assert {row["version"] for row in kept} == {1}
+    assert all(row["predicted"] == 10.0 and row["scored_at"] for row in kept)
+
+
+def test_without_a_champion_nothing_is_frozen(lake: Lakehouse, marts: Marts) -> None:
+    marts(mass_loading_mg_cm2=FEW)
+    assert scoreboard(lake, MODEL, None, None).frozen_now == 0
+
+
+def test_too_few_forecasts_are_no_verdict() -> None:
+    assert Scoreboard("m", 0, 0, 5, 0.2, 1.0).holds
+    assert not Scoreboard("m", 0, 0, 40, 0.5, 1.0).holds
+    assert Scoreboard("m", 0, 0, 40, 0.9, 0.0).holds
+    assert Scoreboard("m", 0, 0, 0, None, None).holds
