@@ -23,14 +23,18 @@ LINE = ("file_id", "sheet", "row_number")
 
 
 def half_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
-    """Discharges of the space of six properties at 1C by the newest code, each its own electrode."""
+    """Discharges of the space of six properties at 1C, each its own electrode.
+
+    Only those of the newest code and assumptions: others answer another question.
+    """
     frame, snapshot = _read(
         lake,
         """SELECT DISTINCT d.*, s.subject AS id, s.subject AS part, 'simulated' AS source_id,
                   'CC0-1.0 (generated)' AS licence
            FROM discharges d JOIN discharge_subjects s USING (discharge_id)
            WHERE s.origin = $space AND c_rate = 1 AND lower_cutoff_v = 3.2
-           QUALIFY code_version = first_value(code_version) OVER (ORDER BY made_at DESC)""",
+           QUALIFY code_version || assumptions_hash
+                   = first_value(code_version || assumptions_hash) OVER (ORDER BY made_at DESC)""",
         {"space": SPACE},
     )
     failed = int(frame["failed"].sum())

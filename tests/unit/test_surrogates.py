@@ -83,7 +83,13 @@ def swept(lake: Lakehouse, rows: list[dict[str, Any]]) -> None:
 
 
 def test_a_sweep_is_learnt_from_and_only_the_newest_code_counts(lake: Lakehouse) -> None:
-    swept(lake, discharges(5, "old") + discharges(60))
+    assumed = [
+        row | {"discharge_id": f"assumed-{n}", "assumptions_hash": "other"}
+        for n, row in enumerate(discharges(5))
+    ]
+    for row in assumed:
+        row["made_at"] = datetime(2026, 1, 1)
+    swept(lake, discharges(5, "old") + assumed + discharges(60))
     found = training_set(lake, MODEL)
     assert len(found) == 60
     assert set(found.ids) == {f"new-{n:03d}" for n in range(60)}
