@@ -205,7 +205,8 @@ def predict(
         show(rows, True)
     else:
         _show_answers(rows, model)
-    if all(row[model.target] is None for row in rows):
+    answered = next(iter(model.class_outputs.values()), model.target)
+    if all(row[answered] in (None, "") for row in rows):
         raise SystemExit(1)
 
 
@@ -217,11 +218,7 @@ def _show_answers(rows: list[dict[str, Any]], model: Specification) -> None:
                 "line": row["line"],
                 **({name: row[name] for name in model.inputs} if one else {}),
                 **({} if one else {"quantity": part.target}),
-                part.target if one else "value": row[part.outputs["value"]],
-                **({"class": row[part.class_outputs["class"]]} if part.classes else {}),
-                "sd": row[part.outputs["standard_deviation"]],
-                "90 % from": row[part.outputs["low_90"]],
-                "to": row[part.outputs["high_90"]],
+                **_answer(row, part, part.target if one else "value"),
                 "in data": row["in_domain"],
                 "distance": row["distance"],
             }
@@ -233,6 +230,21 @@ def _show_answers(rows: list[dict[str, Any]], model: Specification) -> None:
     for row in rows:
         if row["note"]:
             err.print(Text(f"line {row['line']}: {row['note']}", style="yellow"), soft_wrap=True)
+
+
+def _answer(row: dict[str, Any], part: Specification, called: str) -> dict[str, Any]:
+    """A value with its interval, or a class with the probability of each."""
+    if part.classes:
+        names = part.class_outputs
+        return {"class": row[names["class"]]} | {
+            f"p({label})": row[names[label]] for label in part.classes
+        }
+    return {
+        called: row[part.outputs["value"]],
+        "sd": row[part.outputs["standard_deviation"]],
+        "90 % from": row[part.outputs["low_90"]],
+        "to": row[part.outputs["high_90"]],
+    }
 
 
 # -- design ---------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ ELECTRODE_TABLES = [
 TRAINED_FROM = {
     "electrodes": ELECTRODE_TABLES,
     "half cells": [dg.AssetKey(["electrochemistry", "half_cell_sweep"])],
+    "graded cells": [dg.AssetKey(["electrochemistry", "graded_space"])],
     "mesostructures": [raw_key("mesostructures")],
     "slurry simulations": [raw_key("slurry_simulations")],
     "faded cells": [raw_key("capacity_curves"), raw_key("cycle_lives")],
@@ -37,7 +38,7 @@ def model_key(name: str) -> dg.AssetKey:
 
 def _model(model: Specification) -> dg.AssetsDefinition:
     name, key = model.name, model_key(model.name)
-    needed = model.rows in ("electrodes", "half cells")
+    needed = model.rows in ("electrodes", "half cells", "graded cells")
 
     @dg.asset(
         key=key,
@@ -58,8 +59,8 @@ def _model(model: Specification) -> dg.AssetsDefinition:
                 description="No worse than any baseline, calibrated, and no step back.",
             ),
         ],
-        description=f"{model.title}. A Gaussian process beside a mean, a nearest neighbour and a "
-        f"ridge, whole {model.groups} held out; registered as models:/{name}."
+        description=f"{model.title}. {', '.join(model.algorithms).capitalize()} beside a mean, a nearest "
+        f"neighbour and a ridge, whole {model.groups} held out; registered as models:/{name}."
         + ("" if needed else " Without rows to learn from it is passed over."),
         metadata={"registry": f"models:/{name}@champion"},
     )
@@ -104,9 +105,9 @@ def _model(model: Specification) -> dg.AssetsDefinition:
             ),
         }
         for one in made.judged:
-            from battery_platform.models.pictures import parity_figure
+            from battery_platform.models.pictures import judged_figure
 
-            metadata[f"parity_{one.part.target}"] = picture(parity_figure(one.part, one.evaluation))
+            metadata[f"held_out: {one.part.target}"] = picture(judged_figure(one))
         passed = version["decision"] == "champion"
         return dg.MaterializeResult(
             metadata=metadata,

@@ -24,6 +24,14 @@ from battery_platform.store.lakehouse import Lakehouse
 
 PROFILES = 10
 SWEPT_RATES = (1.0, 2.0, 3.0, 4.0, 5.0)
+DIVERSE_BOUNDS = {
+    "positive_mean": (0.63, 0.72),
+    "negative_mean": (0.63, 0.72),
+    "positive_thickness_um": (105.0, 175.0),
+    "c_rate": (0.8, 5.2),
+}
+UNIFORM_SHARE = 0.1
+"""Of the profiles of diverse cells: every comparison begins at a uniform electrode."""
 
 
 @lru_cache(maxsize=1)
@@ -127,6 +135,30 @@ def paper_designs(case: int, positive_um: float) -> list[Design]:
         for negative in negatives
         for rate in SWEPT_RATES
     ]
+
+
+def diverse_designs(count: int, seed: int = 20260101) -> list[Design]:
+    """A fresh pair of profiles for each cell, what surrounds the cells of paper 002 filled evenly.
+
+    A surrogate learns more from as many different profiles than from few at every thickness and rate.
+    """
+    from scipy.stats import qmc
+
+    low, high = zip(*DIVERSE_BOUNDS.values(), strict=True)
+    drawn = qmc.Sobol(len(DIVERSE_BOUNDS), rng=seed).random_base2(max(count - 1, 1).bit_length())
+    uniforms = np.random.default_rng(seed).random((count, 2)) < UNIFORM_SHARE
+    found = []
+    for number, point in enumerate(qmc.scale(drawn, low, high)[:count].tolist()):
+        at = dict(zip(DIVERSE_BOUNDS, point, strict=True))
+        positive, negative = (
+            uniform(at[name])
+            if uniforms[number, side]
+            else random_profiles(at[name], 1, seed + 2 * number + side)[0]
+            for side, name in enumerate(("positive_mean", "negative_mean"))
+        )
+        means = at["positive_mean"], at["negative_mean"]
+        found.append(Design(positive, negative, *means, at["positive_thickness_um"], at["c_rate"]))
+    return found
 
 
 def unsolved(design: Design) -> Result:

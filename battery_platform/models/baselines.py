@@ -15,8 +15,10 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from battery_platform.models.rows import Rows
 from battery_platform.models.specification import Specification
 from battery_platform.models.splits import grouped_folds
+from battery_platform.models.states import learnt_target, weights_of
 
 Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 BASELINES: dict[str, Callable[[], Any]] = {
@@ -26,16 +28,14 @@ BASELINES: dict[str, Callable[[], Any]] = {
 }
 
 
-def fit_baseline(
-    name: str, model: Specification, inputs: np.ndarray, target: np.ndarray, batches: np.ndarray
-) -> Predict:
+def fit_baseline(name: str, model: Specification, rows: Rows) -> Predict:
     """Fit a baseline on the features that the model itself is given."""
-    target = np.log(target) if model.logarithmic else target
-    fitted = BASELINES[name]().fit(_features(model, inputs), target)
+    at, target = _features(model, rows.inputs), learnt_target(model, rows.target)
+    fitted = BASELINES[name]().fit(at, target)
     errors = []
-    for train, test in grouped_folds(batches, 5, model.seed):
-        inner = BASELINES[name]().fit(_features(model, inputs[train]), target[train])
-        errors.append(target[test] - inner.predict(_features(model, inputs[test])))
+    for train, test in grouped_folds(rows.batches, 5, model.seed):
+        inner = BASELINES[name]().fit(at[train], target[train])
+        errors.append(target[test] - inner.predict(at[test]))
     deviation = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
 
     def predict(asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,8 +48,6 @@ def fit_baseline(
 
 
 def _features(model: Specification, inputs: np.ndarray) -> np.ndarray:
-    from battery_platform.models.gaussian_process import weights_of
-
     weights = weights_of(model, True)
     logarithms = np.log(np.where((weights != 0).any(axis=0), inputs, 1.0))
     made: np.ndarray = inputs @ weights_of(model, False).T + logarithms @ weights.T

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from battery_platform.models.evaluation import ALL_ROWS, CONDITION_MEANS, Evaluation, Score
+from battery_platform.models.evaluation import (
+    ALL_ROWS,
+    CONDITION_MEANS,
+    Evaluation,
+    Score,
+    left_out_range,
+)
 from battery_platform.models.gate import Decision, Judged
-from battery_platform.models.gaussian_process import State, parts_of_variance
+from battery_platform.models.gaussian_process import parts_of_variance
+from battery_platform.models.served.surrogate import State, kind
 from battery_platform.models.specification import Specification
 from battery_platform.models.training import ELECTRODES, TrainingSet
 
@@ -85,30 +92,63 @@ def _named(part: Specification) -> str:
 def _of_part(model: Specification, one: Judged, state: State) -> str:
     evaluation, part = one.evaluation, one.part
     title = f": {part.target}" if len(model.parts) > 1 else ""
-    unit = "of the logarithm" if part.logarithmic else part.unit or "1"
     means = scores_table(evaluation, CONDITION_MEANS)
-    return "\n\n".join(
-        [
-            f"## Against the simplest baselines{title}\n\nWhole {part.groups} were held out, "
-            f"{part.splits} folds, {part.repeats} repeats. In brackets: 95 % interval from drawing "
-            f"{part.groups}.\n\n{scores_table(evaluation, ALL_ROWS)}"
-            + (f"\n\nMeans of conditions:\n\n{means}" if _has_replicates(evaluation) else ""),
-            f"## Slices{title}\n\n" + _slices(evaluation),
-            f"## What the standard deviation holds{title}\n\n"
-            + _table(
-                ("rows differ", f"standard deviation, {unit}"),
-                [(name, f"{value:.3g}") for name, value in parts_of_variance(state)],
-            )
-            + f"\n\nIntervals were scaled by {float(state['calibration']):.2f} so that "
-            f"they cover 90 % of {part.groups} held out inside the training data. A straight line has "
-            f"{100 * float(state['line_share']):.0f} % of the say in the value, the curve the rest.",
-        ]
+    said = [
+        f"## Against the simplest baselines{title}\n\nWhole {part.groups} were held out, "
+        f"{part.splits} folds, {part.repeats} repeats. In brackets: 95 % interval from drawing "
+        f"{part.groups}.{_picked(one)}\n\n{scores_table(evaluation, ALL_ROWS)}"
+    ]
+    if evaluation.training.has_replicates:
+        said.append(f"Means of conditions:\n\n{means}")
+    if part.ranges_of:
+        said.append(
+            f"A low, middle and high range of {part.ranges_of} left out in turn, batches on both "
+            f"sides:\n\n{scores_table(evaluation, left_out_range(part))}"
+        )
+        if evaluation.training.has_replicates:
+            far = f"{left_out_range(part)}, {CONDITION_MEANS}"
+            said.append(f"The same, means of conditions:\n\n{scores_table(evaluation, far)}")
+    if not part.classes:
+        said.append(f"## Slices{title}\n\n" + _slices(one))
+        said.append(f"## What the standard deviation holds{title}\n\n" + _deviation(part, state))
+    return "\n\n".join(said)
+
+
+def _picked(one: Judged) -> str:
+    names = one.part.candidates(len(one.evaluation.training))
+    tried = [name for name in names if name != one.algorithm]
+    if not tried:
+        return f" What answers is the {one.algorithm}."
+    slow = [name for name in tried if name in one.part.too_slow]
+    return (
+        f" What answers is the **{one.algorithm}**: the least {one.part.loss} of those whose uncertainty "
+        f"is honest. Picked on these same splits, beside {', '.join(tried)}."
+        + (f" Too slow to be picked: {', '.join(slow)}." if slow else "")
     )
 
 
-def _has_replicates(evaluation: Evaluation) -> bool:
-    conditions = evaluation.training.conditions
-    return len(set(conditions.tolist())) < len(conditions)
+def _deviation(part: Specification, state: State) -> str:
+    if kind(state) != "process":
+        return (
+            f"Errors on {part.groups} held out inside the training data, larger where they were "
+            f"larger, scaled by {float(state['calibration']):.2f} so that 90 % intervals held 90 % of them."
+        )
+    unit = "of the logarithm" if part.logarithmic else part.unit or "1"
+    said = _table(
+        ("rows differ", f"standard deviation, {unit}"),
+        [(name, f"{value:.3g}") for name, value in parts_of_variance(state)],
+    ) + (
+        f"\n\nIntervals were scaled by {float(state['calibration']):.2f} so that "
+        f"they cover 90 % of {part.groups} held out inside the training data. A straight line has "
+        f"{100 * float(state['line_share']):.0f} % of the say in the value, the curve the rest."
+    )
+    if part.trend:
+        said += (
+            " Where an input lies in a hole of the data, or beyond their end, a power law in "
+            f"{', '.join(part.trend)} and a process for what it leaves take over: from 5 % of the "
+            "input's range without data, alone from 25 %."
+        )
+    return said
 
 
 def _not_shown(model: Specification, data: TrainingSet) -> str:
@@ -139,15 +179,17 @@ def _shown(score: Score) -> str:
     return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
-def _slices(evaluation: Evaluation) -> str:
-    candidate = next(iter(evaluation.held_out))
+def _slices(judged: Judged) -> str:
+    evaluation = judged.evaluation
     parts = dict.fromkeys(
-        one.slice for one in evaluation.scores if one.slice not in {ALL_ROWS, CONDITION_MEANS}
+        one.slice
+        for one in evaluation.scores
+        if one.slice not in {ALL_ROWS, CONDITION_MEANS} and "left out" not in one.slice
     )
     rows = []
     for part in parts:
-        rmse = evaluation.score(candidate, "rmse", part)
-        coverage = evaluation.score(candidate, "coverage_90", part)
+        rmse = evaluation.score(judged.algorithm, "rmse", part)
+        coverage = evaluation.score(judged.algorithm, "coverage_90", part)
         rows.append((part, str(rmse.n), f"{rmse.value:.3f}", f"{coverage.value:.3f}"))
     return _table(("slice", "n", "rmse", "coverage_90"), rows)
 

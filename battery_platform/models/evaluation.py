@@ -7,31 +7,34 @@ batches, not rows: electrodes of one batch are not independent witnesses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from battery_platform.models.baselines import BASELINES, Predict, fit_baseline
+from battery_platform.models.baselines import BASELINES, fit_baseline
+from battery_platform.models.rows import Rows
 from battery_platform.models.specification import Specification
-from battery_platform.models.splits import Fold, refuse_leaks, repeated_folds
+from battery_platform.models.splits import Fold, range_folds, refuse_leaks, repeated_folds
 from battery_platform.models.training import TrainingSet
 
 Z90 = 1.6448536269514722
 RESAMPLES = 400
-GAUSSIAN_PROCESS = "gaussian process"
 ALL_ROWS = "all rows"
 CONDITION_MEANS = "means of conditions"
-Fit = Callable[[np.ndarray], Predict]
-"""Takes the training positions and hands back what predicts."""
+NOTHING = np.empty((0, 0))
+Fit = Callable[[Rows], "Predict"]
+Predict = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+"""Hands back means and deviations, or, of a model of classes, the probabilities alone."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Predictions of one candidate: repeats x rows."""
+    """Predictions of one candidate, repeats x rows: values, or probabilities (x classes)."""
 
     candidate: str
-    mean: np.ndarray
-    deviation: np.ndarray
+    mean: np.ndarray = field(default_factory=lambda: NOTHING)
+    deviation: np.ndarray = field(default_factory=lambda: NOTHING)
+    chances: np.ndarray = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What all candidates reached under one set of splits."""
+    """What all candidates reached under one set of splits; the first ones are no baselines."""
 
+    model: Specification
     training: TrainingSet
     held_out: Mapping[str, HeldOut]
     scores: Sequence[Score]
@@ -63,29 +67,43 @@ class Evaluation:
         )
 
 
-def rmse_difference(evaluation: Evaluation, one: str, other: str) -> tuple[float, float, float]:
-    """RMSE of one candidate less that of another, with its 95 % interval, batches drawn in pairs."""
+def row_losses(evaluation: Evaluation, candidate: str) -> np.ndarray:
+    """Squared error, or lost likelihood of the class that came, of each row; mean of all repeats."""
+    data, held = evaluation.training, evaluation.held_out[candidate]
+    if evaluation.model.classes:
+        true = np.digitize(data.target, evaluation.model.bounds)
+        lost: np.ndarray = _lost(held.chances, true).mean(axis=0)
+        return lost
+    squares: np.ndarray = ((held.mean - data.target) ** 2).mean(axis=0)
+    return squares
+
+
+def _lost(chances: np.ndarray, true: np.ndarray) -> np.ndarray:
+    found: np.ndarray = -np.log(np.clip(chances[:, np.arange(len(true)), true], 1e-4, 1.0))
+    return found
+
+
+def loss_difference(evaluation: Evaluation, one: str, other: str) -> tuple[float, float, float]:
+    """Loss of one candidate less that of another, with its 95 % interval, batches drawn in pairs.
+
+    The loss is the RMSE, or of classes the log loss.
+    """
     data = evaluation.training
     _, batch = np.unique(data.batches, return_inverse=True)
     n_batches = int(batch.max()) + 1
-    squares = np.stack(
-        [
-            np.bincount(batch, weights, n_batches)
-            for weights in (
-                ((evaluation.held_out[one].mean - data.target) ** 2).mean(axis=0),
-                ((evaluation.held_out[other].mean - data.target) ** 2).mean(axis=0),
-                np.ones(len(data)),
-            )
-        ]
+    lost = [row_losses(evaluation, name) for name in (one, other)]
+    sums = np.stack(
+        [np.bincount(batch, weights, n_batches) for weights in (*lost, np.ones(len(data)))]
     )
+    whole = (lambda mean: mean) if evaluation.model.classes else np.sqrt
 
-    def gap(sums: np.ndarray) -> np.ndarray:
-        found: np.ndarray = np.sqrt(sums[0] / sums[2]) - np.sqrt(sums[1] / sums[2])
+    def gap(of: np.ndarray) -> np.ndarray:
+        found: np.ndarray = whole(of[0] / of[2]) - whole(of[1] / of[2])
         return found
 
     drawn = np.random.default_rng(0).integers(n_batches, size=(RESAMPLES, n_batches))
-    low, high = np.quantile(gap(squares[:, drawn].sum(axis=2)), [0.025, 0.975])
-    return float(gap(squares.sum(axis=1))), float(low), float(high)
+    low, high = np.quantile(gap(sums[:, drawn].sum(axis=2)), [0.025, 0.975])
+    return float(gap(sums.sum(axis=1))), float(low), float(high)
 
 
 def evaluate(
@@ -94,87 +112,116 @@ def evaluate(
     repeats: Sequence[Sequence[Fold]] | None = None,
     progress: Callable[[str], None] = lambda said: None,
 ) -> Evaluation:
-    """Judge the model beside its baselines; splits handed in are refused if they leak."""
+    """Judge all candidates beside the baselines; splits handed in are refused if they leak."""
     chosen = repeats or repeated_folds(training.batches, model.splits, model.repeats, model.seed)
     refuse_leaks(training.batches, chosen, model.groups)
-    held_out = {}
-    for name, fit in _candidates(model, training).items():
-        progress(f"{model.name}: {name}")
-        held_out[name] = _hold_out(name, fit, training, chosen)
-    scores = [score for one in held_out.values() for score in _scores(one, training, model)]
-    return Evaluation(training, held_out, scores)
+    held_out: dict[str, HeldOut] = {}
+    scores: list[Score] = []
+    for name, fit in _candidates(model, len(training)).items():
+        progress(f"{model.name}, {model.target}: {name}")
+        held_out[name] = _hold_out(name, fit, training.rows, chosen)
+        scores += _scores(held_out[name], training, model)
+        if model.ranges_of:
+            ranges = [list(range_folds(training.inputs[:, model.inputs.index(model.ranges_of)]))]
+            far = _hold_out(name, fit, training.rows, ranges)
+            scores += _whole(far, training, model, left_out_range(model))
+            if training.has_replicates:
+                called = f"{left_out_range(model)}, {CONDITION_MEANS}"
+                scores += _of_means(far, training, model, called)
+    return Evaluation(model, training, held_out, scores)
 
 
-def _candidates(model: Specification, training: TrainingSet) -> dict[str, Fit]:
-    from battery_platform.models.gaussian_process import fit as fit_process
-    from battery_platform.models.served.surrogate import answer
+def left_out_range(model: Specification) -> str:
+    """The slice that tells how a model reaches beyond its data."""
+    return f"a range of {model.ranges_of} left out"
 
-    def process(rows: np.ndarray) -> Predict:
-        state = fit_process(
-            model,
-            training.inputs[rows],
-            training.target[rows],
-            training.batches[rows],
-            training.conditions[rows],
-        )
 
-        def predict(asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            return answer(state, asked)
+def _candidates(model: Specification, rows: int) -> dict[str, Fit]:
+    from battery_platform.models.algorithms import algorithms_of
+    from battery_platform.models.served.surrogate import State, answer, chances, classes
 
-        return predict
+    def learnt(make: Callable[..., State]) -> Fit:
+        def fit(rows: Rows) -> Predict:
+            state = make(model, rows, None)
+            if model.classes:
+                return lambda asked: (chances(state, asked),)
+            return lambda asked: answer(state, asked)
+
+        return fit
 
     def baseline(name: str) -> Fit:
-        return lambda rows: fit_baseline(
-            name, model, training.inputs[rows], training.target[rows], training.batches[rows]
-        )
+        def fit(rows: Rows) -> Predict:
+            predict = fit_baseline(name, model, rows)
+            if model.classes:
+                return lambda asked: (classes(*predict(asked), np.array(model.bounds)),)
+            return predict
 
-    return {GAUSSIAN_PROCESS: process} | {name: baseline(name) for name in BASELINES}
+        return fit
+
+    every = algorithms_of(model)
+    return {name: learnt(every[name]) for name in model.candidates(rows)} | {
+        name: baseline(name) for name in BASELINES
+    }
 
 
-def _hold_out(
-    name: str, fit: Fit, training: TrainingSet, repeats: Sequence[Sequence[Fold]]
-) -> HeldOut:
-    mean, deviation = (np.empty((len(repeats), len(training))) for _ in range(2))
+def _hold_out(name: str, fit: Fit, rows: Rows, repeats: Sequence[Sequence[Fold]]) -> HeldOut:
+    found: list[np.ndarray] = []
     for number, folds in enumerate(repeats):
         for train, test in folds:
-            mean[number, test], deviation[number, test] = fit(train)(training.inputs[test])
-    return HeldOut(name, mean, deviation)
+            told = fit(rows.take(train))(rows.inputs[test])
+            if not found:
+                found = [np.empty((len(repeats), len(rows), *one.shape[1:])) for one in told]
+            for kept, one in zip(found, told, strict=True):
+                kept[number, test] = one
+    return HeldOut(name, *found) if len(found) == 2 else HeldOut(name, chances=found[0])
 
 
 def _scores(held: HeldOut, training: TrainingSet, model: Specification) -> Iterator[Score]:
-    target = training.target
+    yield from _whole(held, training, model, ALL_ROWS)
+    yield from _of_means(held, training, model, CONDITION_MEANS)
+    if model.classes:
+        return
     for part, rows in _slices(training, model):
-        whole = part == ALL_ROWS
         yield from _metrics(
             held.candidate,
             part,
-            target[rows],
+            training.target[rows],
             held.mean[:, rows],
             held.deviation[:, rows],
             training.batches[rows],
-            intervals=whole,
+            intervals=False,
         )
-    if model.bounds:
-        yield from _class_scores(
-            held.candidate, ALL_ROWS, target, held.mean, held.deviation, training.batches, model
-        )
-    index, count = _condition_index(training)
-    means = np.bincount(index, target) / count
-    of_means = np.stack([np.bincount(index, row) / count for row in held.mean])
-    yield from _metrics(
-        held.candidate,
-        CONDITION_MEANS,
-        means,
-        of_means,
-        None,
-        training.batches[np.unique(index, return_index=True)[1]],
-        intervals=True,
+
+
+def _of_means(
+    held: HeldOut, training: TrainingSet, model: Specification, called: str
+) -> Iterator[Score]:
+    """Scores of the means of replicates, with intervals."""
+    _, first, index, count = np.unique(
+        training.conditions, return_index=True, return_inverse=True, return_counts=True
     )
-    if model.bounds:
-        wide = np.stack([np.bincount(index, row) / count for row in held.deviation])
-        first = np.unique(index, return_index=True)[1]
-        yield from _class_scores(
-            held.candidate, CONDITION_MEANS, means, of_means, wide, training.batches[first], model
+    target = np.bincount(index, training.target) / count
+    batches = training.batches[first]
+    if model.classes:
+        shares = np.stack(
+            [[np.bincount(index, one) / count for one in repeat.T] for repeat in held.chances]
+        ).transpose(0, 2, 1)
+        yield from _class_scores(held.candidate, called, target, shares, batches, model)
+        return
+    mean = np.stack([np.bincount(index, row) / count for row in held.mean])
+    yield from _metrics(held.candidate, called, target, mean, None, batches, intervals=True)
+
+
+def _whole(
+    held: HeldOut, training: TrainingSet, model: Specification, called: str
+) -> Iterator[Score]:
+    """Scores of every row, with intervals."""
+    target, batches = training.target, training.batches
+    if model.classes:
+        yield from _class_scores(held.candidate, called, target, held.chances, batches, model)
+    else:
+        yield from _metrics(
+            held.candidate, called, target, held.mean, held.deviation, batches, intervals=True
         )
 
 
@@ -182,30 +229,23 @@ def _class_scores(
     candidate: str,
     part: str,
     target: np.ndarray,
-    mean: np.ndarray,
-    deviation: np.ndarray,
+    chances: np.ndarray,
     batches: np.ndarray,
     model: Specification,
 ) -> Iterator[Score]:
     """How well the classes are told, over all repeats; intervals of those that add up over rows."""
     from sklearn.metrics import f1_score
 
-    from battery_platform.models.served.surrogate import classes
-
-    true = np.tile(np.digitize(target, model.bounds), len(mean))
-    chances = np.vstack(
-        [
-            classes(one, wide, np.array(model.bounds))
-            for one, wide in zip(mean, deviation, strict=True)
-        ]
-    )
-    told = chances.argmax(axis=1)
+    true = np.digitize(target, model.bounds)
+    told = chances.argmax(axis=2)
     hits = (told == true).astype(float)
-    losses = -np.log(np.clip(chances[np.arange(len(true)), true], 1e-4, 1.0))
-    _, batch = np.unique(np.tile(batches, len(mean)), return_inverse=True)
+    _, batch = np.unique(batches, return_inverse=True)
     n_batches = int(batch.max()) + 1
     sums = np.stack(
-        [np.bincount(batch, row, n_batches) for row in (hits, losses, np.ones(len(true)))]
+        [
+            np.bincount(batch, row, n_batches)
+            for row in (hits.mean(axis=0), _lost(chances, true).mean(axis=0), np.ones(len(true)))
+        ]
     )
     drawn = np.random.default_rng(0).integers(n_batches, size=(RESAMPLES, n_batches))
     spread = sums[:, drawn].sum(axis=2)
@@ -213,18 +253,11 @@ def _class_scores(
         low, high = np.quantile(spread[number] / spread[2], [0.025, 0.975])
         value = float(sums[number].sum() / sums[2].sum())
         yield Score(candidate, part, name, value, float(low), float(high), len(target))
-    labels = list(range(len(model.classes)))
-    f1 = float(f1_score(true, told, labels=labels, average="macro", zero_division=0))
-    yield Score(candidate, part, "macro_f1", f1, None, None, len(target))
-    yield Score(
-        candidate,
-        part,
-        "calibration_error",
-        _calibration_error(chances, hits),
-        None,
-        None,
-        len(target),
-    )
+    repeated, labels = np.tile(true, len(chances)), list(range(len(model.classes)))
+    f1 = f1_score(repeated, told.ravel(), labels=labels, average="macro", zero_division=0)
+    error = _calibration_error(chances.reshape(-1, len(labels)), hits.ravel())
+    for name, value in (("macro_f1", float(f1)), ("calibration_error", error)):
+        yield Score(candidate, part, name, value, None, None, len(target))
 
 
 def _calibration_error(chances: np.ndarray, hits: np.ndarray) -> float:
@@ -235,14 +268,8 @@ def _calibration_error(chances: np.ndarray, hits: np.ndarray) -> float:
     return float(np.abs(right - said).sum() / count.sum())
 
 
-def _condition_index(training: TrainingSet) -> tuple[np.ndarray, np.ndarray]:
-    _, index, count = np.unique(training.conditions, return_inverse=True, return_counts=True)
-    return index, count
-
-
 def _slices(training: TrainingSet, model: Specification) -> Iterator[tuple[str, np.ndarray]]:
-    """All rows, each third of the target, and each composition with enough rows."""
-    yield ALL_ROWS, np.arange(len(training))
+    """Each third of the target, and each composition with enough rows."""
     edges = np.quantile(training.target, [1 / 3, 2 / 3])
     third = np.digitize(training.target, edges)
     for number, name in enumerate(("low", "middle", "high")):

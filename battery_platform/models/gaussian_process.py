@@ -8,9 +8,8 @@ with their number, which is the same likelihood at a fraction of the cost. Predi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,23 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from sklearn.linear_model import RidgeCV
 
+from battery_platform.models.rows import Rows
+from battery_platform.models.served.surrogate import (
+    Z90,
+    State,
+    features,
+    posterior,
+    squared_distances,
+    trend,
+)
 from battery_platform.models.specification import Specification
 from battery_platform.models.splits import grouped_folds
+from battery_platform.models.states import finished, framed, kept_under, learnt_target
 
-State = dict[str, Any]
 JITTER = 1e-8
+BLOCK = 2048
+MOST = 3000
+"""Conditions that a process holds; of more, so many drawn by chance."""
 INNER_SPLITS = 10
 OPTIMISED_ON = 300
 """Conditions from which lengths and variances are learnt; more hardly change them, at a cube's cost."""
@@ -42,123 +53,119 @@ class Conditions:
     """Variance of one replicate within its condition, pooled."""
 
     @classmethod
-    def of(
-        cls, inputs: np.ndarray, target: np.ndarray, batches: np.ndarray, conditions: np.ndarray
-    ) -> Conditions:
+    def of(cls, rows: Rows) -> Conditions:
         _, first, index, count = np.unique(
-            conditions, return_index=True, return_inverse=True, return_counts=True
+            rows.conditions, return_index=True, return_inverse=True, return_counts=True
         )
-        mean = np.bincount(index, target) / count
-        spare = len(target) - len(count)
-        noise = float(((target - mean[index]) ** 2).sum() / spare) if spare else 0.0
-        return cls(inputs[first], mean, count, batches[first], noise)
+        mean = np.bincount(index, rows.target) / count
+        spare = len(rows) - len(count)
+        noise = float(((rows.target - mean[index]) ** 2).sum() / spare) if spare else 0.0
+        return cls(rows.inputs[first], mean, count, rows.batches[first], noise)
+
+    def some(self, count: int, seed: int) -> Conditions:
+        """So many, drawn by chance."""
+        at = _drawn(len(self.mean), count, seed)
+        return replace(
+            self,
+            inputs=self.inputs[at],
+            mean=self.mean[at],
+            count=self.count[at],
+            batch=self.batch[at],
+        )
 
 
-def fit(
-    model: Specification,
-    inputs: np.ndarray,
-    target: np.ndarray,
-    batches: np.ndarray,
-    conditions: np.ndarray,
-    about: dict[str, Any] | None = None,
-) -> State:
+def _drawn(of: int, count: int, seed: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(seed).choice(of, count, replace=False))
+
+
+def fit(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -> State:
     """Fit; then learn from batches held out in turn how far to trust curve and line, and how wide
-    the interval must be.
+    the interval must be. Where the model has a trend, what is left of it is learnt as well.
     """
-    from battery_platform.models.served.surrogate import Z90, posterior
-
-    target = _scaled(model, target)
-    state, start = _fit(model, inputs, target, batches, conditions)
-    fixed = start if len(np.unique(conditions)) > OPTIMISED_ON else None
-    errors, steps, deviations = [], [], []
-    for train, test in grouped_folds(batches, INNER_SPLITS, model.seed):
-        inner, _ = _fit(
-            model, inputs[train], target[train], batches[train], conditions[train], start, fixed
-        )
-        curve, deviation = posterior(inner, inputs[test])
-        line, _ = posterior(inner | {"line_share": 1.0}, inputs[test])
-        errors.append(target[test] - curve)
-        steps.append(line - curve)
-        deviations.append(deviation)
-    error, step = np.concatenate(errors), np.concatenate(steps)
-    share = float(np.clip(error @ step / max(step @ step, 1e-12), 0.0, 1.0))
-    ratios = np.abs(error - share * step) / np.concatenate(deviations)
-    state["line_share"] = np.float64(share)
-    state["calibration"] = np.float64(np.quantile(ratios, 0.9) / Z90)
-    state["domain_distance"] = np.float64(_domain_distance(state, batches, conditions))
-    state["logarithmic_target"] = np.bool_(model.logarithmic)
-    state["bounds"] = np.array(model.bounds)
-    state["about"] = np.array(
-        json.dumps(
-            {
-                "inputs": list(model.inputs),
-                "outputs": model.outputs,
-                "class_outputs": list(model.class_outputs.items()),
-                "synthetic": False,
-                **(about or {}),
-            },
-            sort_keys=True,
-        )
-    )
-    return state
+    state, _ = learnt(model, replace(rows, target=learnt_target(model, rows.target)))
+    if model.trend:
+        state |= _beyond(model, state, rows)
+    return finished(state, model, rows, about)
 
 
-def together(states: Sequence[State]) -> State:
-    """The parts of one registered model in one state; those after the first have a number before."""
-    return dict(states[0]) | {
-        f"{number}.{name}": value
-        for number, state in enumerate(states[1:], start=1)
-        for name, value in state.items()
-    }
+def taught_by(model: Specification, rows: Rows) -> State:
+    """A process of which only the mean is asked, by `mean_of`."""
+    return _fit(model, rows)[0]
 
 
-def _scaled(model: Specification, target: np.ndarray) -> np.ndarray:
-    """The target as it is learnt."""
-    return np.log(target) if model.logarithmic else target
-
-
-def weights_of(model: Specification, logarithmic: bool) -> np.ndarray:
-    """How much of each input (or of its logarithm) is in each feature."""
-    made = np.zeros((len(model.features), len(model.inputs)))
-    for row, feature in enumerate(model.features):
-        if feature.logarithmic == logarithmic:
-            for name, factor in feature.terms:
-                made[row, model.inputs.index(name)] = factor
+def mean_of(state: State, inputs: np.ndarray) -> np.ndarray:
+    """The mean alone, at many places."""
+    told = np.empty(len(inputs))
+    known = state["train"].astype(np.float32)
+    for start in range(0, len(inputs), BLOCK):
+        at = features(state, inputs[start : start + BLOCK]).astype(np.float32)
+        squares = squared_distances(at, known, state["lengths"].astype(np.float32))
+        near = np.exp(-0.5 * squares) @ state["weights"].astype(np.float32)
+        told[start : start + BLOCK] = near
+    made: np.ndarray = state["y_center"] + state["y_scale"] * state["signal_variance"] * told
     return made
+
+
+def learnt(model: Specification, rows: Rows) -> tuple[State, np.ndarray]:
+    """What `fit` learns, and what it said of each row while its batch was held out: mean, deviation."""
+    state, start = _fit(model, rows)
+    fixed = start if len(np.unique(rows.conditions)) > OPTIMISED_ON else None
+    told, line = np.empty((2, len(rows))), np.empty(len(rows))
+    for train, test in grouped_folds(rows.batches, INNER_SPLITS, model.seed):
+        inner, _ = _fit(model, rows.take(train), start, fixed)
+        told[:, test] = posterior(inner, rows.inputs[test])
+        line[test], _ = posterior(inner | {"line_share": 1.0}, rows.inputs[test])
+    step = line - told[0]
+    share = np.clip((rows.target - told[0]) @ step / max(step @ step, 1e-12), 0.0, 1.0)
+    told[0] += share * step
+    state["line_share"] = np.float64(share)
+    state["calibration"] = np.quantile(np.abs(rows.target - told[0]) / told[1], 0.9) / Z90
+    told[1] *= state["calibration"]
+    return state, told
+
+
+def _beyond(model: Specification, state: State, rows: Rows) -> State:
+    """A power law through the means of conditions, a process for what it leaves, and the values seen."""
+    chosen = np.array([feature.name in model.trend for feature in model.features])
+    data = Conditions.of(rows)
+    at = features(state, data.inputs)[:, chosen]
+    line = RidgeCV(np.logspace(-4, 3, 15)).fit(at, np.log(data.mean))
+    slopes = np.zeros(len(chosen))
+    slopes[chosen] = line.coef_
+    law: State = {"trend": slopes, "trend_center": np.float64(line.intercept_)}
+    left = rows.target - trend(state | law, rows.inputs)
+    seen = [np.unique(column) for column in rows.inputs.T]
+    padded = np.full((len(seen), max(map(len, seen))), np.nan)
+    for column, values in enumerate(seen):
+        padded[column, : len(values)] = values
+    rest, _ = learnt(model, replace(rows, target=left))
+    return law | {"seen_values": padded} | kept_under("beyond.", rest)
 
 
 def _fit(
     model: Specification,
-    inputs: np.ndarray,
-    target: np.ndarray,
-    batches: np.ndarray,
-    conditions: np.ndarray,
+    rows: Rows,
     start: np.ndarray | None = None,
     fixed: np.ndarray | None = None,
 ) -> tuple[State, np.ndarray]:
     """Fitted, and its hyper-parameters; those that are `fixed` are taken as they are."""
-    from battery_platform.models.served.surrogate import features
-
-    data = Conditions.of(inputs, target, batches, conditions)
-    state: State = {
-        "linear": weights_of(model, False),
-        "logarithmic": weights_of(model, True),
-        "center": np.zeros(len(model.features)),
-        "scale": np.ones(len(model.features)),
-        "input_low": inputs.min(axis=0),
-        "input_high": inputs.max(axis=0),
-    }
-    raw = features(state, data.inputs)
-    state["center"] = raw.mean(axis=0)
-    state["scale"] = np.where(raw.std(axis=0) > 0, raw.std(axis=0), 1.0)
+    data = Conditions.of(rows)
+    if len(data.mean) > MOST:
+        data = data.some(MOST, model.seed)
+    state = framed(model, data.inputs)
     train = features(state, data.inputs)
     y_center, y_scale = data.mean.mean(), data.mean.std() or 1.0
     likelihood = _Likelihood(train, (data.mean - y_center) / y_scale, data, y_scale)
-    at = _learnt(likelihood, data, train, y_scale, start, model.seed) if fixed is None else fixed
+    at = (
+        _most_likely(likelihood, data, train, y_scale, start, model.seed)
+        if fixed is None
+        else fixed
+    )
     kernel = likelihood.matrix(at)
     factor = cho_factor(kernel, lower=True)
     d = train.shape[1]
     state |= {
+        "kind": np.array("process"),
         "train": train,
         "lengths": np.exp(at[:d]),
         "signal_variance": np.exp(at[d]),
@@ -177,7 +184,7 @@ def _fit(
     return state, at
 
 
-def _learnt(
+def _most_likely(
     likelihood: _Likelihood,
     data: Conditions,
     train: np.ndarray,
@@ -187,14 +194,8 @@ def _learnt(
 ) -> np.ndarray:
     """The most likely hyper-parameters, of many conditions those of a random part."""
     if len(train) > OPTIMISED_ON:
-        some = np.sort(np.random.default_rng(seed).choice(len(train), OPTIMISED_ON, replace=False))
-        part = Conditions(
-            data.inputs[some],
-            data.mean[some],
-            data.count[some],
-            data.batch[some],
-            data.noise_variance,
-        )
+        some = _drawn(len(train), OPTIMISED_ON, seed)
+        part = data.some(OPTIMISED_ON, seed)
         likelihood = _Likelihood(train[some], likelihood.y[some], part, y_scale)
     found: np.ndarray = minimize(
         likelihood,
@@ -258,18 +259,6 @@ class _Likelihood:
             ]
         )
         return float(value), gradient
-
-
-def _domain_distance(state: State, batches: np.ndarray, conditions: np.ndarray) -> float:
-    """How far a batch usually lies from the nearest other one: 95 of 100 conditions are nearer."""
-    from battery_platform.models.served.surrogate import squared_distances
-
-    _, first = np.unique(conditions, return_index=True)
-    batch = batches[first]
-    train = state["train"]
-    between = squared_distances(train, train, np.ones(train.shape[1]))
-    between[batch[:, None] == batch[None, :]] = np.inf
-    return float(np.quantile(np.sqrt(between.min(axis=1)), 0.95))
 
 
 def parts_of_variance(state: State) -> Sequence[tuple[str, float]]:

@@ -3,54 +3,108 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from battery_platform.models.evaluation import ALL_ROWS, GAUSSIAN_PROCESS, Evaluation
-from battery_platform.models.specification import Specification
+from battery_platform.models.gate import Judged
 
 Z90 = 1.6448536269514722
+BLUE, PALE = "#1f5f8b", "#9fc2da"
+DRAWN = 1500
+"""Points of a picture; of more rows some are drawn by chance."""
 
 
-def parity_figure(model: Specification, evaluation: Evaluation) -> Figure:
-    """Parity with 90 % intervals, and how often intervals of each width hold the measurement."""
-    data, held = evaluation.training, evaluation.held_out[GAUSSIAN_PROCESS]
-    figure = Figure(figsize=(9.5, 4.2), layout="constrained")
-    parity, calibration = figure.subplots(1, 2, width_ratios=[1.3, 1])
-    mean, deviation = held.mean[0], held.deviation[0]
-    parity.errorbar(
-        data.target,
-        mean,
-        yerr=Z90 * deviation,
-        fmt="o",
-        ms=2.5,
-        lw=0.3,
-        color="#1f5f8b",
-        ecolor="#9fc2da",
-    )
-    ends = [min(data.target.min(), mean.min()), max(data.target.max(), mean.max())]
-    parity.plot(ends, ends, color="black", lw=0.8)
-    parity.set_xlabel(f"measured {model.target} ({model.unit})")
-    parity.set_ylabel("predicted, batch held out")
-    r2, rmse = (evaluation.score(GAUSSIAN_PROCESS, name).value for name in ("r2", "rmse"))
-    parity.set_title(f"{model.name}: R² {r2:.3f}, RMSE {rmse:.2f} {model.unit}", fontsize=10)
-    _calibration(calibration, evaluation)
-    if data.is_synthetic:
+def judged_figure(judged: Judged) -> Figure:
+    """Parity and residuals of a quantity, or the table of classes; and how honest the uncertainty is."""
+    figure = Figure(figsize=(13.0, 4.2), layout="constrained")
+    if judged.part.classes:
+        told, sure = figure.subplots(1, 2)
+        _confusion(told, judged)
+        _reliability(sure, judged)
+    else:
+        parity, residuals, calibration = figure.subplots(1, 3, width_ratios=[1.2, 1, 1])
+        _parity(parity, residuals, judged)
+        _calibration(calibration, judged)
+    if judged.evaluation.training.is_synthetic:
         figure.suptitle("SYNTHETIC training data", color="#b00020", fontsize=12)
     return figure
 
 
-def _calibration(axes: object, evaluation: Evaluation) -> None:
-    from matplotlib.axes import Axes
+def _parity(parity: Axes, residuals: Axes, judged: Judged) -> None:
+    model, data = judged.part, judged.evaluation.training
+    held = judged.evaluation.held_out[judged.algorithm]
+    some = np.random.default_rng(0).permutation(len(data))[:DRAWN]
+    true, mean, deviation = data.target[some], held.mean[0, some], held.deviation[0, some]
+    parity.errorbar(
+        true, mean, yerr=Z90 * deviation, fmt="o", ms=2.5, lw=0.3, color=BLUE, ecolor=PALE
+    )
+    ends = [min(true.min(), mean.min()), max(true.max(), mean.max())]
+    parity.plot(ends, ends, color="black", lw=0.8)
+    unit = f" ({model.unit})" if model.unit else ""
+    parity.set_xlabel(f"true {model.target}{unit}")
+    parity.set_ylabel("predicted, held out")
+    r2, rmse = (judged.evaluation.score(judged.algorithm, name).value for name in ("r2", "rmse"))
+    parity.set_title(
+        f"{model.name}, {judged.algorithm}: R\u00b2 {r2:.4f}, RMSE {rmse:.3g} {model.unit}",
+        fontsize=9,
+    )
+    residuals.plot(true, mean - true, "o", ms=2.5, color=BLUE)
+    residuals.axhline(0.0, color="black", lw=0.8)
+    residuals.set_xlabel(f"true {model.target}{unit}")
+    residuals.set_ylabel("predicted less true")
+
+
+def _calibration(axes: Axes, judged: Judged) -> None:
     from scipy.special import ndtri
 
-    assert isinstance(axes, Axes)
-    data, held = evaluation.training, evaluation.held_out[GAUSSIAN_PROCESS]
+    data, held = judged.evaluation.training, judged.evaluation.held_out[judged.algorithm]
     ratio = np.abs(held.mean - data.target) / held.deviation
     levels = np.linspace(0.02, 0.98, 49)
     covered = [(ratio <= ndtri(0.5 + level / 2)).mean() for level in levels]
     axes.plot([0, 1], [0, 1], color="black", lw=0.8)
-    axes.plot(levels, covered, color="#1f5f8b")
+    axes.plot(levels, covered, color=BLUE)
     axes.set_xlabel("nominal coverage of the interval")
-    axes.set_ylabel("share of held-out electrodes inside")
-    at_90 = evaluation.score(GAUSSIAN_PROCESS, "coverage_90", ALL_ROWS).value
+    axes.set_ylabel(f"share of held-out {judged.part.things} inside")
+    at_90 = judged.evaluation.score(judged.algorithm, "coverage_90").value
     axes.set_title(f"90 % intervals cover {100 * at_90:.1f} %", fontsize=10)
+
+
+def _confusion(axes: Axes, judged: Judged) -> None:
+    """Share of each true class that was told as which."""
+    model, held = judged.part, judged.evaluation.held_out[judged.algorithm]
+    true = np.digitize(judged.evaluation.training.target, model.bounds)
+    told = held.chances.argmax(axis=2)
+    counts = np.zeros((len(model.classes), len(model.classes)))
+    for repeat in told:
+        np.add.at(counts, (true, repeat), 1.0)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
+    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    for row, column in np.ndindex(*shares.shape):
+        dark = shares[row, column] > 0.6
+        said = f"{100 * shares[row, column]:.1f} %"
+        axes.text(column, row, said, ha="center", va="center", color="white" if dark else "black")
+    axes.set_xticks(range(len(model.classes)), model.classes)
+    axes.set_yticks(range(len(model.classes)), model.classes)
+    axes.set_xlabel("told, held out")
+    axes.set_ylabel(f"true class of {model.target}")
+    hits = judged.evaluation.score(judged.algorithm, "accuracy").value
+    axes.set_title(f"{model.name}, {judged.algorithm}: right in {hits:.1%}", fontsize=10)
+
+
+def _reliability(axes: Axes, judged: Judged) -> None:
+    """How often each class came that was said to be so likely."""
+    model, held = judged.part, judged.evaluation.held_out[judged.algorithm]
+    true = np.digitize(judged.evaluation.training.target, model.bounds)
+    axes.plot([0, 1], [0, 1], color="black", lw=0.8)
+    for number, name in enumerate(model.classes):
+        said = held.chances[:, :, number].ravel()
+        came = np.tile(true == number, len(held.chances)).astype(float)
+        part = np.minimum((said * 10).astype(int), 9)
+        count, sums, hits = (np.bincount(part, row, 10) for row in (np.ones(len(said)), said, came))
+        there = count > 0
+        axes.plot(sums[there] / count[there], hits[there] / count[there], "o-", label=name)
+    axes.set_xlabel("probability that was said")
+    axes.set_ylabel("share of which it came")
+    error = judged.evaluation.score(judged.algorithm, "calibration_error").value
+    axes.set_title(f"calibration error {error:.3f}", fontsize=10)
+    axes.legend()

@@ -18,12 +18,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from battery_platform.models import registry
+from battery_platform.models.algorithms import algorithms_of
 from battery_platform.models.card import card
-from battery_platform.models.evaluation import ALL_ROWS, GAUSSIAN_PROCESS, Evaluation, evaluate
+from battery_platform.models.evaluation import ALL_ROWS, evaluate
 from battery_platform.models.events import GATE, PROMOTED, REFUSED, event
-from battery_platform.models.gate import Decision, Judged, Standing, decide
-from battery_platform.models.gaussian_process import fit, together
+from battery_platform.models.gate import Decision, Judged, Standing, decide, pick
 from battery_platform.models.specification import Specification
+from battery_platform.models.states import together
 from battery_platform.models.training import TrainingSet, lines_behind, training_set
 from battery_platform.store.builds import code_digest
 from battery_platform.store.lakehouse import Lakehouse
@@ -88,22 +89,16 @@ def release(
     with threadpool_limits(1):  # matrices this small only wait for each other's threads
         for part, rows in zip(model.parts, trainings, strict=True):
             evaluation = evaluate(part, rows, progress=progress)
+            algorithm = pick(evaluation)
             stands = _standing(standing, registered, part, model)
-            judged.append(Judged(part, evaluation, decide(evaluation, stands, hashes["data"])))
-            states.append(
-                fit(
-                    part,
-                    rows.inputs,
-                    rows.target,
-                    rows.batches,
-                    rows.conditions,
-                    {
-                        "synthetic": rows.is_synthetic,
-                        "model": model.name,
-                        "data_hash": rows.digest,
-                    },
-                )
-            )
+            decision = decide(evaluation, algorithm, stands, hashes["data"])
+            judged.append(Judged(part, evaluation, algorithm, decision))
+            said = {
+                "synthetic": rows.is_synthetic,
+                "model": model.name,
+                "data_hash": rows.digest,
+            }
+            states.append(algorithms_of(part)[algorithm](part, rows.rows, said))
     decision = _of_all(judged)
     words = card(model, judged, states, decision, hashes, because)
     made = registry.register(
@@ -119,7 +114,9 @@ def release(
         },
         _tags(training, hashes, because)
         | {
-            _rmse_tag(one.part, model): repr(one.evaluation.score(GAUSSIAN_PROCESS, "rmse").value)
+            _loss_tag(one.part, model): repr(
+                one.evaluation.score(one.algorithm, one.part.loss).value
+            )
             for one in judged
         },
         dict(zip(model.inputs, np.median(training.inputs, axis=0).tolist(), strict=True)),
@@ -166,8 +163,8 @@ def _of_all(judged: Sequence[Judged]) -> Decision:
     return Decision(all(passed for _, passed, _ in findings), findings)
 
 
-def _rmse_tag(part: Specification, model: Specification) -> str:
-    return "rmse" if part.target == model.target else f"rmse.{part.target}"
+def _loss_tag(part: Specification, model: Specification) -> str:
+    return part.loss if part.target == model.target else f"{part.loss}.{part.target}"
 
 
 def _newest(lake: Lakehouse, name: str) -> dict[str, Any] | None:
@@ -198,7 +195,7 @@ def _standing(
         version,
         said.get("synthetic") == "true",
         said.get("data_hash", ""),
-        float(said.get(_rmse_tag(part, model), "nan")),
+        float(said.get(_loss_tag(part, model), "nan")),
     )
 
 
@@ -257,7 +254,7 @@ def _rows(
             {
                 **named,
                 "registered_at": datetime.now(UTC).replace(tzinfo=None),
-                "algorithm": GAUSSIAN_PROCESS,
+                "algorithm": ", ".join(dict.fromkeys(one.algorithm for one in judged)),
                 "target": ", ".join(part.target for part in model.parts),
                 "decision": registry.CHAMPION if decision.promoted else registry.CHALLENGER,
                 "decision_reason": decision.reason,
@@ -283,21 +280,30 @@ def _rows(
         "model_predictions": [
             {**named, "target": one.part.target, **row}
             for one in judged
-            for row in _predictions(one.evaluation)
+            for row in _predictions(one)
         ],
         "model_training_rows": [{**named, **line} for line in lines_behind(lake, training)],
     }
 
 
-def _predictions(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    training, held = evaluation.training, evaluation.held_out[GAUSSIAN_PROCESS]
-    for repeat in range(len(held.mean)):
+def _predictions(judged: Judged) -> Iterator[dict[str, Any]]:
+    """What the picked algorithm said of held-out rows; of classes their numbers, and how sure it was."""
+    training = judged.evaluation.training
+    held = judged.evaluation.held_out[judged.algorithm]
+    told, deviation, measured = held.mean, held.deviation, training.target
+    if judged.part.classes:
+        told, sure = held.chances.argmax(axis=2), held.chances.max(axis=2)
+        measured, deviation = (
+            np.digitize(training.target, judged.part.bounds),
+            np.sqrt(sure - sure**2),
+        )
+    for repeat in range(len(told)):
         for row, name in enumerate(training.ids):
             yield {
                 "electrode_id": name,
                 "repeat": repeat,
-                "measured": float(training.target[row]),
-                "predicted": float(held.mean[repeat, row]),
-                "standard_deviation": float(held.deviation[repeat, row]),
+                "measured": float(measured[row]),
+                "predicted": float(told[repeat, row]),
+                "standard_deviation": float(deviation[repeat, row]),
                 "is_synthetic": training.is_synthetic,
             }

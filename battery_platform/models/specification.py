@@ -12,7 +12,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 ENDINGS = ("_mg_cm2", "_pct", "_wh_kg", "_w_kg", "_g_cm3", "_pa_s")
-RECIPE = ("active_material_pct", "solid_content_pct", "viscosity_pa_s", "comma_gap_um")
+SLURRY = ("active_material_pct", "solid_content_pct", "viscosity_pa_s")
+LEVELS = ("low", "medium", "high")
+CLASSIFIERS = (
+    "gaussian process",
+    "mixture",
+    "support vectors",
+    "boosted trees",
+)
+MANY = 3000
+"""Rows that are worth the costly algorithms."""
+RECIPE = (*SLURRY, "comma_gap_um")
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,16 @@ class Specification:
     """Values of the target at which one class ends and the next begins."""
     classes: tuple[str, ...] = ()
     also: tuple[Specification, ...] = ()
+    algorithms: tuple[str, ...] = ("gaussian process",)
+    """Candidates beside the baselines; the gate picks one."""
+    when_many: tuple[str, ...] = ()
+    """Further ones that only many rows are worth."""
+    too_slow: tuple[str, ...] = ()
+    """Judged, never picked: the model is asked about millions of rows at once."""
+    trend: tuple[str, ...] = ()
+    """Features of the power law that speaks where the data have a hole or end."""
+    ranges_of: str = ""
+    """Input of which whole ranges are left out as well, to see how far the model reaches."""
     splits: int = 10
     repeats: int = 3
     seed: int = 20260101
@@ -57,6 +77,10 @@ class Specification:
     def parts(self) -> tuple[Specification, ...]:
         """All quantities of the registered model."""
         return (self, *self.also)
+
+    def candidates(self, rows: int) -> tuple[str, ...]:
+        """The algorithms that are tried on so many rows."""
+        return (*self.algorithms, *(self.when_many if rows >= MANY else ()))
 
     @property
     def stem(self) -> str:
@@ -84,9 +108,16 @@ class Specification:
         }
 
     @property
+    def loss(self) -> str:
+        """The metric by which candidates are compared."""
+        return "log_loss" if self.classes else "rmse"
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """All numbers that the registered model answers with."""
-        return tuple(name for part in self.parts for name in part.outputs.values())
+        """All numbers that the registered model answers with beside classes."""
+        return tuple(
+            name for part in self.parts if not part.classes for name in part.outputs.values()
+        )
 
     @property
     def digest(self) -> str:
@@ -137,6 +168,16 @@ SLURRY_INPUTS = (
 FADE_INPUTS = ("log_variance_100_10", "capacity_cycle_2_ah", "rise_of_capacity_ah")
 
 
+GRADED_INPUTS = (
+    *(f"positive_active_{number}" for number in range(1, 11)),
+    *(f"negative_active_{number}" for number in range(1, 11)),
+    "positive_mean",
+    "negative_mean",
+    "positive_thickness_um",
+    "c_rate",
+)
+
+
 def _half_cell(target: str, unit: str, **more: Any) -> Specification:
     return Specification(
         "half-cell-performance",
@@ -163,6 +204,7 @@ def _half_cell(target: str, unit: str, **more: Any) -> Specification:
         rows="half cells",
         things="simulated electrodes",
         groups="electrodes",
+        ranges_of="mass_loading_mg_cm2",
         splits=5,
         repeats=1,
         **more,
@@ -179,6 +221,7 @@ def _structure(target: str, unit: str, **more: Any) -> Specification:
         inputs=STRUCTURE_INPUTS,
         features=_straight(*STRUCTURE_INPUTS),
         rows="mesostructures",
+        ranges_of="calender_gap_um",
         things="structures",
         groups="uncalendered structures",
         repeats=2,
@@ -196,6 +239,9 @@ MODELS = {
             "Mass loading of an uncalendered electrode",
             "Choosing a recipe and a comma gap before coating; not for calendered electrodes.",
             features=COATING_FEATURES,
+            algorithms=("gaussian process", "boosted trees"),
+            trend=("active material", "solid content", "log nominal loading"),
+            ranges_of="comma_gap_um",
         ),
         Specification(
             "porosity",
@@ -204,6 +250,8 @@ MODELS = {
             "Porosity of an uncalendered electrode",
             "Choosing a recipe before coating; calendering lowers the porosity afterwards.",
             features=COATING_FEATURES,
+            algorithms=("gaussian process", "boosted trees"),
+            ranges_of="comma_gap_um",
         ),
         Specification(
             "mass-loading-class",
@@ -212,11 +260,64 @@ MODELS = {
             "Low, medium or high mass loading of an uncalendered electrode",
             "Sorting recipes; the bounds are those that the source of the data sets.",
             features=COATING_FEATURES,
+            algorithms=CLASSIFIERS,
             bounds=(20.0, 35.0),
-            classes=("low", "medium", "high"),
+            classes=LEVELS,
+        ),
+        Specification(
+            "slurry-loading-class",
+            "mass_loading_mg_cm2",
+            "mg/cm²",
+            "Low, medium or high mass loading, from the slurry alone",
+            "Sorting slurries before a gap is chosen, as the review's maps do; with the gap known ask "
+            "`mass-loading-class`.",
+            inputs=SLURRY,
+            features=COATING_FEATURES[:3],
+            algorithms=CLASSIFIERS,
+            bounds=(20.0, 35.0),
+            classes=LEVELS,
+        ),
+        Specification(
+            "porosity-class",
+            "porosity_pct",
+            "%",
+            "Low, medium or high porosity of an uncalendered electrode",
+            "Sorting recipes; the bounds cut the measured electrodes of Cunha into about equal thirds.",
+            features=COATING_FEATURES,
+            algorithms=CLASSIFIERS,
+            bounds=(48.4, 50.0),
+            classes=LEVELS,
         ),
         _half_cell(
             "specific_energy_wh_kg", "Wh/kg", also=(_half_cell("specific_power_w_kg", "W/kg"),)
+        ),
+        Specification(
+            "graded-energy",
+            "specific_energy_wh_kg",
+            "Wh/kg",
+            "Specific energy of a graded NMC111-graphite cell from its profiles, thickness and rate",
+            "Searching profiles before the best are simulated; it stands for the simulation of paper 002, "
+            "not for a cell.",
+            inputs=GRADED_INPUTS,
+            features=(
+                *_straight(*GRADED_INPUTS),
+                *_in_decades("positive_thickness_um", "c_rate"),
+                # Salt is short where a high rate must be carried a long way.
+                Feature(
+                    "log transport",
+                    (("c_rate", 1.0), ("positive_thickness_um", 2.0)),
+                    logarithmic=True,
+                ),
+            ),
+            rows="graded cells",
+            things="simulated cells",
+            groups="pairs of profiles",
+            algorithms=("taught network", "boosted trees"),
+            when_many=("network", "wide network", "gaussian process"),
+            too_slow=("gaussian process",),
+            splits=4,
+            repeats=1,
+            smallest_rows=400,
         ),
         _structure(
             "active_surface_pct",
@@ -250,6 +351,7 @@ MODELS = {
             inputs=FADE_INPUTS,
             features=_straight(*FADE_INPUTS),
             rows="faded cells",
+            algorithms=("gaussian process", "elastic net"),
             things="cells",
             groups="cells",
             logarithmic=True,

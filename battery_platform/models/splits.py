@@ -37,6 +37,16 @@ def repeated_folds(groups: np.ndarray, splits: int, repeats: int, seed: int) -> 
     return [list(grouped_folds(groups, splits, seed + number)) for number in range(repeats)]
 
 
+def range_folds(values: np.ndarray, ranges: int = 3) -> Iterator[Fold]:
+    """Low, middle and high values left out in turn: how far a model reaches beyond its data.
+
+    Batches are on both sides here; such a split never judges a model, it only says how it reaches.
+    """
+    for left_out in np.array_split(np.unique(values), ranges):
+        test = np.isin(values, left_out)
+        yield np.flatnonzero(~test), np.flatnonzero(test)
+
+
 def refuse_leaks(
     groups: np.ndarray, repeats: Sequence[Sequence[Fold]], called: str = "slurry batches"
 ) -> None:

@@ -49,6 +49,52 @@ def half_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
     )
 
 
+def graded_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
+    """Graded cells whose profiles no other cell shares, so that no split can leak; uniform ones may be
+    shared. Of the newest code and assumptions, to the cut-off of paper 002.
+    """
+    points = [
+        f"({side}_profile::DOUBLE[])[{number}] AS {side}_active_{number}"
+        for side in ("positive", "negative")
+        for number in range(1, 11)
+    ]
+    frame, snapshot = _read(
+        lake,
+        f"""SELECT g.*, run_id AS id, run_id AS part, {", ".join(points)},
+                   TRUE AS is_synthetic, 'simulated' AS source_id,
+                   'CC0-1.0 (generated)' AS licence,
+                   {_occurs("positive")} AS positive_cells, {_occurs("negative")} AS negative_cells
+            FROM graded_discharges g
+            WHERE lower_cutoff_v = 2.5 AND positive_layers IS NULL AND negative_layers IS NULL
+              AND positive_direction = 'graded' AND negative_direction = 'graded'
+            QUALIFY code_version || assumptions_hash
+                    = first_value(code_version || assumptions_hash) OVER (ORDER BY made_at DESC)""",
+    )
+    shared = (pl.col("positive_cells") > 1) | (pl.col("negative_cells") > 1)
+    own = frame.filter(~shared)
+    done = own.filter(~pl.col("failed") & (pl.col("specific_energy_wh_kg") > 0))
+    return _set(
+        done,
+        model,
+        snapshot,
+        "run `battery-platform refresh`: it simulates them",
+        {
+            "that share a graded profile with another cell": frame.height - own.height,
+            "failed or delivered nothing": own.height - done.height,
+        },
+        lines=(),
+    )
+
+
+def _occurs(side: str) -> str:
+    """How many cells share a profile that is not uniform."""
+    flat = f"({side}_profile::DOUBLE[])[1] = ({side}_profile::DOUBLE[])[10]"
+    return (
+        f"CASE WHEN {flat} THEN 1 ELSE count(*) OVER (PARTITION BY {side}_profile, code_version, "
+        "assumptions_hash) END"
+    )
+
+
 def mesostructures(lake: Lakehouse, model: Specification) -> TrainingSet:
     """Generated structures; the same one compressed to several gaps is one group."""
     frame, snapshot = _read(
@@ -171,6 +217,7 @@ TABLES = {
 }
 READERS: dict[str, Callable[[Lakehouse, Specification], TrainingSet]] = {
     "half cells": half_cells,
+    "graded cells": graded_cells,
     "mesostructures": mesostructures,
     "slurry simulations": slurry_simulations,
     "faded cells": faded_cells,

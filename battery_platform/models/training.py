@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from battery_platform.errors import PlatformError
+from battery_platform.models.rows import Rows
 from battery_platform.models.specification import Specification
 from battery_platform.store.lakehouse import Lakehouse
 
@@ -56,6 +57,16 @@ class TrainingSet:
         ]
         order = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         return np.array([order[key] for key in keys])
+
+    @property
+    def has_replicates(self) -> bool:
+        """Whether any condition was measured more than once."""
+        return len(np.unique(self.conditions)) < len(self)
+
+    @property
+    def rows(self) -> Rows:
+        """What a model is fitted to."""
+        return Rows(self.inputs, self.target, self.batches, self.conditions)
 
     @cached_property
     def digest(self) -> str:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from battery_platform.models import gate
 from battery_platform.models.baselines import BASELINES
 from battery_platform.models.evaluation import (
     ALL_ROWS,
-    GAUSSIAN_PROCESS,
     Evaluation,
     HeldOut,
     Score,
-    rmse_difference,
+    loss_difference,
 )
-from battery_platform.models.gate import Standing, decide
+from battery_platform.models.gate import Decision, Standing, pick
+from battery_platform.models.specification import MODELS
 from battery_platform.models.training import TrainingSet
 
 BATCHES = 12
+MODEL = MODELS["mass-loading"]
+PROCESS, TREES = MODEL.algorithms
+
+
+def decide(evaluation: Evaluation, champion: Standing | None) -> Decision:
+    return gate.decide(evaluation, PROCESS, champion)
 
 
 def data(synthetic: bool = False) -> TrainingSet:
@@ -45,15 +52,15 @@ def judged(
 ) -> Evaluation:
     """Every electrode is missed by its batch's share, up and down in turn."""
     rows = data(synthetic)
-    misses = {GAUSSIAN_PROCESS: rmse} | {name: baselines.get(name, 2.0) for name in BASELINES}
+    misses = {PROCESS: rmse} | {name: baselines.get(name, 2.0) for name in BASELINES}
     held, scores = {}, []
     for name, miss in misses.items():
         error = np.repeat(np.broadcast_to(miss, BATCHES), 2) * np.tile([1.0, -1.0], BATCHES)
         held[name] = HeldOut(name, (rows.target + error)[None, :], np.ones((1, len(rows))))
         found = float(np.sqrt((error**2).mean()))
         scores.append(Score(name, ALL_ROWS, "rmse", found, None, None, len(rows)))
-    scores.append(Score(GAUSSIAN_PROCESS, ALL_ROWS, "coverage_90", coverage, None, None, len(rows)))
-    return Evaluation(rows, held, scores)
+    scores.append(Score(PROCESS, ALL_ROWS, "coverage_90", coverage, None, None, len(rows)))
+    return Evaluation(MODEL, rows, held, scores)
 
 
 def standing(rmse: float, synthetic: bool = False, same_data: bool = False) -> Standing:
@@ -77,7 +84,7 @@ def test_a_version_that_a_baseline_beats_is_refused_and_the_baseline_named(name:
 def test_a_difference_that_batches_cannot_show_counts_as_none() -> None:
     random = np.random.default_rng(1).uniform(0.6, 1.4, BATCHES)
     evaluation = judged(random / np.sqrt((random**2).mean()), ridge=0.995)
-    gap, low, high = rmse_difference(evaluation, GAUSSIAN_PROCESS, "ridge")
+    gap, low, high = loss_difference(evaluation, PROCESS, "ridge")
     assert gap == pytest.approx(0.005)
     assert low < 0 < high
     decision = decide(evaluation, None)
@@ -92,7 +99,7 @@ def test_a_small_difference_that_every_batch_shows_is_refused() -> None:
 def test_a_large_difference_is_refused_even_if_batches_cannot_show_it() -> None:
     random = np.random.default_rng(1).uniform(0.1, 3.0, BATCHES)
     evaluation = judged(random / np.sqrt((random**2).mean()), ridge=0.98)
-    _, low, high = rmse_difference(evaluation, GAUSSIAN_PROCESS, "ridge")
+    _, low, high = loss_difference(evaluation, PROCESS, "ridge")
     assert low < 0 < high
     assert not decide(evaluation, None).promoted
 
@@ -163,3 +170,21 @@ def test_every_rule_is_told_and_a_refusal_gives_all_its_reasons() -> None:
 
 def test_an_error_that_is_no_number_is_refused() -> None:
     assert not decide(judged(rmse=float("nan")), None).promoted
+
+
+@pytest.mark.parametrize(
+    ("rmse", "coverage", "picked"),
+    [(0.9, 0.9, TREES), (1.1, 0.9, PROCESS), (0.5, 0.7, PROCESS)],
+)
+def test_the_least_error_of_those_with_honest_intervals_is_picked(
+    rmse: float, coverage: float, picked: str
+) -> None:
+    one = judged()
+    rows = one.training
+    held = dict(one.held_out) | {TREES: one.held_out[PROCESS]}
+    scores = [
+        *one.scores,
+        Score(TREES, ALL_ROWS, "rmse", rmse, None, None, len(rows)),
+        Score(TREES, ALL_ROWS, "coverage_90", coverage, None, None, len(rows)),
+    ]
+    assert pick(Evaluation(MODEL, rows, held, scores)) == picked

@@ -17,10 +17,11 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from battery_platform.models import gaussian_process as process
+from battery_platform.models.rows import Rows
 from battery_platform.models.served import surrogate as served
 from battery_platform.models.specification import MODELS, RECIPE
 
-MODEL = MODELS["mass-loading"]
+MODEL = replace(MODELS["mass-loading"], trend=())
 VALUE, SD, LOW, HIGH = (
     MODEL.outputs[name] for name in ("value", "standard_deviation", "low_90", "high_90")
 )
@@ -61,7 +62,7 @@ def sample(
 
 @pytest.fixture(scope="module")
 def state() -> dict[str, Any]:
-    return process.fit(MODEL, *sample(), about={"synthetic": True})
+    return process.fit(MODEL, Rows(*sample()), about={"synthetic": True})
 
 
 def frame(rows: np.ndarray) -> pd.DataFrame:
@@ -81,7 +82,7 @@ def known_recipe() -> np.ndarray:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_gradient_is_that_of_finite_differences(seed: int) -> None:
     inputs, target, batches, conditions = sample(batches=6, seed=seed)
-    data = process.Conditions.of(inputs, target, batches, conditions)
+    data = process.Conditions.of(Rows(inputs, target, batches, conditions))
     train = np.random.default_rng(seed).normal(size=(len(data.mean), 4))
     likelihood = process._Likelihood(train, data.mean - data.mean.mean(), data, 1.0)
     at = likelihood.start() + np.random.default_rng(seed + 9).normal(0, 0.7, 7)
@@ -92,8 +93,8 @@ def test_the_gradient_is_that_of_finite_differences(seed: int) -> None:
 
 def test_the_fit_is_where_the_gradient_vanishes_or_a_bound_holds() -> None:
     inputs, target, batches, conditions = sample()
-    fitted, best = process._fit(MODEL, inputs, target, batches, conditions)
-    data = process.Conditions.of(inputs, target, batches, conditions)
+    fitted, best = process._fit(MODEL, Rows(inputs, target, batches, conditions))
+    data = process.Conditions.of(Rows(inputs, target, batches, conditions))
     y = (data.mean - fitted["y_center"]) / fitted["y_scale"]
     likelihood = process._Likelihood(fitted["train"], y, data, float(fitted["y_scale"]))
     _, gradient = likelihood(best)
@@ -104,10 +105,10 @@ def test_the_fit_is_where_the_gradient_vanishes_or_a_bound_holds() -> None:
 
 def test_without_batch_variance_it_is_the_process_of_scikit_learn() -> None:
     inputs, target, batches, conditions = sample(spread=0.3)
-    fitted, best = process._fit(MODEL, inputs, target, batches, conditions)
+    fitted, best = process._fit(MODEL, Rows(inputs, target, batches, conditions))
     d = len(MODEL.features)
     best[d + 1 : d + 3] = -60.0  # no variance of batches or coating runs
-    data = process.Conditions.of(inputs, target, batches, conditions)
+    data = process.Conditions.of(Rows(inputs, target, batches, conditions))
     y = (data.mean - fitted["y_center"]) / fitted["y_scale"]
     likelihood = process._Likelihood(fitted["train"], y, data, float(fitted["y_scale"]))
     precision = np.linalg.inv(likelihood.matrix(best))
@@ -129,7 +130,7 @@ def test_without_batch_variance_it_is_the_process_of_scikit_learn() -> None:
 
 
 def test_the_variances_that_were_put_in_are_found() -> None:
-    fitted = process.fit(MODEL, *sample(batches=40, gaps=4, replicates=4, seed=3))
+    fitted = process.fit(MODEL, Rows(*sample(batches=40, gaps=4, replicates=4, seed=3)))
     found = dict(process.parts_of_variance(fitted))
     assert found["between batches"] == pytest.approx(1.0, rel=0.45)
     assert found["between electrodes of a run"] == pytest.approx(0.4, rel=0.1)
@@ -140,7 +141,7 @@ def test_intervals_cover_nine_of_ten_electrodes_of_new_batches() -> None:
     for seed in range(6):
         inputs, target, batches, conditions = sample(batches=40, seed=20 + seed)
         old = batches < 25
-        fitted = process.fit(MODEL, *(part[old] for part in (inputs, target, batches, conditions)))
+        fitted = process.fit(MODEL, Rows(inputs, target, batches, conditions).take(old))
         answer = served.predict_rows(fitted, frame(inputs[~old]))
         covered.append(answer[LOW].le(target[~old]) & answer[HIGH].ge(target[~old]))
     assert 0.84 <= np.concatenate(covered).mean() <= 0.96
@@ -148,8 +149,8 @@ def test_intervals_cover_nine_of_ten_electrodes_of_new_batches() -> None:
 
 def test_more_replicates_of_a_condition_are_the_same_likelihood_as_each_alone() -> None:
     inputs, target, batches, conditions = sample(batches=12, gaps=2, replicates=4)
-    data = process.Conditions.of(inputs, target, batches, conditions)
-    fitted, _ = process._fit(MODEL, inputs, target, batches, conditions)
+    data = process.Conditions.of(Rows(inputs, target, batches, conditions))
+    fitted, _ = process._fit(MODEL, Rows(inputs, target, batches, conditions))
     scale = float(fitted["y_scale"])
     at = served.features(fitted, inputs)
     signal = fitted["signal_variance"] * np.exp(
@@ -174,15 +175,15 @@ def test_more_replicates_of_a_condition_are_the_same_likelihood_as_each_alone() 
 def test_an_input_that_never_varies_does_no_harm() -> None:
     inputs, target, batches, conditions = sample()
     inputs[:, 0] = 95.0
-    fitted = process.fit(MODEL, inputs, target, batches, conditions)
+    fitted = process.fit(MODEL, Rows(inputs, target, batches, conditions))
     answer = served.predict_rows(fitted, frame(inputs[:3]))
     assert np.isfinite(answer[[VALUE, SD]].to_numpy()).all()
 
 
 def test_the_scale_of_the_target_does_not_matter() -> None:
     inputs, target, batches, conditions = sample()
-    small = process.fit(MODEL, inputs, target, batches, conditions)
-    large = process.fit(MODEL, inputs, 1000 * target, batches, conditions)
+    small = process.fit(MODEL, Rows(inputs, target, batches, conditions))
+    large = process.fit(MODEL, Rows(inputs, 1000 * target, batches, conditions))
     asked = recipes(20, seed=4)
     for one, thousand in zip(
         served.posterior(small, asked), served.posterior(large, asked), strict=True
@@ -259,7 +260,7 @@ def test_a_recipe_unlike_all_others_is_marked_though_each_number_is_known() -> N
     inputs, target, batches, _ = sample()
     order = np.argsort(inputs[:, 1])
     inputs[order, 0] = np.linspace(92, 97, len(inputs))  # solids and composition go together
-    fitted = process.fit(MODEL, inputs, target, batches, np.arange(len(target)))
+    fitted = process.fit(MODEL, Rows(inputs, target, batches, np.arange(len(target))))
     asked = MIDDLE.copy()
     asked[0, :2] = inputs[:, 0].min(), inputs[:, 1].max()
     (row,) = served.predict_rows(fitted, frame(asked)).to_dict("records")
@@ -323,7 +324,7 @@ def test_a_value_comes_with_a_positive_deviation(state: dict[str, Any]) -> None:
 
 
 def test_the_label_synthetic_follows_the_training_data() -> None:
-    fitted = process.fit(replace(MODEL), *sample(batches=12), about={"synthetic": False})
+    fitted = process.fit(MODEL, Rows(*sample(batches=12)), about={"synthetic": False})
     assert not served.predict_rows(fitted, frame(MIDDLE))["synthetic"].any()
 
 

@@ -22,10 +22,12 @@ from battery_platform.errors import PlatformError
 from battery_platform.models import events, gaussian_process, registry, tables
 from battery_platform.models.evaluation import _class_scores
 from battery_platform.models.fade import features, features_of_cells
-from battery_platform.models.gaussian_process import fit, together
+from battery_platform.models.gaussian_process import fit
 from battery_platform.models.release import release
-from battery_platform.models.served.surrogate import predict_rows
+from battery_platform.models.rows import Rows
+from battery_platform.models.served.surrogate import answer, predict_rows
 from battery_platform.models.specification import FADE_INPUTS, HALF_CELL_INPUTS, MODELS
+from battery_platform.models.states import together
 from battery_platform.models.tables import NoRows
 from battery_platform.models.training import training_set
 from battery_platform.records.recipes import read_numbers
@@ -118,8 +120,8 @@ def two_quantities() -> dict[str, Any]:
     names = np.array([f"E{n}" for n in range(60)])
     power = replace(MODEL.also[0], logarithmic=True)
     states = [
-        fit(MODEL, at, 10 * at[:, 2], names, np.arange(60)),
-        fit(power, at, at[:, 0] * at[:, 1], names, np.arange(60)),
+        fit(MODEL, Rows(at, 10 * at[:, 2], names, np.arange(60))),
+        fit(power, Rows(at, at[:, 0] * at[:, 1], names, np.arange(60))),
     ]
     return together(states)
 
@@ -151,7 +153,7 @@ def test_negative_inputs_are_fine_where_no_logarithm_is_taken() -> None:
     random = np.random.default_rng(0)
     at = random.normal(-3, 1, (50, len(FADE_INPUTS)))
     names = np.array([f"c{n}" for n in range(50)])
-    state = fit(model, at, np.exp(6 - at[:, 0]), names, np.arange(50))
+    state = fit(model, Rows(at, np.exp(6 - at[:, 0]), names, np.arange(50)))
     found = predict_rows(state, pd.DataFrame(at, columns=list(FADE_INPUTS)))
     assert found["cycle_life"].to_numpy() == pytest.approx(np.exp(6 - at[:, 0]), rel=0.2)
 
@@ -161,7 +163,7 @@ def test_many_rows_are_fitted_with_lengths_learnt_on_some(monkeypatch: pytest.Mo
     random = np.random.default_rng(0)
     at = random.uniform(0.5, 2.0, (120, len(HALF_CELL_INPUTS)))
     names = np.array([f"E{n}" for n in range(120)])
-    state = fit(MODEL, at, 10 * at[:, 2] ** 2, names, np.arange(120))
+    state = fit(MODEL, Rows(at, 10 * at[:, 2] ** 2, names, np.arange(120)))
     assert state["train"].shape[0] == 120
     found = predict_rows(state, pd.DataFrame(at, columns=list(HALF_CELL_INPUTS)))
     assert found["specific_energy_wh_kg"].to_numpy() == pytest.approx(10 * at[:, 2] ** 2, rel=0.1)
@@ -201,12 +203,12 @@ def test_classes_are_the_distribution_cut_at_the_bounds() -> None:
     random = np.random.default_rng(0)
     at = random.uniform([92, 60, 1, 50], [97, 70, 5, 400], (60, 4))
     names = np.array([f"S{n}" for n in range(60)])
-    state = fit(model, at, 0.12 * at[:, 3], names, np.arange(60))
+    state = fit(model, Rows(at, 0.12 * at[:, 3], names, np.arange(60)))
     asked = pd.DataFrame(at[:3], columns=list(model.inputs))
     asked.iloc[2, 0] = np.nan
     found = predict_rows(state, asked)
     chances = found[[f"mass_loading_probability_{one}" for one in model.classes]].to_numpy()
-    value, deviation = found["mass_loading_mg_cm2"][0], found["mass_loading_sd_mg_cm2"][0]
+    value, deviation = (one[0] for one in answer(state, at[:1]))
     below = norm.cdf([20.0, 35.0], value, deviation)
     assert chances[0] == pytest.approx([below[0], below[1] - below[0], 1 - below[1]], abs=1e-9)
     told = [model.classes[row.argmax()] for row in chances[:2]]
@@ -218,13 +220,12 @@ def test_metrics_of_classes_are_what_they_are_called() -> None:
     model = MODELS["mass-loading-class"]
     target = np.array([10.0, 15.0, 25.0, 30.0, 40.0, 50.0])
     mean = np.array([[10.0, 22.0, 25.0, 30.0, 33.0, 50.0]])
-    wide = np.full((1, 6), 2.0)
     batches = np.array(list("aabbcc"))
+    chances = np.diff(norm.cdf([[-np.inf, 20.0, 35.0, np.inf]], mean.T, 2.0), axis=1)
     found = {
         one.metric: one.value
-        for one in _class_scores("it", "all rows", target, mean, wide, batches, model)
+        for one in _class_scores("it", "all rows", target, chances[None], batches, model)
     }
-    chances = np.diff(norm.cdf([[-np.inf, 20.0, 35.0, np.inf]], mean.T, 2.0), axis=1)
     true = [0, 0, 1, 1, 2, 2]
     assert found["accuracy"] == pytest.approx(4 / 6)
     assert found["log_loss"] == pytest.approx(log_loss(true, chances), rel=1e-3)

@@ -1,6 +1,7 @@
 """A surrogate as other teams load it: this file and arrays; no battery_platform, no pickle.
 
-One Gaussian process per quantity, all from the same inputs.
+One learnt function per quantity, all from the same inputs: a Gaussian process, a network, boosted trees,
+or what tells classes directly; `kind` says which.
 
 `predict_rows` is what training, evaluation and serving all use. Outside the data it still answers,
 with `in_domain` false and a note; a row that cannot be answered carries no value and says why.
@@ -18,18 +19,23 @@ from mlflow.pyfunc.model import PythonModel
 Z90 = 1.6448536269514722
 BLOCK = 8192
 UNIT_SLIPS = (0.001, 1000.0, 0.01, 100.0)
+HOLE = (0.05, 0.25)
+"""Share of an input's range without data from which the trend has a say, and at which it alone speaks."""
+State = dict[str, Any]
 
 
-def features(state: dict[str, Any], inputs: np.ndarray) -> np.ndarray:
-    """Inputs as the kernel sees them: sums of inputs and of their logarithms, standardised."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logarithms = np.log(np.where(positive(state), inputs, 1.0))
-        raw = inputs @ state["linear"].T + logarithms @ state["logarithmic"].T
+def features(state: State, inputs: np.ndarray) -> np.ndarray:
+    """Inputs as the learnt function sees them: sums of inputs and of their logarithms, standardised."""
+    raw = inputs @ state["linear"].T
+    logged = positive(state)
+    if logged.any():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            raw += np.log(inputs[:, logged]) @ state["logarithmic"][:, logged].T
     standardised: np.ndarray = (raw - state["center"]) / state["scale"]
     return standardised
 
 
-def positive(state: dict[str, Any]) -> np.ndarray:
+def positive(state: State) -> np.ndarray:
     """Which inputs enter by their logarithm, and so must be above 0."""
     found: np.ndarray = (state["logarithmic"] != 0).any(axis=0)
     return found
@@ -43,11 +49,42 @@ def squared_distances(left: np.ndarray, right: np.ndarray, lengths: np.ndarray) 
     return at_least_zero
 
 
-def posterior(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of one electrode of a new batch, before calibration.
+def kind(state: State) -> str:
+    """What was learnt."""
+    return str(state["kind"])
+
+
+def member(state: State, name: str) -> State:
+    """The state that is kept under a name inside another one."""
+    return {key.removeprefix(name): one for key, one in state.items() if key.startswith(name)}
+
+
+def posterior(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of one row of a new batch, before calibration.
 
     Where the logarithm of the target was learnt, both are of that logarithm.
     """
+    if kind(state) == "process":
+        return _process(state, inputs)
+    return point(state, inputs), error_size(state, features(state, inputs))
+
+
+def point(state: State, inputs: np.ndarray) -> np.ndarray:
+    """The value alone, of a network or of trees."""
+    at = features(state, inputs).astype(np.float32)
+    value = _network(state, at) if kind(state) == "network" else _trees(state, at)[:, 0]
+    made: np.ndarray = state["y_center"] + state["y_scale"] * value.astype(float)
+    return made
+
+
+def error_size(state: State, at: np.ndarray) -> np.ndarray:
+    """How far a network or trees are usually off at these features."""
+    terms = np.hstack([at, at**2]) @ state["error_weights"]
+    size: np.ndarray = np.exp(np.clip(state["error_center"] + terms, *state["error_ends"]))
+    return size.astype(float)
+
+
+def _process(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     at = features(state, inputs)
     signal = float(state["signal_variance"])
     cross = signal * np.exp(-0.5 * squared_distances(at, state["train"], state["lengths"]))
@@ -59,14 +96,104 @@ def posterior(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np
     return mean, state["y_scale"] * np.sqrt(variance)
 
 
-def answer(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def answer(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Value and calibrated standard deviation in the target's own unit."""
     mean, deviation = posterior(state, inputs)
     deviation = deviation * float(state["calibration"])
+    if "trend" in state:
+        beyond = member(state, "beyond.")
+        around, wide = posterior(beyond, inputs)
+        say = trend_say(state, inputs)
+        mean = mean + say * (around + trend(state, inputs) - mean)
+        deviation = deviation + say * (wide * float(beyond["calibration"]) - deviation)
     if bool(state.get("logarithmic_target", False)):
         mean = np.exp(mean)
         deviation = mean * deviation
     return mean, deviation
+
+
+def trend(state: State, inputs: np.ndarray) -> np.ndarray:
+    """What the power law through all data says, which holds further than the curve."""
+    found: np.ndarray = np.exp(state["trend_center"] + features(state, inputs) @ state["trend"])
+    return found
+
+
+def trend_say(state: State, inputs: np.ndarray) -> np.ndarray:
+    """0 among the data, 1 where an input lies in, or beyond, a hole of the data."""
+    widest = np.zeros(len(inputs))
+    for column, seen in enumerate(inputs.T):
+        known = state["seen_values"][column]
+        known = known[np.isfinite(known)]
+        right = np.clip(np.searchsorted(known, seen), 0, len(known) - 1)
+        nearest = np.minimum(abs(seen - known[right]), abs(seen - known[np.maximum(right - 1, 0)]))
+        widest = np.maximum(widest, nearest / (np.ptp(known) or 1.0))
+    say: np.ndarray = np.clip((widest - HOLE[0]) / (HOLE[1] - HOLE[0]), 0.0, 1.0)
+    return say
+
+
+def _network(state: State, at: np.ndarray) -> np.ndarray:
+    """Layer after layer; one without hidden layers is a straight line."""
+    last = int(state["layers"]) - 1
+    for layer in range(last + 1):
+        at = at @ state[f"weights_{layer}"]
+        at += state[f"bias_{layer}"]
+        if layer < last and str(state["activation"]) == "sigmoid":
+            at = 1.0 / (1.0 + np.exp(-at))
+        elif layer < last:
+            np.maximum(at, 0.0, out=at)
+    value: np.ndarray = at[:, 0]
+    return value
+
+
+def _trees(state: State, at: np.ndarray) -> np.ndarray:
+    """Sum of the leaves that each row falls into, one column per output."""
+    rows = np.arange(len(at))
+    found = np.tile(state["base"], (len(at), 1))
+    for tree, output in enumerate(state["tree_output"]):
+        node = np.zeros(len(at), dtype=np.int64)
+        for _ in range(int(state["depth"])):
+            split = state["tree_feature"][tree][node]
+            below = at[rows, np.maximum(split, 0)] < state["tree_value"][tree][node]
+            after = np.where(below, state["tree_left"][tree][node], state["tree_right"][tree][node])
+            node = np.where(split < 0, node, after)
+        found[:, output] += state["tree_value"][tree][node]
+    return found
+
+
+def chances(state: State, inputs: np.ndarray) -> np.ndarray:
+    """Probability of each class, rows by classes."""
+    if kind(state) == "mixture":
+        said = [chances(member(state, f"member_{number}."), inputs) for number in range(3)]
+        return sharpened(np.mean(said, axis=0), float(state["sharpness"]))
+    if kind(state) in ("process", "network"):
+        return classes(*answer(state, inputs), state["bounds"])
+    at = features(state, inputs)
+    if kind(state) == "trees":
+        return _softmax(_trees(state, at.astype(np.float32)))
+    if kind(state) == "support vectors":
+        at = support_scores(state, at)
+    else:
+        pairs = state["pairs"]
+        at = np.hstack([at, at[:, pairs[:, 0]] * at[:, pairs[:, 1]]])
+    return _softmax(at @ state["class_weights"] + state["class_bias"])
+
+
+def sharpened(shares: np.ndarray, sharpness: float) -> np.ndarray:
+    """Probabilities made surer (above 1) or less sure."""
+    return _softmax(sharpness * np.log(np.maximum(shares, 1e-12)))
+
+
+def support_scores(state: State, at: np.ndarray) -> np.ndarray:
+    """How far on its side of each class's border a row lies."""
+    near = np.exp(-state["gamma"] * squared_distances(at, state["vectors"], np.ones(at.shape[1])))
+    scores: np.ndarray = near @ state["dual"].T + state["intercept"]
+    return scores
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
+    return shares
 
 
 def classes(mean: np.ndarray, deviation: np.ndarray, bounds: np.ndarray) -> np.ndarray:
@@ -78,7 +205,7 @@ def classes(mean: np.ndarray, deviation: np.ndarray, bounds: np.ndarray) -> np.n
     return made
 
 
-def parts(state: dict[str, Any]) -> list[dict[str, Any]]:
+def parts(state: State) -> list[State]:
     """The state of each quantity that the model predicts."""
     numbers = sorted({int(name.split(".")[0]) for name in state if name.split(".")[0].isdigit()})
     first = {name: one for name, one in state.items() if not name.split(".")[0].isdigit()}
@@ -91,19 +218,17 @@ def parts(state: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def domain(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance to the nearest training recipe, and whether a row lies among them."""
-    at = features(state, inputs)
-    distance = np.empty(len(at))
-    for start in range(0, len(at), 4096):
-        block = squared_distances(at[start : start + 4096], state["train"], np.ones(at.shape[1]))
-        distance[start : start + 4096] = np.sqrt(block.min(axis=1))
+def domain(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance to the nearest training row kept, and whether a row lies among the data."""
+    at = features(state, inputs).astype(state["train"].dtype)
+    block = squared_distances(at, state["train"], np.ones(at.shape[1], at.dtype))
+    distance = np.sqrt(block.min(axis=1)).astype(float)
     within = ((inputs >= state["input_low"]) & (inputs <= state["input_high"])).all(axis=1)
     return distance, within & (distance <= float(state["domain_distance"]))
 
 
-def predict_rows(state: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
-    """Value, standard deviation, 90 % interval, distance and in-domain flag of each row."""
+def predict_rows(state: State, frame: pd.DataFrame) -> pd.DataFrame:
+    """Values with their intervals, or classes with their probabilities; distance and in-domain flag."""
     every = parts(state)
     state = every[0]
     about = json.loads(str(state["about"]))
@@ -119,24 +244,9 @@ def predict_rows(state: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
     inside = np.zeros(len(inputs), dtype=bool)
     found: dict[str, np.ndarray] = {}
     for part in every:
-        value, deviation = (np.full(len(inputs), np.nan) for _ in range(2))
-        for start in range(0, len(inputs), BLOCK):
-            rows = np.flatnonzero(usable[start : start + BLOCK]) + start
-            if len(rows):
-                value[rows], deviation[rows] = answer(part, inputs[rows])
-        said = json.loads(str(part["about"]))
-        outputs = said["outputs"]
-        found |= {
-            outputs["value"]: value,
-            outputs["standard_deviation"]: deviation,
-            outputs["low_90"]: value - Z90 * deviation,
-            outputs["high_90"]: value + Z90 * deviation,
-        }
-        found |= _class_columns(dict(said.get("class_outputs", [])), value, deviation, part)
-    for start in range(0, len(inputs), BLOCK):
-        rows = np.flatnonzero(usable[start : start + BLOCK]) + start
-        if len(rows):
-            distance[rows], inside[rows] = domain(state, inputs[rows])
+        found |= _columns(part, inputs, usable)
+    for rows in _blocks(usable):
+        distance[rows], inside[rows] = domain(state, inputs[rows])
     answers = found | {
         "in_domain": inside,
         "distance": distance,
@@ -146,19 +256,41 @@ def predict_rows(state: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(answers, index=frame.index)
 
 
+def _blocks(usable: np.ndarray) -> list[np.ndarray]:
+    """Positions of rows that can be answered, a cache's worth at a time."""
+    rows = np.flatnonzero(usable)
+    return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+
+
+def _columns(part: State, inputs: np.ndarray, usable: np.ndarray) -> dict[str, np.ndarray]:
+    """What one quantity answers with; empty where a row cannot be answered."""
+    said = json.loads(str(part["about"]))
+    if said["classes"]:
+        return _class_columns(part, dict(said["classes"]), inputs, usable)
+    value, deviation = (np.full(len(inputs), np.nan) for _ in range(2))
+    for rows in _blocks(usable):
+        value[rows], deviation[rows] = answer(part, inputs[rows])
+    outputs = said["outputs"]
+    return {
+        outputs["value"]: value,
+        outputs["standard_deviation"]: deviation,
+        outputs["low_90"]: value - Z90 * deviation,
+        outputs["high_90"]: value + Z90 * deviation,
+    }
+
+
 def _class_columns(
-    names: dict[str, str], value: np.ndarray, deviation: np.ndarray, state: dict[str, Any]
+    part: State, names: dict[str, str], inputs: np.ndarray, usable: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The likeliest class and the probability of each, of the rows that have a value."""
-    if not names:
-        return {}
+    """The likeliest class and the probability of each."""
     labels = [one for one in names if one != "class"]
-    chances = classes(value, deviation, state["bounds"])
-    answered = np.isfinite(value)
-    likeliest = np.argmax(np.where(answered[:, None], chances, 0.0), axis=1)
-    chosen = np.where(answered, np.array(labels, dtype=object)[likeliest], "")
+    shares = np.full((len(inputs), len(labels)), np.nan)
+    for rows in _blocks(usable):
+        shares[rows] = chances(part, inputs[rows])
+    likeliest = np.where(usable[:, None], shares, 0.0).argmax(axis=1)
+    chosen = np.where(usable, np.array(labels, dtype=object)[likeliest], "")
     return {names["class"]: chosen} | {
-        names[one]: chances[:, number] for number, one in enumerate(labels)
+        names[one]: shares[:, number] for number, one in enumerate(labels)
     }
 
 
@@ -168,39 +300,34 @@ def _numbers(column: pd.Series) -> np.ndarray:
 
 
 def _notes(
-    state: dict[str, Any],
+    state: State,
     names: list[str],
     inputs: np.ndarray,
     usable: np.ndarray,
     inside: np.ndarray,
 ) -> np.ndarray:
+    """Why a row is outside the data, or has no answer; empty for the others."""
     notes = np.full(len(inputs), "", dtype=object)
     must_be_positive = positive(state)
-    for row in np.flatnonzero(~inside):
-        said = []
-        for column, name in enumerate(names):
-            value, low, high = (
-                float(one)
-                for one in (
-                    inputs[row, column],
-                    state["input_low"][column],
-                    state["input_high"][column],
-                )
-            )
-            if not np.isfinite(value):
-                said.append(f"{name} is missing or no number")
+    for column, name in enumerate(names):
+        values = inputs[:, column]
+        low, high = float(state["input_low"][column]), float(state["input_high"][column])
+        for row in np.flatnonzero(~((values >= low) & (values <= high))):
+            value = float(values[row])
+            if not math.isfinite(value):
+                said = f"{name} is missing or no number"
             elif value <= 0 and must_be_positive[column]:
-                said.append(f"{name} is {value:g}, it must be above 0")
-            elif not low <= value <= high:
+                said = f"{name} is {value:g}, it must be above 0"
+            else:
                 slips = [value * one for one in UNIT_SLIPS if low <= value * one <= high]
                 fits = " or ".join(f"{one:g}" for one in slips)
                 hint = f"; {fits} would fit, check the unit" if slips else ""
-                said.append(f"{name} is {value:g}, the data range from {low:g} to {high:g}{hint}")
-        if not usable[row]:
-            said.append("no prediction")
-        elif not said:
-            said.append("no recipe like this one is in the data, though each number is")
-        notes[row] = "; ".join(said)
+                said = f"{name} is {value:g}, the data range from {low:g} to {high:g}{hint}"
+            notes[row] += f"; {said}" if notes[row] else said
+    for row in np.flatnonzero(~usable):
+        notes[row] += "; no prediction"
+    for row in np.flatnonzero(usable & ~inside):
+        notes[row] = notes[row] or "no recipe like this one is in the data, though each number is"
     return notes
 
 

@@ -1,0 +1,86 @@
+"""Boosted trees by XGBoost, kept as arrays of nodes so that a consumer needs no XGBoost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from battery_platform.models.rows import Rows
+from battery_platform.models.served.surrogate import State, features, point
+from battery_platform.models.specification import Specification
+from battery_platform.models.splits import grouped_folds
+from battery_platform.models.states import errors_learnt, finished, framed, learnt_target
+
+INNER_SPLITS = 5
+TREES, RATE, DEPTH = 150, 0.1, 5
+CLASS_TREES, CLASS_DEPTH = 60, 3
+
+
+def fit(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -> State:
+    """Of a quantity; errors are learnt from trees that never saw the rows."""
+    target = learnt_target(model, rows.target)
+    state = framed(model, rows.inputs)
+    at = features(state, rows.inputs)
+    state |= {
+        "kind": np.array("trees"),
+        "y_center": np.float64(target.mean()),
+        "y_scale": np.float64(target.std() or 1.0),
+    }
+    y = (target - state["y_center"]) / state["y_scale"]
+    errors = np.empty(len(rows))
+    for some, rest in grouped_folds(rows.batches, INNER_SPLITS, model.seed):
+        told = point(state | _grown(at[some], y[some], model.seed), rows.inputs[rest])
+        errors[rest] = target[rest] - told
+    state |= _grown(at, y, model.seed) | errors_learnt(at, errors)
+    return finished(state, model, rows, about)
+
+
+def fit_classes(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -> State:
+    """Of classes, whose probabilities are those of the trees."""
+    state = framed(model, rows.inputs)
+    at = features(state, rows.inputs)
+    state["kind"] = np.array("trees")
+    labels = np.digitize(rows.target, model.bounds)
+    state |= _grown(at, labels, model.seed, len(model.classes))
+    return finished(state, model, rows, about)
+
+
+def _grown(at: np.ndarray, y: np.ndarray, seed: int, classes: int = 0) -> State:
+    import xgboost
+
+    settings: dict[str, Any] = {
+        "eta": RATE,
+        "max_depth": CLASS_DEPTH if classes else DEPTH,
+        "subsample": 0.7,
+        "colsample_bytree": 0.8,
+        "min_child_weight": 2.0,
+        "nthread": 1,
+        "seed": seed % 2**31,
+        "objective": "multi:softprob" if classes else "reg:squarederror",
+        "base_score": 0.5 if classes else 0.0,
+        **({"num_class": classes} if classes else {}),
+    }
+    data = xgboost.DMatrix(at.astype(np.float32), y)
+    booster = xgboost.train(settings, data, CLASS_TREES if classes else TREES)
+    said = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]
+    trees = said["trees"]
+    nodes = max(len(one["left_children"]) for one in trees)
+
+    def column(name: str, kind: type) -> np.ndarray:
+        made: np.ndarray = np.zeros((len(trees), nodes), kind)
+        for number, one in enumerate(trees):
+            made[number, : len(one[name])] = one[name]
+        return made
+
+    left = column("left_children", np.int32)
+    return {
+        "tree_left": left,
+        "tree_right": column("right_children", np.int32),
+        "tree_feature": np.where(left < 0, -1, column("split_indices", np.int32)),
+        "tree_value": column("split_conditions", np.float32),
+        "tree_output": np.array(said["tree_info"], dtype=np.int32),
+        "base": np.zeros(max(classes, 1), np.float32),
+        "depth": np.int64(settings["max_depth"]),
+    }
