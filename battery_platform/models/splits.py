@@ -37,6 +37,18 @@ def repeated_folds(groups: np.ndarray, splits: int, repeats: int, seed: int) -> 
     return [list(grouped_folds(groups, splits, seed + number)) for number in range(repeats)]
 
 
+def holdout(groups: np.ndarray, share: float, seed: int) -> Fold:
+    """Train and test positions: about this share of the whole groups, drawn from the seed, is tested."""
+    names = np.unique(groups)
+    tested = max(1, round(share * len(names)))
+    if tested >= len(names):
+        raise PlatformError(
+            f"{len(names)} group(s) cannot be split.", "Hand in rows of further groups."
+        )
+    test = np.isin(groups, np.random.default_rng(seed).permutation(names)[:tested])
+    return np.flatnonzero(~test), np.flatnonzero(test)
+
+
 def refuse_leaks(
     groups: np.ndarray, repeats: Sequence[Sequence[Fold]], called: str = "slurry batches"
 ) -> None:
