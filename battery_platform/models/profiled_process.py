@@ -1,8 +1,8 @@
 """A plain Gaussian process, fitted often and fast: four kernels, one length per input, one noise.
 
 For protocols that fit hundreds of times; registered models are fitted by `gaussian_process`. The signal's
-variance is known in closed form once the rest is, and gradients are analytic. Each fit starts from the
-same fixed values and sees nothing but its own rows.
+variance is known in closed form once the rest is, and gradients are analytic. Each fit starts from
+fixed values and sees nothing but its own rows.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from scipy.optimize import minimize
 
 Correlated = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 JITTER = 1e-8
-USUAL_LENGTH = 2.0
-USUAL_NOISE = 0.05
+USUAL_LENGTH, USUAL_NOISE = 2.0, 0.05
 PRIOR_SD = 2.0
 """Width of the prior on the logarithms of lengths and shape: it only keeps idle ones bounded."""
 LENGTHS, NOISES, SHAPES = (-2.5, 5.0), (np.log(1e-6), np.log(10.0)), (-3.0, 5.0)
-TOLERANCE = 1e-4
 NO_CHOLESKY = 1e10
 
 
@@ -68,6 +66,21 @@ KERNELS = (
     Kernel("Matern 5/2", _matern_5_2),
     Kernel("rational quadratic", _rational_quadratic, has_shape=True),
 )
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the likeliest lengths are looked for."""
+
+    lengths: tuple[float, ...]
+    """Where it starts, in turn; the likeliest of what is found is taken."""
+    tolerance: float
+
+
+QUICK = Search((USUAL_LENGTH,), 1e-4)
+"""Enough for predictions, which hardly change near the optimum."""
+THOROUGH = Search((0.5, USUAL_LENGTH, 8.0), 1e-7)
+"""Where the lengths themselves are read: several sets of them may be nearly as likely."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +130,7 @@ def fit(
     targets: np.ndarray,
     kernel: Kernel = RBF,
     learn_on: Sequence[int] | np.ndarray | None = None,
+    search: Search = QUICK,
 ) -> list[Process]:
     """One process for each column of the targets; scaling and distances are shared.
 
@@ -130,7 +144,7 @@ def fit(
     made = []
     for target in targets.T:
         of_target = Scaling.of(target)
-        at = likelihood.most_likely(of_target(target)[some])
+        at = likelihood.most_likely(of_target(target)[some], search)
         d = train.shape[1]
         lengths, noise = np.exp(at[:d]), float(np.exp(at[d]))
         shape = float(np.exp(at[-1])) if kernel.has_shape else 1.0
@@ -182,15 +196,22 @@ class _Likelihood:
         self.bounds = [LENGTHS] * self.d + [NOISES] + [SHAPES] * shaped
         self.has_prior = np.array([1.0] * self.d + [0.0] + [1.0] * shaped)
 
-    def most_likely(self, y: np.ndarray) -> np.ndarray:
-        found: np.ndarray = minimize(
-            lambda at: self.value(at, y),
-            self.start,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=self.bounds,
-            options={"ftol": TOLERANCE, "maxcor": 8},
-        ).x
+    def most_likely(self, y: np.ndarray, search: Search) -> np.ndarray:
+        tried = []
+        for length in search.lengths:
+            start = self.start.copy()
+            start[: self.d] = np.log(length)
+            tried.append(
+                minimize(
+                    lambda at: self.value(at, y),
+                    start,
+                    jac=True,
+                    method="L-BFGS-B",
+                    bounds=self.bounds,
+                    options={"ftol": search.tolerance, "maxcor": 8},
+                )
+            )
+        found: np.ndarray = min(tried, key=lambda one: one.fun).x
         return found
 
     def value(self, at: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:

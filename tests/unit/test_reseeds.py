@@ -181,3 +181,9 @@ def test_the_protocol_is_kept_and_computed_only_when_something_changed(lake, mod
     assert lake.value("SELECT count(*) FROM model_reseeds") == 20
     with pytest.raises(PlatformError, match="no spread"):
         protocol(lake, model, 1)
+
+
+def test_the_command_says_what_is_missing(command):
+    answer = command("models", "reseed", "half-cell-performance", "--seeds", "3")
+    assert answer.status == 1
+    assert "needs 40 simulated electrodes" in answer.text
