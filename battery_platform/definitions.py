@@ -20,6 +20,7 @@ from battery_platform.defs import (
     marts,
     models,
     raw_tables,
+    reseeds,
     sources,
     upkeep,
 )
@@ -33,6 +34,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
         raw_tables,
         marts,
         models,
+        reseeds,
         design,
         electrochemistry,
         factors,

@@ -14,6 +14,7 @@ from benchmarks import (
     exports,
     ingest,
     orchestration,
+    reseeds,
 )
 
 ALL = {
@@ -26,6 +27,7 @@ ALL = {
     "exports": exports.run,
     "compute": compute.run,
     "electrochemistry": electrochemistry.run,
+    "reseeds": reseeds.run,
 }
 
 

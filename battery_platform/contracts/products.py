@@ -105,6 +105,31 @@ class ModelEvaluations(Contract):
     n: int = count("Rows behind it", ge=1)
 
 
+class ModelReseeds(Contract):
+    """A metric over many random splits of whole groups: the validation protocol of paper 000.
+
+    The interval of the mean says how well so many splits of these rows tell the mean; the percentiles
+    say what a single split may show. Neither says what other rows would show.
+    """
+
+    model_name: str = key("Name of the specification")
+    target: str = key("Quantity that is predicted")
+    part: str = key("Rows that are judged: train, which the model saw, or test")
+    metric: str = key("Metric; shares are of the mean or the range of the target over all rows")
+    n_seeds: int = count("Random splits", ge=2)
+    mean: float = number("Mean over the splits", -LARGE, LARGE)
+    mean_low_95: float = number("Lower end of the 95 % interval of that mean", -LARGE, LARGE)
+    mean_high_95: float = number("Upper end of the 95 % interval of that mean", -LARGE, LARGE)
+    low_2_5: float = number("2.5 % of the splits lie below", -LARGE, LARGE)
+    high_97_5: float = number("2.5 % of the splits lie above", -LARGE, LARGE)
+    n_rows: int = count("Rows that are split", ge=1)
+    n_groups: int = count("Groups that stay whole", ge=2)
+    is_synthetic: bool = flag("Whether the rows are synthetic")
+    data_hash: str = text("Hash of the rows and of the specification", optional=False)
+    code_hash: str = text("Hash of the code", optional=False)
+    made_at: Moment = moment("When it was computed", optional=False)
+
+
 class ModelPredictions(Contract):
     """What the model said of an electrode while the electrode's whole batch was held out."""
 

@@ -88,6 +88,7 @@ PRODUCTS: dict[str, Product] = {
         Product("model_events", "ModelEvents", "promotions, refusals and rollbacks"),
         Product("model_forecasts", "ModelForecasts", "predictions frozen before the measurement"),
         Product("model_evaluations", "ModelEvaluations", "evaluations of model versions"),
+        Product("model_reseeds", "ModelReseeds", "metrics of models over many random splits"),
         Product("model_predictions", "ModelPredictions", "predictions of held-out electrodes"),
         Product("model_training_rows", "ModelTrainingRows", "rows that a model was trained on"),
         Product("critical_factors", "CriticalFactors", "which settings matter, by several methods"),

@@ -3,14 +3,16 @@
 A campaign is the uncalendered electrodes of one source, or a set of generated structures. Methods
 answer different questions and may disagree: LASSO-LARS with ANOVA says what is needed and significant,
 Spearman's coefficient which way it goes, Sobol's indices how much of the spread the surrogate ascribes
-to it, and a tolerance what the scatter of a machine costs.
+to it, relevance over what distance it bends the target, a tolerance what the scatter of a machine costs,
+and k-means which kinds of electrodes there are.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,13 @@ import polars as pl
 from battery_platform.errors import PlatformError
 from battery_platform.factors.clusters import ancova
 from battery_platform.factors.components import Correlations, correlations, principal_components
+from battery_platform.factors.kinds import TARGET, Kinds, rows_of_kinds, sort_into_kinds
 from battery_platform.factors.lars import Selection, select_factors
+from battery_platform.factors.relevance import Relevances, relevances, rows_of_relevance
 from battery_platform.factors.sensitivity import Sensitivity, sobol
 from battery_platform.factors.tolerances import Tolerance, propagate
-from battery_platform.store.builds import code_digest
+from battery_platform.models import profiled_process
+from battery_platform.store.builds import code_digest, files_digest
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.products import put
 
@@ -49,7 +54,7 @@ class Campaign:
     factors: tuple[str, ...]
     targets: Mapping[str, str]
     """Each with the registered model that predicts it."""
-    group: str | None
+    group: str
     is_synthetic: bool
 
 
@@ -62,11 +67,26 @@ class Analysis:
     selection: Selection
     signs: Correlations
     sensitivity: Sensitivity | None
+    relevances: Relevances | None
+    """None where the factors are no recipe."""
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """Rows for the lake, and what they came from; that is empty where nothing had changed."""
+
+    rows: list[dict[str, Any]]
+    analyses: list[Analysis] = field(default_factory=list)
+    kinds: list[tuple[Campaign, Kinds]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """What could not be analysed, with the reason."""
 
 
 def code_version() -> str:
     """Hash of the code that decides what is found."""
-    return code_digest(Path(__file__).parent, ["pictures"])
+    process = Path(profiled_process.__file__)
+    own = code_digest(Path(__file__).parent, ["pictures"])
+    return f"{own}-{files_digest(process.parent, [process])}"
 
 
 def campaigns(lake: Lakehouse) -> list[Campaign]:
@@ -130,10 +150,8 @@ def data_hash(found: list[Campaign], versions: Mapping[str, int | None]) -> str:
     return hasher.hexdigest()
 
 
-def analyse(
-    lake: Lakehouse, ask: Surrogate, versions: Mapping[str, int | None]
-) -> tuple[list[dict[str, Any]], list[Analysis], list[str]]:
-    """Rows for the lake, what they came from, and what could not be analysed with the reason.
+def analyse(lake: Lakehouse, ask: Surrogate, versions: Mapping[str, int | None]) -> Findings:
+    """What all methods say of all campaigns.
 
     Nothing is computed where campaigns, code and champions are those of the rows that are there.
     """
@@ -141,31 +159,41 @@ def analyse(
     wanted = (data_hash(found, versions), code_version())
     known = lake.records("SELECT * FROM critical_factors ORDER BY ALL")
     if known and {(row["data_hash"], row["code_version"]) for row in known} == {wanted}:
-        return known, [], []
-    rows: list[dict[str, Any]] = []
-    analyses: list[Analysis] = []
-    refused: list[str] = []
+        return Findings(known)
+    made = Findings([])
     for campaign in found:
         for target, model in campaign.targets.items():
             surrogate = ask(model, target, campaign.factors)
-            try:
-                one = _of(campaign, target, surrogate)
-            except PlatformError as refusal:
-                refused.append(f"{campaign.name}, {target}: {refusal}")
-                continue
-            analyses.append(one)
-            rows += [
-                _common(campaign, target, wanted) | row for row in _rows(one, surrogate, refused)
-            ]
+            with _refusals(f"{campaign.name}, {target}", made.refused):
+                one = _of(campaign, target, surrogate, made.refused)
+                made.analyses.append(one)
+                common = _common(campaign, target, wanted)
+                made.rows.extend(common | row for row in _rows(one, surrogate, made.refused))
+        with _refusals(f"{campaign.name}, kinds", made.refused):
+            told = sort_into_kinds(
+                campaign.frame, campaign.factors, tuple(campaign.targets), campaign.group
+            )
+            made.kinds.append((campaign, told))
+            common = _common(campaign, TARGET, wanted)
+            made.rows.extend(common | row for row in rows_of_kinds(told))
     put(
         lake,
-        {"critical_factors": rows},
+        {"critical_factors": made.rows},
         instead_of={"critical_factors": ("campaign", [one["campaign"] for one in known])},
     )
-    return rows, analyses, refused
+    return made
 
 
-def _of(campaign: Campaign, target: str, surrogate: Ask | None) -> Analysis:
+@contextmanager
+def _refusals(about: str, refused: list[str]) -> Iterator[None]:
+    """A method that cannot judge these rows leaves the others alone."""
+    try:
+        yield
+    except PlatformError as refusal:
+        refused.append(f"{about}: {refusal}")
+
+
+def _of(campaign: Campaign, target: str, surrogate: Ask | None, refused: list[str]) -> Analysis:
     frame, factors = campaign.frame, campaign.factors
     bounds = {
         name: (float(low), float(high))
@@ -173,6 +201,10 @@ def _of(campaign: Campaign, target: str, surrogate: Ask | None) -> Analysis:
         for low, high in [_range(frame[name])]
         if high > low
     }
+    relevant = None
+    if factors == RECIPE:
+        with _refusals(f"{campaign.name}, {target}, relevance", refused):
+            relevant = relevances(frame, factors, target, campaign.group)
     usable = surrogate is not None and len(bounds) == len(factors)
     return Analysis(
         campaign,
@@ -180,6 +212,7 @@ def _of(campaign: Campaign, target: str, surrogate: Ask | None) -> Analysis:
         select_factors(frame, factors, target, campaign.group),
         correlations(frame, factors, [target], campaign.group),
         sobol(lambda at: surrogate(at)[0], bounds, 512) if usable and surrogate else None,
+        relevant,
     )
 
 
@@ -220,6 +253,8 @@ def _rows(one: Analysis, surrogate: Ask | None, refused: list[str]) -> Iterator[
         }
     yield from (size | row for row in _shares_of_components(one))
     yield from (size | row for row in _ancova_of(one, refused))
+    if one.relevances is not None:
+        yield from rows_of_relevance(one.relevances)
     for index in one.sensitivity.indices if one.sensitivity else ():
         for name, value, low, high in (
             ("Sobol, alone", index.first, index.first_low, index.first_high),
@@ -255,19 +290,17 @@ def _ancova_of(one: Analysis, refused: list[str]) -> Iterator[dict[str, Any]]:
             continue
         others = [name for name in factors if name != factor]
         labelled = frame.with_columns(pl.col(factor).cast(pl.String).alias("level"))
-        try:
-            found = ancova(labelled, one.target, "level", others, one.campaign.group)
-        except PlatformError as refusal:
-            refused.append(f"{one.campaign.name}, ANCOVA of {factor}: {refusal}")
-            continue
-        term = next(term for term in found.terms if term.name == "level")
-        yield {
-            "method": "ANCOVA",
-            "factor": factor,
-            "value": term.test.f,
-            "p": term.test.p,
-            "verdict": "no test" if term.test.p is None else _significance(term.test.p),
-        }
+        with _refusals(f"{one.campaign.name}, ANCOVA of {factor}", refused):
+            test = (
+                ancova(labelled, one.target, "level", others, one.campaign.group).term("level").test
+            )
+            yield {
+                "method": "ANCOVA",
+                "factor": factor,
+                "value": test.f,
+                "p": test.p,
+                "verdict": "no test" if test.p is None else _significance(test.p),
+            }
 
 
 def _significance(p: float) -> str:

@@ -13,6 +13,7 @@ from battery_platform.factors.least_squares import FTest, indicators, nested_f
 from battery_platform.factors.tables import (
     LeftOut,
     complete,
+    condition_means,
     refuse_constant,
     refuse_too_few,
     standardised,
@@ -22,6 +23,8 @@ SILHOUETTE_ROWS = 2000
 """Rows on which a silhouette is taken at most: its cost grows with their square."""
 STRUCTURE = 0.25
 """Silhouette below which Kaufman and Rousseeuw see no clusters, only slices."""
+REASONABLE = 0.5
+"""Below this one they call the structure weak: it may be artificial."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,18 @@ class Clusters:
         """False where the electrodes form no groups, and k-means merely sliced them."""
         return self.silhouettes[len(self.profiles)] >= STRUCTURE
 
+    @property
+    def separation(self) -> dict[str, float]:
+        """Share of each column's variance that lies between the kinds, the largest first."""
+        total = sum(one.size for one in self.profiles)
+        found = {}
+        for name in self.columns:
+            mean = sum(one.size * one.means[name] for one in self.profiles) / total
+            between = sum(one.size * (one.means[name] - mean) ** 2 for one in self.profiles)
+            within = sum(one.size * one.deviations[name] ** 2 for one in self.profiles)
+            found[name] = between / (between + within)
+        return dict(sorted(found.items(), key=lambda one: -one[1]))
+
 
 def ancova(
     frame: pl.DataFrame,
@@ -109,7 +124,7 @@ def ancova(
     table = rows.frame
     if group is not None:
         alike = dict.fromkeys((group, factor, *used))
-        table = table.group_by(*alike, maintain_order=True).agg(pl.mean(target))
+        table = condition_means(table, list(alike), [target])
     levels = table[factor].unique().sort()
     if len(levels) < 2:
         raise PlatformError(

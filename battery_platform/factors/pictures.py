@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from battery_platform.factors.components import Components
+from battery_platform.factors.kinds import Kinds
 from battery_platform.factors.lars import Quadrant, Selection
+from battery_platform.factors.relevance import Relevances
 from battery_platform.factors.sensitivity import Sensitivity
 from battery_platform.factors.tables import LeftOut
 from battery_platform.factors.tolerances import Propagation
@@ -24,6 +26,7 @@ _BLUE = "#1f5fa8"
 _RED = "#c8553d"
 _GREY = "#666666"
 _MARKERS = "osD^vP*X"
+_SERIES = (_BLUE, _RED, "#d9a441", "#5b8c5a", "#7b5ea7", "#4aa3a2", "#8c6d46", "#aaaaaa")
 _COLOURS = {
     Quadrant.CRITICAL: _RED,
     Quadrant.UNCONFIRMED: "#d9a441",
@@ -133,6 +136,65 @@ def sobol_figure(found: Sensitivity, target: str, is_synthetic: bool = False) ->
         f"{found.evaluations} predictions",
         fontsize=9,
     )
+    return figure
+
+
+def relevance_figure(found: Sequence[Relevances], is_synthetic: bool = False) -> Figure:
+    """Importance of each factor by each kernel, with its interval; one part for each target."""
+    figure, first = _empty((5.4 * len(found), 4.2), is_synthetic, parts=len(found))
+    for axes, one in zip(figure.axes, found, strict=True):
+        names = list(one.kernels[0].importance)
+        width = 0.8 / len(one.kernels)
+        for number, kernel in enumerate(one.kernels):
+            values, low, high = (
+                np.array([said[name] for name in names])
+                for said in (kernel.importance, kernel.low, kernel.high)
+            )
+            axes.bar(
+                np.arange(len(names)) + (number - (len(one.kernels) - 1) / 2) * width,
+                values,
+                width,
+                yerr=[values - low, high - values],
+                color=_SERIES[number],
+                error_kw={"ecolor": _GREY, "elinewidth": 0.8},
+                label=f"{kernel.kernel} (held-out R² {kernel.r2_held_out:.2f})",
+            )
+        axes.set_xticks(range(len(names)), names, fontsize=7)
+        axes.set_ylim(0.0, 1.0)
+        axes.legend(
+            fontsize=7, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.08)
+        )
+        _title(axes, f"{one.target}: {one.rows} conditions of {one.groups} groups", one.left_out)
+    first.set_ylabel("share of inverse lengths (95 % interval)")
+    return figure
+
+
+def kinds_figure(found: Kinds, is_synthetic: bool = False) -> Figure:
+    """Conditions in the plane of the first two components, by kind, with the columns' loadings."""
+    figure, axes = _empty((7.4, 5.8), is_synthetic)
+    parts, clusters = found.components, found.clusters
+    labels = clusters.labels.drop_nulls().to_numpy()
+    spread = np.abs(parts.scores[:, :2]).max()
+    for profile in clusters.profiles:
+        at = parts.scores[labels == profile.cluster, :2] / spread
+        label = f"kind {profile.cluster + 1}: {profile.size} conditions"
+        number = profile.cluster
+        axes.scatter(
+            at[:, 0], at[:, 1], s=14, color=_SERIES[number], marker=_MARKERS[number], label=label
+        )
+    for name, (x, y) in zip(parts.columns, parts.loadings[:, :2], strict=True):
+        arrow = {"arrowstyle": "->", "color": _GREY}
+        axes.annotate("", (x, y), (0, 0), arrowprops=arrow)
+        side = "left" if x >= 0 else "right"
+        axes.text(1.04 * x, 1.04 * y, name, fontsize=7, ha=side, va="center", color="#333333")
+    axes.set_xlim(-1.5, 1.5)
+    axes.set_ylim(-1.15, 1.15)
+    axes.set_xlabel(f"component 1 ({100 * parts.explained[0]:.0f} % of variance, scaled)")
+    axes.set_ylabel(f"component 2 ({100 * parts.explained[1]:.0f} % of variance, scaled)")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=4, frameon=False)
+    shares = list(clusters.separation.items())[:3]
+    told = ", ".join(f"{name} ({share:.2f})" for name, share in shares)
+    _title(axes, f"{found.said}\nseparated by {told}", clusters.left_out)
     return figure
 
 

@@ -106,6 +106,13 @@ def complete(
     return Complete(picked.filter(keep), np.flatnonzero(keep), missing, int((~keep).sum()))
 
 
+def condition_means(
+    frame: pl.DataFrame, alike: Sequence[str], averaged: Sequence[str]
+) -> pl.DataFrame:
+    """One row for all that agree in `alike`: replicates of one condition are no further witnesses."""
+    return frame.group_by(*alike, maintain_order=True).agg(pl.mean(*averaged))
+
+
 def _refuse_names(frame: pl.DataFrame, numeric: Sequence[str], labels: Sequence[str]) -> None:
     if not numeric:
         raise PlatformError("No column was named.", "Name at least one column to look at.")

@@ -47,6 +47,18 @@ def range_folds(values: np.ndarray, ranges: int = 3) -> Iterator[Fold]:
         yield np.flatnonzero(~test), np.flatnonzero(test)
 
 
+def holdout(groups: np.ndarray, share: float, seed: int) -> Fold:
+    """Train and test positions: about this share of the whole groups, drawn from the seed, is tested."""
+    names = np.unique(groups)
+    tested = max(1, round(share * len(names)))
+    if tested >= len(names):
+        raise PlatformError(
+            f"{len(names)} group(s) cannot be split.", "Hand in rows of further groups."
+        )
+    test = np.isin(groups, np.random.default_rng(seed).permutation(names)[:tested])
+    return np.flatnonzero(~test), np.flatnonzero(test)
+
+
 def refuse_leaks(
     groups: np.ndarray, repeats: Sequence[Sequence[Fold]], called: str = "slurry batches"
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,11 +29,22 @@ def code_digest(folder: Path, without: Sequence[str] = ()) -> str:
     Comments, docstrings and layout do not count, for they change no result; neither do the modules
     and folders that `without` names.
     """
+    return files_digest(
+        folder,
+        [
+            path
+            for path in sorted(folder.rglob("*.py"))
+            if not {path.stem, *path.relative_to(folder).parts[:-1]} & set(without)
+        ],
+    )
+
+
+def files_digest(folder: Path, paths: Iterable[Path]) -> str:
+    """As `code_digest`, of these files in the folder only."""
     hasher = hashlib.blake2b(digest_size=8)
-    for path in sorted(folder.rglob("*.py")):
-        if not {path.stem, *path.relative_to(folder).parts[:-1]} & set(without):
-            hasher.update(path.relative_to(folder).as_posix().encode())
-            hasher.update(_meaning(path.read_text(encoding="utf-8")).encode())
+    for path in paths:
+        hasher.update(path.relative_to(folder).as_posix().encode())
+        hasher.update(_meaning(path.read_text(encoding="utf-8")).encode())
     return hasher.hexdigest()
 
 

@@ -48,6 +48,7 @@ def test_graph_holds_each_raw_table_and_the_marts(defs: dg.Definitions) -> None:
         "marts/mart_completeness",
         "models/mass_loading",
         "models/porosity",
+        "models/reseeds",
         "design/recommended_recipes",
         "electrochemistry/assumptions",
         "electrochemistry/half_cell_discharges",

@@ -8,15 +8,21 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from battery_platform.errors import PlatformError
+from battery_platform.factors import campaigns as campaigns_of_lake
+from battery_platform.factors.campaigns import RECIPE, Campaign, analyse
 from battery_platform.factors.clusters import ancova, cluster_electrodes
 from battery_platform.factors.components import correlations, principal_components
+from battery_platform.factors.kinds import TARGET, rows_of_kinds, sort_into_kinds
 from battery_platform.factors.lars import Quadrant, select_factors
 from battery_platform.factors.pictures import (
+    kinds_figure,
     loadings_figure,
     quadrants_figure,
+    relevance_figure,
     sobol_figure,
     tolerance_figure,
 )
+from battery_platform.factors.relevance import order_of_liu, relevances, rows_of_relevance
 from battery_platform.factors.sensitivity import sobol
 from battery_platform.factors.tolerances import Tolerance, propagate
 
@@ -483,3 +489,145 @@ def test_pictures_show_every_name_and_say_what_is_synthetic_or_left_out(tmp_path
     title = next(iter(figures)).axes[0].get_title()
     assert "never vary: room" in title
     assert "not to be told apart: speed and twin" in title
+
+
+# relevance by lengths
+
+
+def bent_campaign(rows: int = 80) -> pl.DataFrame:
+    """Loading swings with the gap, bends a little with the solids, and ignores the rest."""
+    rng = np.random.default_rng(2)
+    gap, solids, viscosity, active = rng.uniform(-1, 1, size=(4, rows))
+    loading = np.sin(4 * gap) + 0.5 * solids**2 + rng.normal(scale=0.02, size=rows)
+    return pl.DataFrame(
+        {
+            "active_material_pct": active,
+            "solid_content_pct": solids,
+            "viscosity_pa_s": viscosity,
+            "comma_gap_um": gap,
+            "mass_loading_mg_cm2": loading,
+            "batch": [f"b{number % 16}" for number in range(rows)],
+        }
+    )
+
+
+def test_the_bent_factor_is_most_relevant_for_each_kernel_and_idle_ones_least():
+    found = relevances(bent_campaign(), RECIPE, "mass_loading_mg_cm2", "batch")
+    assert [one.kernel for one in found.kernels] == [
+        "RBF",
+        "Matern 3/2",
+        "Matern 5/2",
+        "rational quadratic",
+    ]
+    for one in found.kernels:
+        assert one.ranked[:2] == ["comma_gap_um", "solid_content_pct"]
+        assert sum(one.importance.values()) == pytest.approx(1.0)
+        assert one.r2_held_out > 0.95
+        for name, share in one.importance.items():
+            assert 0.0 <= one.low[name] <= share <= one.high[name] <= 1.0
+        assert one.low["comma_gap_um"] > one.high["viscosity_pa_s"]
+    assert isinstance(relevance_figure([found, found]), Figure)
+
+
+def test_replicates_are_no_further_witnesses_of_relevance():
+    once = bent_campaign(60)
+    target = "mass_loading_mg_cm2"
+    twice = pl.concat([once, once.with_columns(pl.col(target) + 0.0)])
+    one, other = (relevances(frame, RECIPE, target, "batch") for frame in (once, twice))
+    assert (one.rows, other.rows) == (60, 60)
+    assert one.kernels == other.kernels
+
+
+def test_relevance_beside_the_order_of_liu():
+    target = "mass_loading_mg_cm2"
+    found = relevances(bent_campaign(), RECIPE, target, "batch")
+    rows = [{"campaign": "c", "target": target} | row for row in rows_of_relevance(found)]
+    assert len(rows) == 16
+    assert rows[0]["verdict"].startswith("place 1 of 4; R² with groups held out 1.0")
+    (said,) = order_of_liu(rows, target)
+    assert "comma_gap_um is first for 4" in said
+    assert "solid_content_pct above active_material_pct for 4" in said
+    assert order_of_liu(rows, "porosity_pct") == []
+
+
+# kinds of electrodes
+
+
+def two_kinds() -> pl.DataFrame:
+    """Thin coatings of little and thick ones of much, eight replicates each; speed is idle."""
+    rng = np.random.default_rng(0)
+    thick = np.repeat(np.arange(20) >= 12, 8)
+    gap = np.repeat(rng.normal(size=20), 8) + 50.0 + 100.0 * thick
+    return pl.DataFrame(
+        {
+            "gap_um": gap,
+            "speed": np.repeat(rng.normal(size=20), 8),
+            "loading": 0.1 * gap + rng.normal(scale=0.1, size=160),
+            "batch": np.repeat([f"b{number}" for number in range(20)], 8),
+        }
+    )
+
+
+def test_kinds_are_of_conditions_and_told_apart_by_what_made_them():
+    found = sort_into_kinds(two_kinds(), ("gap_um", "speed"), ("loading",), "batch")
+    assert (found.conditions, found.groups) == (20, 20)
+    assert [one.size for one in found.clusters.profiles] == [12, 8]
+    separation = found.clusters.separation
+    assert list(separation)[-1] == "speed"
+    assert separation["gap_um"] > 0.99
+    assert separation["speed"] < 0.3
+    rows = list(rows_of_kinds(found))
+    assert [row["method"] for row in rows[::3]] == [
+        "k-means, separation",
+        "k-means, kind 1 of 2",
+        "k-means, kind 2 of 2",
+    ]
+    mean = next(
+        row["value"]
+        for row in rows
+        if (row["method"], row["factor"]) == ("k-means, kind 2 of 2", "gap_um")
+    )
+    assert mean == pytest.approx(150.0, abs=1.0)
+    assert isinstance(kinds_figure(found, is_synthetic=True), Figure)
+
+
+def test_even_conditions_make_no_kinds():
+    rng = np.random.default_rng(0)
+    names = [f"c{number}" for number in range(6)]
+    frame = pl.DataFrame(rng.normal(size=(120, 6)), schema=names).with_columns(
+        pl.int_range(120).cast(pl.String).alias("batch")
+    )
+    assert sort_into_kinds(frame, names[:5], names[5:], "batch").said.endswith("slices, no kinds")
+
+
+# all campaigns of a lake
+
+
+def test_all_methods_speak_once_and_again_only_when_something_changed(lake, monkeypatch):
+    frame = bent_campaign().with_columns(porosity_pct=50.0 - pl.col("mass_loading_mg_cm2"))
+    targets = {"mass_loading_mg_cm2": "mass-loading", "porosity_pct": "porosity"}
+    made = Campaign("made up", frame, RECIPE, targets, "batch", True)
+    monkeypatch.setattr(campaigns_of_lake, "campaigns", lambda lake: [made])
+    versions = {"mass-loading": None}
+    first = analyse(lake, lambda *asked: None, versions)
+    assert first.refused == []
+    assert len(first.analyses) == 2
+    assert len(first.kinds) == 1
+    methods = {row["method"] for row in first.rows}
+    assert {"Spearman", "relevance (RBF)", "k-means, separation"} <= methods
+    assert {row["target"] for row in first.rows} == {*targets, TARGET}
+    assert lake.value("SELECT count(*) FROM critical_factors") == len(first.rows)
+
+    again = analyse(lake, lambda *asked: None, versions)
+    assert len(again.rows) == len(first.rows)
+    assert (again.analyses, again.kinds) == ([], [])
+    assert analyse(lake, lambda *asked: None, {"mass-loading": 2}).analyses
+
+
+def test_a_method_that_cannot_judge_leaves_the_others_alone(lake, monkeypatch):
+    frame = bent_campaign().with_columns(batch=pl.lit("b0"))
+    made = Campaign("c", frame, RECIPE, {"mass_loading_mg_cm2": "mass-loading"}, "batch", True)
+    monkeypatch.setattr(campaigns_of_lake, "campaigns", lambda lake: [made])
+    found = analyse(lake, lambda *asked: None, {})
+    assert any("relevance: All rows come from one batch" in one for one in found.refused)
+    assert {row["target"] for row in found.rows} == {TARGET}

@@ -66,12 +66,16 @@ def posterior(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """
     if kind(state) == "process":
         return _process(state, inputs)
-    return point(state, inputs), error_size(state, features(state, inputs))
+    at = features(state, inputs).astype(np.float32)
+    return _point(state, at), error_size(state, at)
 
 
 def point(state: State, inputs: np.ndarray) -> np.ndarray:
     """The value alone, of a network or of trees."""
-    at = features(state, inputs).astype(np.float32)
+    return _point(state, features(state, inputs).astype(np.float32))
+
+
+def _point(state: State, at: np.ndarray) -> np.ndarray:
     value = _network(state, at) if kind(state) == "network" else _trees(state, at)[:, 0]
     made: np.ndarray = state["y_center"] + state["y_scale"] * value.astype(float)
     return made

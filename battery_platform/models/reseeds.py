@@ -1,0 +1,235 @@
+"""The validation protocol of paper 000: 75 random splits of 80 to 20, and what they say of a model.
+
+A plain Gaussian process (RBF, one length per input, noise) is learnt anew of each split, from inputs that
+are standardised by the training rows of that split. It stands for the paper's surrogate; registered
+models are judged by `evaluation`. Groups stay whole, as everywhere.
+
+The paper's interval is that of the mean over the seeds: it narrows with every further seed. What single
+splits show is told by percentiles over the seeds. Both are kept, under names of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from battery_platform.errors import PlatformError
+from battery_platform.models.gaussian_process import weights_of
+from battery_platform.models.profiled_process import fit
+from battery_platform.models.specification import Specification
+from battery_platform.models.splits import holdout
+from battery_platform.models.training import TrainingSet, training_set
+from battery_platform.store.builds import files_digest
+from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.store.products import put
+
+SEEDS = 75
+TEST_SHARE = 0.2
+LEARNT_ON = 300
+"""Training rows that lengths and noise come from at most; all rows are then conditioned on."""
+TRAIN, TEST = "train", "test"
+
+Progress = Callable[[int, int], None]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Reseeds:
+    """What was predicted of one target under each seed."""
+
+    target: str
+    unit: str
+    measured: np.ndarray
+    predicted: np.ndarray
+    """Seeds x rows, also of the rows that were learnt from."""
+    tested: np.ndarray
+    """Seeds x rows: which were held out."""
+    is_synthetic: bool = False
+
+    def rows_of(self, seed: int, part: str) -> np.ndarray:
+        """Whether each row belongs to that part under that seed."""
+        tested: np.ndarray = self.tested[seed]
+        return tested if part == TEST else ~tested
+
+    def metrics(self, part: str) -> dict[str, np.ndarray]:
+        """Each metric by seed."""
+        mean, spread = np.abs(self.measured.mean()), np.ptp(self.measured)
+        r2, rmse, bias = [], [], []
+        for seed, predicted in enumerate(self.predicted):
+            rows = self.rows_of(seed, part)
+            r2.append(coefficient_of_determination(self.measured[rows], predicted[rows]))
+            error = predicted[rows] - self.measured[rows]
+            rmse.append(np.sqrt((error**2).mean()))
+            bias.append(error.mean())
+        return {
+            "r2": np.array(r2),
+            "rmse": np.array(rmse),
+            "rmse_pct_of_mean": 100 * np.array(rmse) / mean,
+            "rmse_pct_of_range": 100 * np.array(rmse) / spread,
+            "bias": np.array(bias),
+        }
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A metric over the seeds."""
+
+    mean: float
+    mean_low_95: float
+    mean_high_95: float
+    low_2_5: float
+    high_97_5: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Spread:
+        from scipy.special import stdtrit
+
+        mean, n = float(values.mean()), len(values)
+        half = float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / np.sqrt(n))
+        low, high = np.quantile(values, [0.025, 0.975])
+        return cls(mean, mean - half, mean + half, float(low), float(high))
+
+
+def coefficient_of_determination(measured: np.ndarray, predicted: np.ndarray) -> float:
+    """R² against the mean of the rows that are judged."""
+    return float(
+        1.0 - ((predicted - measured) ** 2).sum() / ((measured - measured.mean()) ** 2).sum()
+    )
+
+
+def reseed(
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    groups: np.ndarray,
+    seeds: Sequence[int],
+    progress: Progress = lambda done, total: None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions of all rows under each seed, seeds x rows x targets, and which rows were held out."""
+    predicted = np.empty((len(seeds), *targets.shape))
+    tested = np.zeros((len(seeds), len(targets)), dtype=bool)
+    with threadpool_limits(1):
+        for number, seed in enumerate(seeds):
+            train, test = holdout(groups, TEST_SHARE, seed)
+            some = np.random.default_rng(seed).permutation(len(train))[:LEARNT_ON]
+            for column, process in enumerate(fit(inputs[train], targets[train], learn_on=some)):
+                predicted[number, train, column] = process.fitted
+                predicted[number, test, column] = process.mean(inputs[test])
+            tested[number, test] = True
+            progress(number + 1, len(seeds))
+    return predicted, tested
+
+
+def protocol(
+    lake: Lakehouse,
+    model: Specification,
+    seeds: int = SEEDS,
+    progress: Progress = lambda done, total: None,
+) -> tuple[list[Row], list[Reseeds]]:
+    """Rows of the protocol, and what they came from.
+
+    Nothing is computed where data, code and number of seeds are those of the rows that are there; then
+    only the rows come back.
+    """
+    if seeds < 2:
+        raise PlatformError(
+            "One split has no spread.", f"Take at least 2 seeds; usual are {SEEDS}."
+        )
+    parts = [training_set(lake, part) for part in model.parts]
+    wanted = (_data_hash(model, parts), code_version(), seeds)
+    known = lake.records(
+        "SELECT * FROM model_reseeds WHERE model_name = ? ORDER BY ALL", [model.name]
+    )
+    if known and {(one["data_hash"], one["code_hash"], one["n_seeds"]) for one in known} == {
+        wanted
+    }:
+        return known, []
+    found, groups = _of(model, parts, seeds, progress)
+    common = {
+        "model_name": model.name,
+        "n_seeds": seeds,
+        "n_rows": len(groups),
+        "n_groups": len(np.unique(groups)),
+        "is_synthetic": found[0].is_synthetic,
+        "data_hash": wanted[0],
+        "code_hash": wanted[1],
+        "made_at": datetime.now(UTC).replace(tzinfo=None),
+    }
+    put(
+        lake,
+        {"model_reseeds": [common | row for one in found for row in _rows(one)]},
+        instead_of={"model_reseeds": ("model_name", [model.name])},
+    )
+    rows = lake.records(
+        "SELECT * FROM model_reseeds WHERE model_name = ? ORDER BY ALL", [model.name]
+    )
+    return rows, found
+
+
+def code_version() -> str:
+    """Hash of the code that decides what is found."""
+    here = Path(__file__)
+    return files_digest(here.parent, [here, here.with_name("profiled_process.py")])
+
+
+def _data_hash(model: Specification, parts: Sequence[TrainingSet]) -> str:
+    told = [model.digest, *(one.digest for one in parts)]
+    return hashlib.blake2b("/".join(told).encode(), digest_size=8).hexdigest()
+
+
+def _of(
+    model: Specification, parts: Sequence[TrainingSet], seeds: int, progress: Progress
+) -> tuple[list[Reseeds], np.ndarray]:
+    """All quantities of the model at the rows that have each of them."""
+    shared = set.intersection(*(set(one.ids) for one in parts))
+    kept = [[n for n, name in enumerate(one.ids) if name in shared] for one in parts]
+    measured = np.column_stack([one.target[rows] for one, rows in zip(parts, kept, strict=True)])
+    in_decades = np.array([part.logarithmic for part in model.parts])
+    learnt = np.where(in_decades, np.log(np.where(in_decades, measured, 1.0)), measured)
+    groups = parts[0].batches[kept[0]]
+    predicted, tested = reseed(
+        features_of(model, parts[0].inputs[kept[0]]),
+        learnt,
+        groups,
+        range(model.seed, model.seed + seeds),
+        progress,
+    )
+    predicted = np.where(in_decades, np.exp(np.where(in_decades, predicted, 0.0)), predicted)
+    synthetic = any(one.is_synthetic for one in parts)
+    return [
+        Reseeds(
+            part.target,
+            part.unit,
+            measured[:, number],
+            predicted[:, :, number],
+            tested,
+            synthetic,
+        )
+        for number, part in enumerate(model.parts)
+    ], groups
+
+
+def features_of(model: Specification, inputs: np.ndarray) -> np.ndarray:
+    """Inputs as the model takes them, in decades where its features say so; not yet scaled."""
+    straight = inputs @ weights_of(model, False).T
+    weights = weights_of(model, True)
+    used = (weights != 0).any(axis=0)
+    found: np.ndarray = straight + np.log(np.where(used, inputs, 1.0)) @ weights.T
+    return found
+
+
+def _rows(one: Reseeds) -> Iterator[Row]:
+    for part in (TRAIN, TEST):
+        for metric, values in one.metrics(part).items():
+            yield {
+                "target": one.target,
+                "part": part,
+                "metric": metric,
+                **vars(Spread.of(values)),
+            }
