@@ -19,6 +19,8 @@ from battery_platform.settings import PROJECT_ROOT, Settings
 from battery_platform.store.lakehouse import Lakehouse
 
 Step = Callable[[str, float | None, bool], None]
+GRADED_CELLS = {"demo": 1024, "nightly": 4096, "full": 8192}
+"""Simulated for the surrogate of graded cells, by the size of the refresh."""
 
 
 @dataclass
@@ -57,7 +59,7 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def run_refresh(settings: Settings, batches: int, step: Step, rebuild: bool = False) -> Refreshed:
+def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False) -> Refreshed:
     """Run the whole job; `step` is told when each step starts and ends."""
     from battery_platform.defs.dbt_project import prepare_manifest
 
@@ -68,14 +70,17 @@ def run_refresh(settings: Settings, batches: int, step: Step, rebuild: bool = Fa
     import dagster as dg
 
     from battery_platform.definitions import build_defs
+    from battery_platform.defs.electrochemistry import GRADED_SPACE_KEY
     from battery_platform.defs.sources import PLANT_KEY
+    from battery_platform.records.sources import SIZES
 
     job = build_defs().resolve_job_def("refresh")
     run_id = str(uuid.uuid4())
     op = PLANT_KEY.to_python_identifier()
     run_config = {
         "ops": {
-            op: {"config": {"batches": batches}},
+            op: {"config": {"batches": SIZES[size]}},
+            GRADED_SPACE_KEY.to_python_identifier(): {"config": {"points": GRADED_CELLS[size]}},
             "dbt_models": {"config": {"only_if_new": not rebuild}},
         },
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

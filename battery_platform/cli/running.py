@@ -16,7 +16,8 @@ from battery_platform.settings import Settings
 
 def refresh(
     size: Annotated[
-        str, typer.Option(help="demo, nightly or full: size of the synthetic plant.")
+        str,
+        typer.Option(help="demo, nightly or full: how many synthetic batches and graded cells."),
     ] = "demo",
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Build the marts even with nothing new.")
@@ -45,7 +46,7 @@ def refresh(
                 mark.append(Text(f"{name} ({seconds:.1f} s)", style="default")), soft_wrap=True
             )
 
-    done = run_refresh(Settings.from_env(), SIZES[size], step, rebuild)
+    done = run_refresh(Settings.from_env(), size, step, rebuild)
     if as_json:
         show([done.as_row()], True)
     else:

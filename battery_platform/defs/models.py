@@ -20,11 +20,14 @@ ELECTRODE_TABLES = [
 TRAINED_FROM = {
     "electrodes": ELECTRODE_TABLES,
     "half cells": [dg.AssetKey(["electrochemistry", "half_cell_sweep"])],
+    "loaded half cells": [dg.AssetKey(["electrochemistry", "half_cell_sweep"])],
     "graded cells": [dg.AssetKey(["electrochemistry", "graded_space"])],
     "mesostructures": [raw_key("mesostructures")],
     "slurry simulations": [raw_key("slurry_simulations")],
     "faded cells": [raw_key("capacity_curves"), raw_key("cycle_lives")],
 }
+SIMULATED = ("half cells", "loaded half cells", "graded cells")
+"""Rows that a refresh makes itself."""
 CHAMPION_STANDS = "a_champion_stands"
 FORECASTS_KEY = dg.AssetKey([GROUP, "forecasts"])
 FORECASTS_HOLD = "frozen_predictions_hold"
@@ -38,7 +41,7 @@ def model_key(name: str) -> dg.AssetKey:
 
 def _model(model: Specification) -> dg.AssetsDefinition:
     name, key = model.name, model_key(model.name)
-    needed = model.rows in ("electrodes", "half cells", "graded cells")
+    needed = model.rows in SIMULATED or model.rows == "electrodes"
 
     @dg.asset(
         key=key,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from battery_platform.electrochemistry.half_cell import cell
 from battery_platform.electrochemistry.half_cell.assumptions import SIZE_GROUPS
 from battery_platform.electrochemistry.half_cell.cell import HalfCell, check_load
 from battery_platform.electrochemistry.half_cell.electrode import Electrode, structure
-from battery_platform.electrochemistry.half_cell_runs import SERIES, SPACE, Asked
+from battery_platform.electrochemistry.half_cell_runs import RATED_SPACE, SERIES, SPACE, Asked
 from battery_platform.errors import PlatformError
 from battery_platform.store.lakehouse import Lakehouse, sql_name
 
@@ -41,6 +41,8 @@ SPACE_BOUNDS = {
     "conductivity_decades": (-2.0, 1.0),
     "thickness_deviation": (-0.08, 0.08),
 }
+RATE_DOUBLINGS = (-1.0, 3.5)
+"""C/2 to 11C."""
 SPACE_ACTIVE_PCT = 95.0
 SERIES_POROSITY_PCT, SERIES_TORTUOSITY = 22.0, 6.0
 
@@ -163,28 +165,47 @@ def space(count: int, c_rate: float = 1.0, lower_v: float = 3.2, seed: int = 0) 
     Synthetic: no such electrodes were made. The surface is drawn as a share of the particles' own,
     and the thickness around what loading and porosity imply, so that none contradicts the others.
     """
+    return [
+        Asked(HalfCell(_drawn(at), c_rate, lower_v), True, SPACE, f"point {number}")
+        for number, at in enumerate(_points(SPACE_BOUNDS, count, seed), start=1)
+    ]
+
+
+def rated_space(count: int, lower_v: float = 3.2, seed: int = 0) -> list[Asked]:
+    """The same with the load as a seventh dimension: far enough out, electrodes deliver next to nothing."""
+    points = _points(SPACE_BOUNDS | {"rate_doublings": RATE_DOUBLINGS}, count, seed)
+    return [
+        Asked(
+            HalfCell(_drawn(at), 2 ** at["rate_doublings"], lower_v),
+            True,
+            RATED_SPACE,
+            f"point {number}",
+        )
+        for number, at in enumerate(points, start=1)
+    ]
+
+
+def _points(
+    bounds: Mapping[str, tuple[float, float]], count: int, seed: int
+) -> list[dict[str, float]]:
     from scipy.stats import qmc
 
-    low, high = zip(*SPACE_BOUNDS.values(), strict=True)
-    points = qmc.scale(
-        qmc.Sobol(len(SPACE_BOUNDS), rng=seed).random_base2(max(count - 1, 1).bit_length()),
-        low,
-        high,
-    )[:count]
-    found = []
-    for number, point in enumerate(points.tolist(), start=1):
-        at = dict(zip(SPACE_BOUNDS, point, strict=True))
-        bare = Electrode(
-            at["mass_loading_mg_cm2"], "active_material", at["porosity_pct"], SPACE_ACTIVE_PCT
-        )
-        built = structure(bare)
-        thick = replace(bare, thickness_um=built.thickness_um * (1 + at["thickness_deviation"]))
-        spheres = structure(thick).sphere_surface_1_um
-        electrode = replace(
-            thick,
-            tortuosity_factor=at["tortuosity_factor"],
-            specific_surface_1_um=at["wetted_share"] * spheres,
-            electronic_conductivity_s_m=10 ** at["conductivity_decades"],
-        )
-        found.append(Asked(HalfCell(electrode, c_rate, lower_v), True, SPACE, f"point {number}"))
-    return found
+    low, high = zip(*bounds.values(), strict=True)
+    drawn = qmc.Sobol(len(bounds), rng=seed).random_base2(max(count - 1, 1).bit_length())
+    scaled = qmc.scale(drawn, low, high)[:count].tolist()
+    return [dict(zip(bounds, point, strict=True)) for point in scaled]
+
+
+def _drawn(at: Mapping[str, float]) -> Electrode:
+    bare = Electrode(
+        at["mass_loading_mg_cm2"], "active_material", at["porosity_pct"], SPACE_ACTIVE_PCT
+    )
+    built = structure(bare)
+    thick = replace(bare, thickness_um=built.thickness_um * (1 + at["thickness_deviation"]))
+    spheres = structure(thick).sphere_surface_1_um
+    return replace(
+        thick,
+        tortuosity_factor=at["tortuosity_factor"],
+        specific_surface_1_um=at["wetted_share"] * spheres,
+        electronic_conductivity_s_m=10 ** at["conductivity_decades"],
+    )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 DESIGNS = "designs"
 SPACE = "space of six properties"
+RATED_SPACE = "space of six properties and load"
 SERIES = "series of loadings"
 RAGONE_RATES = (0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)
 

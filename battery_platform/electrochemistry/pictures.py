@@ -242,3 +242,25 @@ def graded_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
         if axes.lines:
             axes.legend(frameon=False, fontsize=7)
     return figure
+
+
+def space_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Energy of many graded cells against the load, coloured by thickness."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.8), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    drawn = axes.scatter(
+        [row["c_rate"] for row in rows],
+        [row["specific_energy_wh_kg"] for row in rows],
+        c=[row["positive_thickness_um"] for row in rows],
+        s=9,
+        cmap="viridis",
+    )
+    figure.colorbar(drawn, ax=axes, label="Thickness of the positive electrode / µm")
+    axes.set_xlabel("Load / C")
+    axes.set_ylabel("Specific energy / Wh kg⁻¹ of cell")
+    axes.grid(visible=True, color="#e4e4e4", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_title(f"Simulated: {len(rows)} cells, each with profiles of its own", fontsize=10)
+    return figure

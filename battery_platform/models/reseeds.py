@@ -21,10 +21,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from battery_platform.errors import PlatformError
-from battery_platform.models.gaussian_process import weights_of
 from battery_platform.models.profiled_process import fit
 from battery_platform.models.specification import Specification
 from battery_platform.models.splits import holdout
+from battery_platform.models.states import weights_of
 from battery_platform.models.training import TrainingSet, training_set
 from battery_platform.store.builds import files_digest
 from battery_platform.store.lakehouse import Lakehouse

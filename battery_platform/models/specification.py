@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-ENDINGS = ("_mg_cm2", "_pct", "_wh_kg", "_w_kg", "_g_cm3", "_pa_s")
+ENDINGS = ("_mah_g", "_mg_cm2", "_pct", "_wh_kg", "_w_kg", "_g_cm3", "_pa_s")
 SLURRY = ("active_material_pct", "solid_content_pct", "viscosity_pa_s")
 LEVELS = ("low", "medium", "high")
 CLASSIFIERS = (
@@ -178,6 +178,24 @@ GRADED_INPUTS = (
 )
 
 
+def _half_cell_features() -> tuple[Feature, ...]:
+    return (
+        *_straight("porosity_pct"),
+        *_in_decades(*HALF_CELL_INPUTS[1:]),
+        # Salt is short where much charge must pass a long way through few and winding pores.
+        Feature(
+            "log transport",
+            (
+                ("mass_loading_mg_cm2", 1.0),
+                ("thickness_um", 1.0),
+                ("tortuosity_factor", 1.0),
+                ("porosity_pct", -1.0),
+            ),
+            logarithmic=True,
+        ),
+    )
+
+
 def _half_cell(target: str, unit: str, **more: Any) -> Specification:
     return Specification(
         "half-cell-performance",
@@ -186,21 +204,7 @@ def _half_cell(target: str, unit: str, **more: Any) -> Specification:
         "Energy and power of an NMC111 electrode against lithium at 1C",
         "Screening electrodes before they are simulated; it stands for the simulation, not for a cell.",
         inputs=HALF_CELL_INPUTS,
-        features=(
-            *_straight("porosity_pct"),
-            *_in_decades(*HALF_CELL_INPUTS[1:]),
-            # Salt is short where much charge must pass a long way through few and winding pores.
-            Feature(
-                "log transport",
-                (
-                    ("mass_loading_mg_cm2", 1.0),
-                    ("thickness_um", 1.0),
-                    ("tortuosity_factor", 1.0),
-                    ("porosity_pct", -1.0),
-                ),
-                logarithmic=True,
-            ),
-        ),
+        features=_half_cell_features(),
         rows="half cells",
         things="simulated electrodes",
         groups="electrodes",
@@ -290,6 +294,25 @@ MODELS = {
         ),
         _half_cell(
             "specific_energy_wh_kg", "Wh/kg", also=(_half_cell("specific_power_w_kg", "W/kg"),)
+        ),
+        Specification(
+            "feasibility",
+            "capacity_mah_g",
+            "mAh/g",
+            "Whether an NMC111 electrode works at a load: 75 mAh/g of active material or more, half of what "
+            "it holds",
+            "Leaving out designs before they are simulated or coated; it stands for the simulation, in "
+            "which a solver's failure counts as delivering nothing.",
+            inputs=(*HALF_CELL_INPUTS, "c_rate"),
+            features=(*_half_cell_features(), *_in_decades("c_rate")),
+            rows="loaded half cells",
+            things="simulated electrodes",
+            groups="electrodes",
+            algorithms=CLASSIFIERS,
+            bounds=(75.0,),
+            classes=("fails", "works"),
+            splits=5,
+            repeats=1,
         ),
         Specification(
             "graded-energy",

@@ -21,7 +21,7 @@ from battery_platform.models.served.surrogate import (
 )
 from battery_platform.models.specification import Specification
 
-LANDMARKS = 512
+LANDMARKS = 256
 """Rows that stand for a large training set where distances are asked."""
 ERROR_PARTS = 5
 ERROR_RIDGE = 30.0

@@ -18,34 +18,42 @@ from battery_platform.store.lakehouse import Lakehouse
 
 SPACE = "space of six properties"
 """Origin of the discharges that fill it."""
+RATED_SPACE = "space of six properties and load"
 CLUSTERS = 25
 LINE = ("file_id", "sheet", "row_number")
 
 
 def half_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
-    """Discharges of the space of six properties at 1C, each its own electrode.
-
-    Only those of the newest code and assumptions: others answer another question.
-    """
-    frame, snapshot = _read(
-        lake,
-        """SELECT DISTINCT d.*, s.subject AS id, s.subject AS part, 'simulated' AS source_id,
-                  'CC0-1.0 (generated)' AS licence
-           FROM discharges d JOIN discharge_subjects s USING (discharge_id)
-           WHERE s.origin = $space AND c_rate = 1 AND lower_cutoff_v = 3.2
-           QUALIFY code_version || assumptions_hash
-                   = first_value(code_version || assumptions_hash) OVER (ORDER BY made_at DESC)""",
-        {"space": SPACE},
-    )
+    """Discharges of the space of six properties at 1C, each its own electrode."""
+    frame, snapshot = _discharges(lake, SPACE, "c_rate = 1")
     failed = int(frame["failed"].sum())
     frame = frame.filter(~pl.col("failed") & (pl.col("specific_energy_wh_kg") > 0))
-    return _set(
-        frame,
-        model,
-        snapshot,
-        "run `battery-platform refresh`: it sweeps them",
-        {"failed in the simulation": failed},
-        lines=(),
+    counted = {"failed in the simulation": failed}
+    return _set(frame, model, snapshot, SWEEPS, counted, lines=())
+
+
+def loaded_half_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
+    """Discharges of that space at many loads; one that the solver gave up on delivers nothing."""
+    frame, snapshot = _discharges(lake, RATED_SPACE, "TRUE")
+    nothing = pl.when("failed").then(0.0).otherwise("capacity_mah_g")
+    frame = frame.with_columns(capacity_mah_g=nothing)
+    return _set(frame, model, snapshot, SWEEPS, lines=())
+
+
+SWEEPS = "run `battery-platform refresh`: it sweeps them"
+
+
+def _discharges(lake: Lakehouse, origin: str, where: str) -> tuple[pl.DataFrame, int]:
+    """Of the newest code and assumptions: others answer another question."""
+    return _read(
+        lake,
+        f"""SELECT DISTINCT d.*, s.subject AS id, s.subject AS part, 'simulated' AS source_id,
+                  'CC0-1.0 (generated)' AS licence
+           FROM discharges d JOIN discharge_subjects s USING (discharge_id)
+           WHERE s.origin = $origin AND {where} AND lower_cutoff_v = 3.2
+           QUALIFY code_version || assumptions_hash
+                   = first_value(code_version || assumptions_hash) OVER (ORDER BY made_at DESC)""",
+        {"origin": origin},
     )
 
 
@@ -77,7 +85,7 @@ def graded_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
         done,
         model,
         snapshot,
-        "run `battery-platform refresh`: it simulates them",
+        SWEEPS,
         {
             "that share a graded profile with another cell": frame.height - own.height,
             "failed or delivered nothing": own.height - done.height,
@@ -217,6 +225,7 @@ TABLES = {
 }
 READERS: dict[str, Callable[[Lakehouse, Specification], TrainingSet]] = {
     "half cells": half_cells,
+    "loaded half cells": loaded_half_cells,
     "graded cells": graded_cells,
     "mesostructures": mesostructures,
     "slurry simulations": slurry_simulations,

@@ -17,7 +17,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 Z90 = 1.6448536269514722
-BLOCK = 8192
+BLOCK = 2048
 UNIT_SLIPS = (0.001, 1000.0, 0.01, 100.0)
 HOLE = (0.05, 0.25)
 """Share of an input's range without data from which the trend has a say, and at which it alone speaks."""
@@ -225,8 +225,10 @@ def parts(state: State) -> list[State]:
 def domain(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distance to the nearest training row kept, and whether a row lies among the data."""
     at = features(state, inputs).astype(state["train"].dtype)
-    block = squared_distances(at, state["train"], np.ones(at.shape[1], at.dtype))
-    distance = np.sqrt(block.min(axis=1)).astype(float)
+    known = state["train"]
+    # the nearest row has the largest of these: one product and no further pass over all pairs
+    nearest = (at @ known.T - 0.5 * (known * known).sum(axis=1)).max(axis=1)
+    distance = np.sqrt(np.maximum((at * at).sum(axis=1) - 2.0 * nearest, 0.0)).astype(float)
     within = ((inputs >= state["input_low"]) & (inputs <= state["input_high"])).all(axis=1)
     return distance, within & (distance <= float(state["domain_distance"]))
 
