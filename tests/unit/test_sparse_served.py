@@ -117,6 +117,22 @@ def test_a_frame_of_100_000_rows_is_answered_as_its_rows_are(
     assert last["d30_mah_g"] == pytest.approx(one["d30_mah_g"].item())
 
 
+def test_it_is_saved_from_code_and_loaded_by_mlflow(
+    state: State, asked: pd.DataFrame, tmp_path: Path
+) -> None:
+    import mlflow
+
+    np.savez_compressed(tmp_path / "state.npz", **state)
+    mlflow.pyfunc.save_model(
+        tmp_path / "saved",
+        python_model=served.__file__,
+        artifacts={"state": str(tmp_path / "state.npz")},
+        pip_requirements=["numpy"],
+    )
+    loaded = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    assert loaded.predict(asked.head(2)).equals(served.predict_rows(state, asked.head(2)))
+
+
 def test_it_loads_and_answers_without_the_platform(
     state: State, asked: pd.DataFrame, tmp_path: Path
 ) -> None:

@@ -163,7 +163,8 @@ def _conditioning(
             mean[test], deviation[test] = served.conditioned(
                 base[test], early[test], shrunk(whole, np.where(given, TRUSTS[-1], trust))
             )
-    asked = np.isfinite(target) & np.isfinite(early).any(axis=1)[:, None]
+    told = np.isfinite(early).sum(axis=1) > 0
+    asked = np.isfinite(target) & told[:, None]
     surprise = np.stack(
         [
             np.where(asked, 0.5 * ((target - mean) / wide) ** 2 + np.log(wide), 0.0).sum(axis=0)
