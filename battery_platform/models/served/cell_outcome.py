@@ -111,11 +111,12 @@ def answer(
     """Calibrated endpoints and curve; the endpoints that are logarithms are not yet raised."""
     mean, deviation = conditioned(base(state, inputs), coded(state, known), state["covariance"])
     made = decoded(state, mean, deviation)
+    something = np.isfinite(known).any(axis=1).astype(int)
     return (
         made[0],
-        made[1] * state["calibration"],
+        made[1] * state["calibration"][something],
         np.maximum(made[2], 0.0),
-        made[3] * float(state["curve_calibration"]),
+        made[3] * state["curve_calibration"][something][:, None],
     )
 
 

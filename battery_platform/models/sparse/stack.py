@@ -79,23 +79,22 @@ def fit_rows(table: SparseTable, rows: Array) -> State:
     share = _shares(line, grown, target)
     out_of_fold = share * grown + (1 - share) * line
     early = served.coded(space, table.only(EARLY)[rows])
-    trust, held_out = _conditioning(target, out_of_fold, early, cases, folds)
+    errors = _Errors(target, out_of_fold, folds)
+    trust = _trust(errors, early, cases)
     slopes, starts = lines(at, target, penalty)
     state = space | arrays_of(forests(KIND, at, target, SEED))
     state |= {
         "line": slopes,
         "line_start": starts,
         "tree_share": share,
-        "covariance": shrunk(covariance_of(target - out_of_fold), trust),
+        "covariance": shrunk(covariance_of(errors.base_errors), trust),
         "trust": trust,
         "bounds": np.array(BOUNDS),
         "train": at,
         "domain_distance": np.float64(_domain_distance(at, cases)),
         **_ranges(table, rows),
     }
-    nothing = np.full_like(target, np.nan)
-    alone = served.conditioned(out_of_fold, nothing, state["covariance"])
-    return state | _calibrated(space, table, rows, target, (alone, held_out))
+    return state | _calibrated(state, table, rows, errors, early)
 
 
 def candidate(table: SparseTable, rows: Array) -> Answer:
@@ -147,38 +146,41 @@ def shrunk(covariance: Array, trust: Array) -> Array:
     return trust[:, None] * covariance * trust + np.diag((1 - trust**2) * diagonal)
 
 
-def _conditioning(
-    target: Array, base: Array, early: Array, cases: Array, folds: list[tuple[Array, Array]]
-) -> tuple[Array, tuple[Array, Array]]:
-    """Which trust in each quantity's correlations is likeliest on cases held out, and what they get.
+class _Errors:
+    """What conditioning says of cases held out, by correlations of the errors of the others."""
+
+    def __init__(self, target: Array, base: Array, folds: list[tuple[Array, Array]]) -> None:
+        self.target, self.base, self.folds = target, base, folds
+        self.base_errors = target - base
+        self.covariances = [covariance_of(self.base_errors[train]) for train, _ in folds]
+
+    def given(self, known: Array, trust: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation of every quantity."""
+        mean, deviation = np.empty_like(self.base), np.empty_like(self.base)
+        for covariance, (_, test) in zip(self.covariances, self.folds, strict=True):
+            mean[test], deviation[test] = served.conditioned(
+                self.base[test], known[test], shrunk(covariance, trust)
+            )
+        return mean, deviation
+
+
+def _trust(errors: _Errors, early: Array, cases: Array) -> Array:
+    """Which trust in each quantity's correlations is likeliest on cases held out.
 
     As in Akaike's criterion trust must earn its unit of likelihood, counted in cases: the cells of a
-    case are one witness.
+    case are one witness. What is known early is trusted most; how far it moves the others is theirs.
     """
-    errors, given = target - base, np.isfinite(early).any(axis=0)
-    tried = [(np.empty_like(base), np.empty_like(base)) for _ in TRUSTS]
-    for train, test in folds:
-        whole = covariance_of(errors[train])
-        for trust, (mean, deviation) in zip(TRUSTS, tried, strict=True):
-            mean[test], deviation[test] = served.conditioned(
-                base[test], early[test], shrunk(whole, np.where(given, TRUSTS[-1], trust))
-            )
+    known = np.isfinite(early).any(axis=0)
     told = np.isfinite(early).sum(axis=1) > 0
-    asked = np.isfinite(target) & told[:, None]
-    surprise = np.stack(
-        [
-            np.where(asked, 0.5 * ((target - mean) / wide) ** 2 + np.log(wide), 0.0).sum(axis=0)
-            for mean, wide in tried
-        ]
-    )
+    asked = np.isfinite(errors.target) & told[:, None]
+    surprise = []
+    for trust in TRUSTS:
+        mean, wide = errors.given(early, np.where(known, TRUSTS[-1], trust))
+        off = 0.5 * ((errors.target - mean) / wide) ** 2 + np.log(wide)
+        surprise.append(np.where(asked, off, 0.0).sum(axis=0))
     witnesses = len(np.unique(cases)) / len(cases)
-    best = (witnesses * surprise + np.array(TRUSTS)[:, None]).argmin(axis=0)
-    chosen = np.where(given, TRUSTS[-1], np.array(TRUSTS)[best])
-    mean, deviation = (
-        np.take_along_axis(np.stack(part), best[None, None, :], axis=0)[0]
-        for part in zip(*tried, strict=True)
-    )
-    return chosen, (mean, deviation)
+    best = (witnesses * np.stack(surprise) + np.array(TRUSTS)[:, None]).argmin(axis=0)
+    return np.where(known, TRUSTS[-1], np.array(TRUSTS)[best])
 
 
 def _shares(line: Array, grown: Array, target: Array) -> Array:
@@ -192,27 +194,39 @@ def _shares(line: Array, grown: Array, target: Array) -> Array:
 
 
 def _calibrated(
-    space: State,
-    table: SparseTable,
-    rows: Array,
-    target: Array,
-    held_out: Sequence[tuple[Array, Array]],
+    state: State, table: SparseTable, rows: Array, errors: _Errors, early: Array
 ) -> State:
-    """Factors for the intervals, from held-out cases with nothing known and with what is known early."""
+    """Factors for the intervals, from cases held out: where nothing is known, and where something is.
+
+    Something is adhesion and IR drop, or all others; correlations from few cases promise too much.
+    """
+    every = np.where(np.arange(early.shape[1]) < len(table.endpoints), errors.target, np.nan)
+    found = [
+        _factors(state, table, rows, errors, several)
+        for several in ((np.full_like(early, np.nan),), (early, every))
+    ]
+    return {
+        "calibration": np.stack([one for one, _ in found]),
+        "curve_calibration": np.array([one for _, one in found]),
+    }
+
+
+def _factors(
+    state: State, table: SparseTable, rows: Array, errors: _Errors, several: Sequence[Array]
+) -> tuple[Array, float]:
+    """Of the endpoints and of the curve, over some states of knowledge."""
     count = len(table.endpoints)
-    truth = (space["center"] + space["scale"] * target)[:, :count]
-    made = [prediction(space, *one) for one in held_out]
-    pooled = factors(
+    truth = (state["center"] + state["scale"] * errors.target)[:, :count]
+    made = [prediction(state, *errors.given(known, state["trust"])) for known in several]
+    endpoints = factors(
+        np.concatenate([truth - one.mean for one in made]),
+        np.concatenate([one.deviation for one in made]),
+    )
+    curve = factors(
         np.concatenate([table.curves[rows] - one.curve for one in made]).reshape(-1, 1),
         np.concatenate([one.curve_deviation for one in made]).reshape(-1, 1),
     )
-    return {
-        "calibration": factors(
-            np.concatenate([truth - one.mean for one in made]),
-            np.concatenate([one.deviation for one in made]),
-        ),
-        "curve_calibration": np.float64(pooled[0]),
-    }
+    return endpoints, float(curve[0])
 
 
 def _ranges(table: SparseTable, rows: Array) -> State:
