@@ -47,6 +47,7 @@ TABLES: dict[str, Table] = {
         Table("cycling_tests", "cells", "CyclingTests", "cycling tests"),
         Table("test_cycles", "cells", "TestCycles", "cycles"),
         Table("test_points", "cells", "TestPoints", "logged points"),
+        Table("cell_cases", "cases", "CellCases", "cells of a campaign, one wide row each"),
         Table("flow_tests", "instruments", "FlowTests", "flow curves"),
         Table("flow_points", "instruments", "FlowPoints", "points of flow curves"),
         Table("line_runs", "instruments", "LineRuns", "runs of a line"),

@@ -13,6 +13,7 @@
     ('test', 'test_id', 'cycling_tests'),
     ('condition', 'condition_id', 'condition_means'),
     ('structure', 'structure_id', 'mesostructures'),
+    ('case_cell', 'cell_id', 'cell_cases'),
     ('flow_curve', 'flow_test_id', 'flow_tests'),
     ('peel_test', 'peel_test_id', 'peel_tests'),
     ('line_run', 'run_id', 'line_runs'),

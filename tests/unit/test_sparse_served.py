@@ -1,0 +1,155 @@
+"""The model as other teams load it: arrays and one file, any frame, plain words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from battery_platform.models.served import cell_outcome as served
+from battery_platform.models.sparse import stack
+from battery_platform.models.sparse.space import State
+from battery_platform.models.sparse.table import SparseTable, table_of
+from battery_platform.records.case_plant import simulate_cell_cases
+
+MADE = simulate_cell_cases().with_columns(pl.lit(True).alias("is_synthetic"))
+
+
+@pytest.fixture(scope="module")
+def table() -> SparseTable:
+    return table_of(MADE)
+
+
+@pytest.fixture(scope="module")
+def state(table: SparseTable) -> State:
+    return stack.fit(table)
+
+
+@pytest.fixture
+def asked(table: SparseTable) -> pd.DataFrame:
+    rows = MADE.filter(pl.col("cell_id").is_in(table.ids)).sort("cell_id")
+    return rows.select(table.descriptors).to_pandas()
+
+
+def test_every_endpoint_has_value_interval_and_class(state: State, asked: pd.DataFrame) -> None:
+    found = served.predict_rows(state, asked)
+    assert len(found) == len(asked)
+    for stem, unit in (("d30", "_mah_g"), ("adhesion", "_n_m"), ("viscosity_at_0p1", "_pa_s")):
+        low, mid, high = (found[f"{stem}{part}{unit}"] for part in ("_low_90", "", "_high_90"))
+        assert ((low >= 0) & (low <= mid) & (mid <= high)).all()
+        assert (found[f"{stem}_sd{unit}"] > 0).all()
+    chances = found[[f"d30_probability_{one}" for one in "ABC"]]
+    assert chances.sum(axis=1).to_numpy() == pytest.approx(1.0)
+    assert (
+        chances.to_numpy().argmax(axis=1) == found["d30_class"].map({"A": 0, "B": 1, "C": 2})
+    ).all()
+    assert set(found.loc[found["d30_mah_g"] > 300, "d30_class"]) == {"A"}
+    assert set(found.loc[found["d30_mah_g"] < 40, "d30_class"]) == {"C"}
+    assert found["synthetic"].all()
+    assert found["in_domain"].mean() > 0.8
+    assert found["distance"].max() == pytest.approx(0.0, abs=1e-5)
+    curve = found[[f"capacity_cycle_{one}_mah_g" for one in stack.CURVE_CYCLES]]
+    assert (curve.to_numpy() >= 0).all()
+    assert (curve["capacity_cycle_30_mah_g"] - found["d30_mah_g"]).abs().median() < 15
+
+
+def test_known_endpoints_move_the_others_and_not_themselves(
+    state: State, asked: pd.DataFrame
+) -> None:
+    alone = served.predict_rows(state, asked.head(1))
+    low, high = (
+        served.predict_rows(state, asked.head(1).assign(d10_mah_g=one)) for one in (150.0, 330.0)
+    )
+    assert low["d30_mah_g"].item() < alone["d30_mah_g"].item() < high["d30_mah_g"].item()
+    own = [one["d10_mah_g"].item() for one in (low, high)]
+    assert own == pytest.approx([alone["d10_mah_g"].item()] * 2)
+
+
+def test_a_missing_descriptor_is_an_error_that_names_it(state: State, asked: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match="missing: porosity_pct"):
+        served.predict_rows(state, asked.drop(columns="porosity_pct"))
+    with pytest.raises(ValueError, match="No row was given"):
+        served.predict_rows(state, asked.head(0))
+
+
+def test_a_bad_descriptor_leaves_its_row_without_value_and_says_why(
+    state: State, asked: pd.DataFrame
+) -> None:
+    asked = asked.head(4).astype(object)
+    asked.loc[0, "coating_gap_um"] = "wide"
+    asked.loc[1, "porosity_pct"] = np.nan
+    asked.loc[2, "coating_gap_um"] = 0.1
+    found = served.predict_rows(state, asked)
+    assert found["d30_mah_g"].isna().tolist() == [True, True, False, False]
+    assert found["d30_class"].tolist()[:2] == ["", ""]
+    assert "coating_gap_um is missing or no number; no prediction" in found["note"][0]
+    assert "porosity_pct is missing or no number" in found["note"][1]
+    assert "100 would fit, check the unit" in found["note"][2]
+    assert not found["in_domain"][2]
+    assert found["note"][3] == ""
+
+
+def test_an_endpoint_that_cannot_be_is_not_used_and_said(state: State, asked: pd.DataFrame) -> None:
+    plain = served.predict_rows(state, asked.head(3))
+    odd = asked.head(3).assign(adhesion_n_m=[0.015, -4.0, "n.a."])
+    found = served.predict_rows(state, odd)
+    assert found["d30_mah_g"].tolist() == plain["d30_mah_g"].tolist()
+    assert "15 or 1.5 would fit, check the unit; it was not used" in found["note"][0]
+    assert "adhesion_n_m is -4, far outside" in found["note"][1]
+    assert found["note"][2] == "adhesion_n_m is no number and was not used"
+    gap = served.predict_rows(state, asked.head(1).assign(adhesion_n_m=None))
+    assert gap["note"].item() == ""
+
+
+def test_a_frame_of_100_000_rows_is_answered_as_its_rows_are(
+    state: State, asked: pd.DataFrame
+) -> None:
+    many = pd.concat([asked] * (100_000 // len(asked) + 1), ignore_index=True).head(100_000)
+    found = served.predict_rows(state, many)
+    assert found["d30_mah_g"].notna().all()
+    one = served.predict_rows(state, asked.tail(1))
+    last = found.iloc[len(asked) - 1]
+    assert last["d30_mah_g"] == pytest.approx(one["d30_mah_g"].item())
+
+
+def test_it_is_saved_from_code_and_loaded_by_mlflow(
+    state: State, asked: pd.DataFrame, tmp_path: Path
+) -> None:
+    import mlflow
+
+    np.savez_compressed(tmp_path / "state.npz", **state)
+    mlflow.pyfunc.save_model(
+        tmp_path / "saved",
+        python_model=served.__file__,
+        artifacts={"state": str(tmp_path / "state.npz")},
+        pip_requirements=["numpy"],
+    )
+    loaded = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    assert loaded.predict(asked.head(2)).equals(served.predict_rows(state, asked.head(2)))
+
+
+def test_it_loads_and_answers_without_the_platform(
+    state: State, asked: pd.DataFrame, tmp_path: Path
+) -> None:
+    np.savez_compressed(tmp_path / "state.npz", **state)
+    (tmp_path / "model.py").write_text(Path(served.__file__).read_text("utf-8"), "utf-8")
+    asked.to_json(tmp_path / "asked.json")
+    script = """
+import sys
+for name in ("battery_platform", "sklearn", "scipy"):
+    sys.modules[name] = None
+import numpy, pandas, model
+with numpy.load("state.npz", allow_pickle=False) as arrays:
+    state = {name: arrays[name] for name in arrays.files}
+model.predict_rows(state, pandas.read_json("asked.json")).to_json("answered.json")
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=120)
+    answered = pd.read_json(tmp_path / "answered.json")
+    expected = served.predict_rows(state, asked)
+    assert answered["d30_mah_g"].to_numpy() == pytest.approx(expected["d30_mah_g"].to_numpy())
+    assert (tmp_path / "state.npz").stat().st_size < 5_000_000
