@@ -21,3 +21,7 @@ class RefusedFile(PlatformError):  # noqa: N818 -- it is the file that is refuse
 
 class StoreError(PlatformError):
     """The lakehouse could not do what was asked; nothing was half written."""
+
+
+class NoRows(PlatformError):  # noqa: N818 -- it is the rows that are missing
+    """Too few rows to learn from: no fault, as long as nobody handed any in."""

@@ -206,13 +206,13 @@ def predict(
     `models card NAME` shows the inputs. A recipe is active_material_pct, solid_content_pct,
     viscosity_pa_s (at the shear rate of the coating gap) and comma_gap_um; its headers are recognised
     in three languages and with other units, which are converted. Columns of other models carry the
-    names of the card. A row that cannot be answered is flagged with the reason;
+    names of the card; of a cell, what is known already may be given beside. A row that cannot be answered is flagged with the reason;
     exit status 1 if not one row could be answered.
     """
     import pandas as pd
     import polars as pl
 
-    from battery_platform.models.registry import champion, known, load
+    from battery_platform.models.registry import champion, inputs_of, known, load
     from battery_platform.models.training import ELECTRODES
     from battery_platform.records.recipes import read_numbers, read_recipes
 
@@ -224,17 +224,23 @@ def predict(
         )
     if target is not None and target.exists() and target.samefile(source):
         raise PlatformError(f"{target} is the input itself.", "Name another file for the answers.")
-    read = read_recipes if model.rows == ELECTRODES else read_numbers
-    recipes = read(source, model.inputs, settings)
-    chosen = version if version is not None else champion(settings, name)
-    answers = load(settings, name, chosen)(recipes.values.to_pandas())
+    if version is None:
+        version = champion(settings, name)
+    if model.rows == ELECTRODES:
+        recipes = read_recipes(source, model.inputs, settings)
+    else:
+        needed, known_already = inputs_of(settings, name, version)
+        recipes = read_numbers(source, needed, settings, known_already)
+        answers = load(settings, name, version)(recipes.values.to_pandas())
     rows = []
     for line, recipe, answer in zip(
         recipes.lines, recipes.values.to_dicts(), answers.to_dict("records"), strict=True
     ):
         told = [*recipes.problems.get(line, []), *([answer["note"]] if answer["note"] else [])]
         numbers = {key: None if pd.isna(value) else value for key, value in answer.items()}
-        rows.append({"line": line, **recipe, **numbers, "note": "; ".join(told), "version": chosen})
+        rows.append(
+            {"line": line, **recipe, **numbers, "note": "; ".join(told), "version": version}
+        )
     for note in recipes.notes:
         err.print(Text(note, style="dim"), soft_wrap=True)
     if rows[0]["synthetic"]:
@@ -265,9 +271,14 @@ def _show_answers(rows: list[dict[str, Any]], model: Specification) -> None:
             }
             for row in rows
             for part in model.parts
+            if one or part.target in row
         ],
         False,
     )
+    for row in rows:
+        for column, kind in model.more_outputs:
+            if kind == "string":
+                err.print(f"line {row['line']}: {column} is {row[column] or 'not told'}")
     for row in rows:
         if row["note"]:
             err.print(Text(f"line {row['line']}: {row['note']}", style="yellow"), soft_wrap=True)

@@ -138,7 +138,7 @@ class HalfCellSweep(dg.Config):
         default=1024,
         ge=1,
         le=100_000,
-        description="Points of that space; half as many more at loads from C/2 to 11C.",
+        description="Points of that space; a quarter as many more at loads from C/2 to 11C.",
     )
     c_rate: float = Field(default=1.0, description="Multiple of 1C.")
     lower_v: float = Field(default=3.2, description="Cut-off in volts against lithium.")
@@ -180,7 +180,7 @@ def half_cell_sweep(config: HalfCellSweep, lakehouse: LakehouseResource) -> dg.M
         many = of_table(lake, config.table, [config.c_rate], config.lower_v)
     else:
         many = Electrodes(space(config.points, config.c_rate, config.lower_v))
-        loaded = rated_space(config.points // 2, config.lower_v)
+        loaded = rated_space(config.points // 4, config.lower_v)
     before = lake.value("SELECT count(*) FROM discharges")
     series = loading_series()
     rows = sweep(lake, [*many.asked, *series, *loaded])

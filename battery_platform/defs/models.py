@@ -9,7 +9,7 @@ from battery_platform.defs.marts import DBT_CHECKS
 from battery_platform.defs.metadata import OWNERS, markdown_table, picture
 from battery_platform.defs.raw_tables import RAW_CHECKS, raw_key
 from battery_platform.defs.resources import LakehouseResource
-from battery_platform.models.specification import MODELS, Specification
+from battery_platform.models.specification import CELL_CASES, MODELS, Specification
 
 GROUP = "models"
 ELECTRODE_TABLES = [
@@ -22,11 +22,12 @@ TRAINED_FROM = {
     "half cells": [dg.AssetKey(["electrochemistry", "half_cell_sweep"])],
     "loaded half cells": [dg.AssetKey(["electrochemistry", "half_cell_sweep"])],
     "graded cells": [dg.AssetKey(["electrochemistry", "graded_space"])],
+    CELL_CASES: [raw_key("cell_cases")],
     "mesostructures": [raw_key("mesostructures")],
     "slurry simulations": [raw_key("slurry_simulations")],
     "faded cells": [raw_key("capacity_curves"), raw_key("cycle_lives")],
 }
-SIMULATED = ("half cells", "loaded half cells", "graded cells")
+SIMULATED = ("half cells", "loaded half cells", "graded cells", CELL_CASES)
 """Rows that a refresh makes itself."""
 CHAMPION_STANDS = "a_champion_stands"
 FORECASTS_KEY = dg.AssetKey([GROUP, "forecasts"])
@@ -70,8 +71,8 @@ def _model(model: Specification) -> dg.AssetsDefinition:
     def train(
         context: dg.AssetExecutionContext, lakehouse: LakehouseResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from battery_platform.errors import NoRows
         from battery_platform.models.release import release
-        from battery_platform.models.tables import NoRows
 
         checks = [*RAW_CHECKS, *DBT_CHECKS] if model.rows == "electrodes" else RAW_CHECKS
         require_passed(context, checks)

@@ -123,6 +123,7 @@ PLANT_TABLES = {
     "test_cycles",
 }
 PLANT_KEY = dg.AssetKey(["sources", "synthetic_plant"])
+CASES_KEY = dg.AssetKey(["sources", "synthetic_graphite_cells"])
 DROP_KEY = dg.AssetKey(["sources", "drop_folder"])
 
 
@@ -150,6 +151,28 @@ def synthetic_plant(
 
 
 @dg.asset(
+    key=CASES_KEY,
+    group_name=GROUP,
+    kinds={"python", "ducklake"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    check_specs=[_check_spec(CASES_KEY)],
+    tags={"synthetic": "true"},
+    description="SYNTHETIC. A sparse table of graphite half cells with the shape of paper 001, whose own data "
+    "cannot be had; the relations put into it are our reading of its figures.",
+)
+def synthetic_graphite_cells(
+    context: dg.AssetExecutionContext, lakehouse: LakehouseResource
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Write the table and take it."""
+    from battery_platform.records.sources import take_cell_cases
+
+    reports = take_cell_cases(lakehouse.lake())
+    _raise_if_refused(reports)
+    return _result(context, lakehouse, reports, ["synthetic_graphite_cells"])
+
+
+@dg.asset(
     key=DROP_KEY,
     group_name=GROUP,
     kinds={"python", "ducklake"},
@@ -171,6 +194,7 @@ def drop_folder(
 
 ASSETS: list[dg.AssetsDefinition] = [
     synthetic_plant,
+    synthetic_graphite_cells,
     drop_folder,
     *[_public(entry) for entry in entries().values()],
 ]
@@ -185,4 +209,5 @@ def sources_of(table_name: str) -> list[dg.AssetKey]:
         if table_name in entry.tables
     ]
     plant = [PLANT_KEY] if table_name in PLANT_TABLES else []
-    return [DROP_KEY, *plant, *public]
+    cases = [CASES_KEY] if table_name == "cell_cases" else []
+    return [DROP_KEY, *plant, *cases, *public]

@@ -13,8 +13,8 @@ from battery_platform.models.specification import Specification
 from battery_platform.models.splits import grouped_folds
 from battery_platform.models.states import errors_learnt, finished, framed, learnt_target
 
-INNER_SPLITS = 5
-TREES, RATE, DEPTH = 150, 0.1, 5
+INNER_SPLITS = 3
+TREES, RATE, DEPTH = 120, 0.12, 5
 CLASS_TREES, CLASS_DEPTH = 60, 3
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from battery_platform.models.evaluation import (
     ALL_ROWS,
@@ -11,7 +11,7 @@ from battery_platform.models.evaluation import (
     Score,
     left_out_range,
 )
-from battery_platform.models.gate import Decision, Judged
+from battery_platform.models.gate import Judged, of_all
 from battery_platform.models.gaussian_process import parts_of_variance
 from battery_platform.models.served.surrogate import State, kind
 from battery_platform.models.specification import Specification
@@ -32,11 +32,12 @@ def card(
     model: Specification,
     judged: Sequence[Judged],
     states: Sequence[State],
-    decision: Decision,
-    hashes: dict[str, str],
+    hashes: Mapping[str, str],
     because: str,
+    further: Sequence[str] = (),
 ) -> str:
-    """Write the card of one version."""
+    """Write the card of one version; `further` sections stand before what the gate said."""
+    decision = of_all(judged)
     data = judged[0].evaluation.training
     head = [f"# {model.name}: {model.title}"]
     if data.is_synthetic:
@@ -46,7 +47,7 @@ def card(
             *head,
             f"Predicts {', '.join(_named(part) for part in model.parts)}. {model.use}",
             "## Data\n\n"
-            + _table(
+            + table(
                 ("what", "is"),
                 [
                     ("rows", f"{len(data)} {model.things} of {data.n_batches} {model.groups}"),
@@ -62,7 +63,7 @@ def card(
                 ],
             ),
             "## Inputs\n\n"
-            + _table(
+            + table(
                 ("column", "from", "to"),
                 [
                     (f"`{name}`", f"{low:g}", f"{high:g}")
@@ -75,8 +76,9 @@ def card(
             "to the nearest training row in standardised inputs; above "
             f"{float(states[0]['domain_distance']):.2f} a row counts as unknown even inside the ranges.",
             *(_of_part(model, one, state) for one, state in zip(judged, states, strict=True)),
+            *further,
             "## The gate\n\n"
-            + _table(
+            + table(
                 ("rule", "passed", "finding"),
                 [(rule, "yes" if ok else "**no**", said) for rule, ok, said in decision.findings],
             ),
@@ -92,22 +94,22 @@ def _named(part: Specification) -> str:
 def _of_part(model: Specification, one: Judged, state: State) -> str:
     evaluation, part = one.evaluation, one.part
     title = f": {part.target}" if len(model.parts) > 1 else ""
-    means = scores_table(evaluation, CONDITION_MEANS)
+    means = scorestable(evaluation, CONDITION_MEANS)
     said = [
         f"## Against the simplest baselines{title}\n\nWhole {part.groups} were held out, "
         f"{part.splits} folds, {part.repeats} repeats. In brackets: 95 % interval from drawing "
-        f"{part.groups}.{_picked(one)}\n\n{scores_table(evaluation, ALL_ROWS)}"
+        f"{part.groups}.{_picked(one)}\n\n{scorestable(evaluation, ALL_ROWS)}"
     ]
     if evaluation.training.has_replicates:
         said.append(f"Means of conditions:\n\n{means}")
     if part.ranges_of:
         said.append(
             f"A low, middle and high range of {part.ranges_of} left out in turn, batches on both "
-            f"sides:\n\n{scores_table(evaluation, left_out_range(part))}"
+            f"sides:\n\n{scorestable(evaluation, left_out_range(part))}"
         )
         if evaluation.training.has_replicates:
             far = f"{left_out_range(part)}, {CONDITION_MEANS}"
-            said.append(f"The same, means of conditions:\n\n{scores_table(evaluation, far)}")
+            said.append(f"The same, means of conditions:\n\n{scorestable(evaluation, far)}")
     if not part.classes:
         said.append(f"## Slices{title}\n\n" + _slices(one))
         said.append(f"## What the standard deviation holds{title}\n\n" + _deviation(part, state))
@@ -128,13 +130,18 @@ def _picked(one: Judged) -> str:
 
 
 def _deviation(part: Specification, state: State) -> str:
+    if kind(state) == "stack":
+        return (
+            "Errors about cases held out inside the training data, and how they go together: what is known "
+            "of a cell narrows the rest. Scaled so that 90 % intervals held 90 % of them."
+        )
     if kind(state) != "process":
         return (
             f"Errors on {part.groups} held out inside the training data, larger where they were "
             f"larger, scaled by {float(state['calibration']):.2f} so that 90 % intervals held 90 % of them."
         )
     unit = "of the logarithm" if part.logarithmic else part.unit or "1"
-    said = _table(
+    said = table(
         ("rows differ", f"standard deviation, {unit}"),
         [(name, f"{value:.3g}") for name, value in parts_of_variance(state)],
     ) + (
@@ -162,7 +169,7 @@ def _not_shown(model: Specification, data: TrainingSet) -> str:
     return f"{model.things.capitalize()} of another source: one stands behind the data."
 
 
-def scores_table(evaluation: Evaluation, part: str) -> str:
+def scorestable(evaluation: Evaluation, part: str) -> str:
     """One line per candidate."""
     names = [one.metric for one in evaluation.scores if one.slice == part]
     metrics = list(dict.fromkeys(names))
@@ -170,7 +177,7 @@ def scores_table(evaluation: Evaluation, part: str) -> str:
     for candidate in evaluation.held_out:
         cells = [_shown(evaluation.score(candidate, metric, part)) for metric in metrics]
         rows.append((candidate, *cells))
-    return _table(("candidate", *metrics), rows)
+    return table(("candidate", *metrics), rows)
 
 
 def _shown(score: Score) -> str:
@@ -191,9 +198,9 @@ def _slices(judged: Judged) -> str:
         rmse = evaluation.score(judged.algorithm, "rmse", part)
         coverage = evaluation.score(judged.algorithm, "coverage_90", part)
         rows.append((part, str(rmse.n), f"{rmse.value:.3f}", f"{coverage.value:.3f}"))
-    return _table(("slice", "n", "rmse", "coverage_90"), rows)
+    return table(("slice", "n", "rmse", "coverage_90"), rows)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])

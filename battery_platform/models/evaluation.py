@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from battery_platform.models.baselines import BASELINES, fit_baseline
+from battery_platform.models.baselines import fit_baseline
 from battery_platform.models.rows import Rows
 from battery_platform.models.specification import Specification
 from battery_platform.models.splits import Fold, range_folds, refuse_leaks, repeated_folds
@@ -120,7 +120,7 @@ def evaluate(
     for name, fit in _candidates(model, len(training)).items():
         progress(f"{model.name}, {model.target}: {name}")
         held_out[name] = _hold_out(name, fit, training.rows, chosen)
-        scores += _scores(held_out[name], training, model)
+        scores += scores_of(held_out[name], training, model)
         if model.ranges_of:
             ranges = [list(range_folds(training.inputs[:, model.inputs.index(model.ranges_of)]))]
             far = _hold_out(name, fit, training.rows, ranges)
@@ -160,7 +160,7 @@ def _candidates(model: Specification, rows: int) -> dict[str, Fit]:
 
     every = algorithms_of(model)
     return {name: learnt(every[name]) for name in model.candidates(rows)} | {
-        name: baseline(name) for name in BASELINES
+        name: baseline(name) for name in model.baselines
     }
 
 
@@ -176,7 +176,7 @@ def _hold_out(name: str, fit: Fit, rows: Rows, repeats: Sequence[Sequence[Fold]]
     return HeldOut(name, *found) if len(found) == 2 else HeldOut(name, chances=found[0])
 
 
-def _scores(held: HeldOut, training: TrainingSet, model: Specification) -> Iterator[Score]:
+def scores_of(held: HeldOut, training: TrainingSet, model: Specification) -> Iterator[Score]:
     yield from _whole(held, training, model, ALL_ROWS)
     yield from _of_means(held, training, model, CONDITION_MEANS)
     if model.classes:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from battery_platform.models.baselines import BASELINES
 from battery_platform.models.evaluation import Evaluation, loss_difference
 from battery_platform.models.licences import go_together
 from battery_platform.models.specification import Specification
@@ -54,6 +53,18 @@ class Judged:
     decision: Decision
 
 
+def of_all(judged: Sequence[Judged]) -> Decision:
+    """A model is promoted if each of its quantities is."""
+    if len(judged) == 1:
+        return judged[0].decision
+    findings = [
+        (f"{one.part.target}: {rule}", passed, f"{one.part.target}: {said}")
+        for one in judged
+        for rule, passed, said in one.decision.findings
+    ]
+    return Decision(all(passed for _, passed, _ in findings), findings)
+
+
 def pick(evaluation: Evaluation) -> str:
     """The algorithm with the least loss among those whose uncertainty is honest, if any is."""
     model = evaluation.model
@@ -70,7 +81,9 @@ def decide(
     data_hash: str | None = None,
 ) -> Decision:
     """No worse than any baseline, honest about its uncertainty, and no step back."""
-    findings = [_beside_baseline(evaluation, algorithm, name) for name in BASELINES]
+    findings = [
+        _beside_baseline(evaluation, algorithm, name) for name in evaluation.model.baselines
+    ]
     findings.append(_calibrated(evaluation, algorithm))
     together, said = go_together(evaluation.training.licence.split(", "))
     findings.append(("licences go together", together, said))

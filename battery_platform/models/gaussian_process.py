@@ -34,7 +34,7 @@ JITTER = 1e-8
 BLOCK = 2048
 MOST = 3000
 """Conditions that a process holds; of more, so many drawn by chance."""
-INNER_SPLITS = 10
+INNER_SPLITS, INNER_SPLITS_OF_MANY = 10, 4
 OPTIMISED_ON = 300
 """Conditions from which lengths and variances are learnt; more hardly change them, at a cube's cost."""
 LENGTH_PRIOR_SD = 1.4
@@ -111,7 +111,8 @@ def learnt(model: Specification, rows: Rows) -> tuple[State, np.ndarray]:
     state, start = _fit(model, rows)
     fixed = start if len(np.unique(rows.conditions)) > OPTIMISED_ON else None
     told, line = np.empty((2, len(rows))), np.empty(len(rows))
-    for train, test in grouped_folds(rows.batches, INNER_SPLITS, model.seed):
+    splits = INNER_SPLITS if fixed is None else INNER_SPLITS_OF_MANY
+    for train, test in grouped_folds(rows.batches, splits, model.seed):
         inner, _ = _fit(model, rows.take(train), start, fixed)
         told[:, test] = posterior(inner, rows.inputs[test])
         line[test], _ = posterior(inner | {"line_share": 1.0}, rows.inputs[test])

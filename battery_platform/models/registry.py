@@ -29,7 +29,7 @@ EXPERIMENT = "battery_platform"
 CHAMPION, CHALLENGER = "champion", "challenger"
 JUDGED = "gate"
 """Tag that a version gets last: without it a release was interrupted."""
-SERVED = Path(__file__).with_name("served") / "surrogate.py"
+SERVED = Path(__file__).with_name("served")
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ def register(
                 ColSpec("string" if kind == "class" else "double", name)
                 for kind, name in part.class_outputs.items()
             ]
+        outputs += [ColSpec(kind, name) for name, kind in model.more_outputs]
         flags = [
             ColSpec("boolean", "in_domain"),
             ColSpec("double", "distance"),
@@ -101,13 +102,18 @@ def register(
         ]
         any_number = AnyType()  # type: ignore[no-untyped-call]
         # MLflow refuses whole numbers for "double"; the model itself tells what it cannot read
-        inputs = Schema([ColSpec(any_number, name) for name in model.inputs])
+        inputs = Schema(
+            [
+                *(ColSpec(any_number, name) for name in model.inputs),
+                *(ColSpec(any_number, name, required=False) for name in model.known),
+            ]
+        )
         mlflow.set_experiment(experiment_id=_experiment(client, settings))
         with mlflow.start_run(run_name=model.name, tags=dict(tags)) as run:
             mlflow.log_metrics(dict(metrics))
             logged = mlflow.pyfunc.log_model(
                 name=model.name,
-                python_model=str(SERVED),
+                python_model=str(SERVED / f"{model.served}.py"),
                 artifacts={"state": str(arrays), "card": str(words)},
                 signature=ModelSignature(inputs, Schema([*outputs, *flags])),
                 input_example=pd.DataFrame([dict(example)]),
@@ -194,6 +200,19 @@ def load(settings: Settings, name: str, version: int) -> Callable[[pd.DataFrame]
         return answer
 
     return predict
+
+
+def inputs_of(settings: Settings, name: str, version: int) -> tuple[list[str], list[str]]:
+    """The columns that a version must be asked with, and those that it may be."""
+    with connected(settings):
+        import mlflow
+
+        signature = mlflow.models.get_model_info(f"models:/{name}/{version}").signature
+    columns = signature.inputs.inputs
+    return (
+        [one.name for one in columns if one.required],
+        [one.name for one in columns if not one.required],
+    )
 
 
 def known(name: str) -> Specification:

@@ -6,8 +6,7 @@ alias last. What is not in both counts as not trained, and the next run finishes
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,14 +17,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from battery_platform.models import registry
-from battery_platform.models.algorithms import algorithms_of
-from battery_platform.models.card import card
-from battery_platform.models.evaluation import ALL_ROWS, evaluate
+from battery_platform.models.evaluation import ALL_ROWS
 from battery_platform.models.events import GATE, PROMOTED, REFUSED, event
-from battery_platform.models.gate import Decision, Judged, Standing, decide, pick
-from battery_platform.models.specification import Specification
-from battery_platform.models.states import together
-from battery_platform.models.training import TrainingSet, lines_behind, training_set
+from battery_platform.models.gate import Judged, Standing, of_all
+from battery_platform.models.learning import Learnt, Material, read
+from battery_platform.models.specification import CELL_CASES, Specification
+from battery_platform.models.training import TrainingSet, lines_behind
 from battery_platform.store.builds import code_digest
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.products import put
@@ -47,6 +44,14 @@ class Release:
     judged: Sequence[Judged] = ()
 
 
+def _read(lake: Lakehouse, model: Specification) -> Material:
+    if model.rows == CELL_CASES:
+        from battery_platform.models.sparse.learning import read as read_cells
+
+        return read_cells(lake, model)
+    return read(lake, model)
+
+
 def code_version() -> str:
     """Hash of the modelling code: all that decides how a version turns out."""
     return code_digest(Path(__file__).parent)
@@ -56,10 +61,10 @@ def release(
     lake: Lakehouse, model: Specification, progress: Progress = lambda said: None
 ) -> Release:
     """Train, judge, register and perhaps promote; or find that nothing has changed."""
-    trainings = [training_set(lake, part) for part in model.parts]
-    training = trainings[0]
+    material = _read(lake, model)
+    training = material.training
     hashes = {
-        "data": _joined([one.digest for one in trainings]),
+        "data": material.digest,
         "code": code_version(),
         "parameters": model.digest,
     }
@@ -85,26 +90,16 @@ def release(
             newest["is_synthetic"],
         )
     progress(f"{model.name}: {because}; evaluating")
-    judged, states = [], []
     with threadpool_limits(1):  # matrices this small only wait for each other's threads
-        for part, rows in zip(model.parts, trainings, strict=True):
-            evaluation = evaluate(part, rows, progress=progress)
-            algorithm = pick(evaluation)
-            stands = _standing(standing, registered, part, model)
-            decision = decide(evaluation, algorithm, stands, hashes["data"])
-            judged.append(Judged(part, evaluation, algorithm, decision))
-            said = {
-                "synthetic": rows.is_synthetic,
-                "model": model.name,
-                "data_hash": rows.digest,
-            }
-            states.append(algorithms_of(part)[algorithm](part, rows.rows, said))
-    decision = _of_all(judged)
-    words = card(model, judged, states, decision, hashes, because)
+        learnt = material.learn(
+            hashes, lambda part: _standing(standing, registered, part, model), progress
+        )
+    judged, decision = learnt.judged, of_all(learnt.judged)
+    words = learnt.card(because)
     made = registry.register(
         lake.settings,
-        model,
-        together(states),
+        learnt.model,
+        learnt.state,
         words,
         {
             f"{one.part.target}.{score.candidate}.{score.metric}".replace(" ", "_"): score.value
@@ -119,7 +114,7 @@ def release(
             )
             for one in judged
         },
-        dict(zip(model.inputs, np.median(training.inputs, axis=0).tolist(), strict=True)),
+        dict(zip(learnt.model.inputs, np.median(training.inputs, axis=0).tolist(), strict=True)),
     )
     _forget(lake, model.name, made.version)
     told = event(
@@ -131,7 +126,7 @@ def release(
         GATE,
         decision.reason,
     )
-    kept = _rows(lake, model, made, judged, decision, hashes, because, words)
+    kept = _rows(lake, learnt, training, made, hashes, because, words)
     put(lake, kept | {"model_events": [told]})
     _finish(lake, model.name, made.version, training.snapshot, decision.promoted)
     return Release(
@@ -143,24 +138,6 @@ def release(
         training.is_synthetic,
         judged,
     )
-
-
-def _joined(digests: Sequence[str]) -> str:
-    if len(digests) == 1:
-        return digests[0]
-    return hashlib.blake2b("/".join(digests).encode(), digest_size=8).hexdigest()
-
-
-def _of_all(judged: Sequence[Judged]) -> Decision:
-    """A model is promoted if each of its quantities is."""
-    if len(judged) == 1:
-        return judged[0].decision
-    findings = [
-        (f"{one.part.target}: {rule}", passed, f"{one.part.target}: {said}")
-        for one in judged
-        for rule, passed, said in one.decision.findings
-    ]
-    return Decision(all(passed for _, passed, _ in findings), findings)
 
 
 def _loss_tag(part: Specification, model: Specification) -> str:
@@ -226,7 +203,7 @@ def _finish(lake: Lakehouse, name: str, version: int, snapshot: int, promoted: b
     return version if promoted else None
 
 
-def _tags(training: TrainingSet, hashes: dict[str, str], because: str) -> dict[str, str]:
+def _tags(training: TrainingSet, hashes: Mapping[str, str], because: str) -> dict[str, str]:
     return {
         "synthetic": str(training.is_synthetic).lower(),
         "snapshot_id": str(training.snapshot),
@@ -239,15 +216,14 @@ def _tags(training: TrainingSet, hashes: dict[str, str], because: str) -> dict[s
 
 def _rows(
     lake: Lakehouse,
-    model: Specification,
+    learnt: Learnt,
+    training: TrainingSet,
     made: registry.Registered,
-    judged: Sequence[Judged],
-    decision: Decision,
-    hashes: dict[str, str],
+    hashes: Mapping[str, str],
     because: str,
     words: str,
 ) -> dict[str, list[dict[str, Any]]]:
-    training = judged[0].evaluation.training
+    model, judged, decision = learnt.model, learnt.judged, of_all(learnt.judged)
     named = {"model_name": model.name, "version": made.version}
     return {
         "model_versions": [
@@ -276,7 +252,8 @@ def _rows(
             {**named, "target": one.part.target, **vars(score)}
             for one in judged
             for score in one.evaluation.scores
-        ],
+        ]
+        + [{**named, **row} for row in learnt.further_scores],
         "model_predictions": [
             {**named, "target": one.part.target, **row}
             for one in judged

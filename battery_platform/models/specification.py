@@ -11,7 +11,18 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-ENDINGS = ("_mah_g", "_mg_cm2", "_pct", "_wh_kg", "_w_kg", "_g_cm3", "_pa_s")
+from battery_platform.models.sparse.table import (
+    CLASS_OF,
+    CLASSES,
+    CURVE_CYCLES,
+    DESCRIPTORS,
+    ENDPOINTS,
+    Endpoint,
+)
+
+CELL_CASES = "cell cases"
+UNITS = {"_mah_g": "mAh/g", "_pct": "%", "_mv": "mV", "_n_m": "N/m", "_pa_s": "Pa·s"}
+ENDINGS = ("_n_m", "_mv", "_mah_g", "_mg_cm2", "_pct", "_wh_kg", "_w_kg", "_g_cm3", "_pa_s")
 SLURRY = ("active_material_pct", "solid_content_pct", "viscosity_pa_s")
 LEVELS = ("low", "medium", "high")
 CLASSIFIERS = (
@@ -57,8 +68,16 @@ class Specification:
     """Values of the target at which one class ends and the next begins."""
     classes: tuple[str, ...] = ()
     also: tuple[Specification, ...] = ()
+    known: tuple[str, ...] = ()
+    """Inputs that may be missing: what is known of a thing already."""
+    more_outputs: tuple[tuple[str, str], ...] = ()
+    """Further columns of the answer and their types."""
+    served: str = "surrogate"
+    """The file that answers."""
     algorithms: tuple[str, ...] = ("gaussian process",)
     """Candidates beside the baselines; the gate picks one."""
+    baselines: tuple[str, ...] = ("mean", "nearest neighbour", "ridge")
+    """What it must not be worse than."""
     when_many: tuple[str, ...] = ()
     """Further ones that only many rows are worth."""
     too_slow: tuple[str, ...] = ()
@@ -233,6 +252,46 @@ def _structure(target: str, unit: str, **more: Any) -> Specification:
     )
 
 
+def _outcome(endpoint: Endpoint, **more: Any) -> Specification:
+    return Specification(
+        "cell-outcome",
+        endpoint.name,
+        UNITS.get(endpoint.unit, ""),
+        "What comes of a graphite half cell: viscosity, adhesion, resistance, capacity over its cycles",
+        "Choosing what to build next, and which cells to cycle on once adhesion and IR drop are known.",
+        inputs=DESCRIPTORS,
+        rows=CELL_CASES,
+        things="cells",
+        groups="cases",
+        algorithms=("stack",),
+        baselines=("mean", "random forest"),
+        known=tuple(one.name for one in ENDPOINTS),
+        served="cell_outcome",
+        logarithmic=endpoint.logarithmic,
+        splits=4,
+        repeats=1,
+        **more,
+    )
+
+
+def _cell_outcome() -> Specification:
+    """D30 comes first: it is what the gate judges, and what cells are classed by."""
+    first = next(one for one in ENDPOINTS if one.name == CLASS_OF)
+    return _outcome(
+        first,
+        also=tuple(_outcome(one) for one in ENDPOINTS if one is not first),
+        more_outputs=(
+            ("d30_class", "string"),
+            *((f"d30_probability_{label}", "double") for label in CLASSES),
+            *(
+                (f"capacity_cycle_{cycle}_{column}", "double")
+                for cycle in CURVE_CYCLES
+                for column in ("mah_g", "sd_mah_g")
+            ),
+        ),
+    )
+
+
 MODELS = {
     one.name: one
     for one in (
@@ -338,7 +397,7 @@ MODELS = {
             algorithms=("taught network", "boosted trees"),
             when_many=("network", "wide network", "gaussian process"),
             too_slow=("gaussian process",),
-            splits=4,
+            splits=3,
             repeats=1,
             smallest_rows=400,
         ),
@@ -365,6 +424,7 @@ MODELS = {
             groups="clusters of parameters",
             repeats=2,
         ),
+        _cell_outcome(),
         Specification(
             "cycle-life",
             "cycle_life",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from battery_platform.errors import PlatformError
+from battery_platform.errors import NoRows
 from battery_platform.models.specification import Specification
 from battery_platform.models.training import TrainingSet
 from battery_platform.store.lakehouse import Lakehouse
@@ -45,7 +45,7 @@ SWEEPS = "run `battery-platform refresh`: it sweeps them"
 
 def _discharges(lake: Lakehouse, origin: str, where: str) -> tuple[pl.DataFrame, int]:
     """Of the newest code and assumptions: others answer another question."""
-    return _read(
+    return read_rows(
         lake,
         f"""SELECT DISTINCT d.*, s.subject AS id, s.subject AS part, 'simulated' AS source_id,
                   'CC0-1.0 (generated)' AS licence
@@ -58,15 +58,15 @@ def _discharges(lake: Lakehouse, origin: str, where: str) -> tuple[pl.DataFrame,
 
 
 def graded_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
-    """Graded cells whose profiles no other cell shares, so that no split can leak; uniform ones may be
-    shared. Of the newest code and assumptions, to the cut-off of paper 002.
+    """Graded cells whose profiles no other cell shares, so that no split can leak; of the newest code
+    and assumptions, to the cut-off of paper 002.
     """
     points = [
         f"({side}_profile::DOUBLE[])[{number}] AS {side}_active_{number}"
         for side in ("positive", "negative")
         for number in range(1, 11)
     ]
-    frame, snapshot = _read(
+    frame, snapshot = read_rows(
         lake,
         f"""SELECT g.*, run_id AS id, run_id AS part, {", ".join(points)},
                    TRUE AS is_synthetic, 'simulated' AS source_id,
@@ -87,7 +87,7 @@ def graded_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
         snapshot,
         SWEEPS,
         {
-            "that share a graded profile with another cell": frame.height - own.height,
+            "that share a profile with another cell": frame.height - own.height,
             "failed or delivered nothing": own.height - done.height,
         },
         lines=(),
@@ -95,17 +95,13 @@ def graded_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
 
 
 def _occurs(side: str) -> str:
-    """How many cells share a profile that is not uniform."""
-    flat = f"({side}_profile::DOUBLE[])[1] = ({side}_profile::DOUBLE[])[10]"
-    return (
-        f"CASE WHEN {flat} THEN 1 ELSE count(*) OVER (PARTITION BY {side}_profile, code_version, "
-        "assumptions_hash) END"
-    )
+    """How many cells share a profile."""
+    return f"count(*) OVER (PARTITION BY {side}_profile, code_version, assumptions_hash)"
 
 
 def mesostructures(lake: Lakehouse, model: Specification) -> TrainingSet:
     """Generated structures; the same one compressed to several gaps is one group."""
-    frame, snapshot = _read(
+    frame, snapshot = read_rows(
         lake,
         """SELECT m.*, structure_id AS id, f.licence,
                   active_material_pct || '/' || porosity_uncalendered_pct AS part
@@ -120,7 +116,7 @@ def slurry_simulations(lake: Lakehouse, model: Specification) -> TrainingSet:
     from sklearn.cluster import KMeans
     from sklearn.preprocessing import StandardScaler
 
-    frame, snapshot = _read(
+    frame, snapshot = read_rows(
         lake,
         f"""SELECT s.*, f.licence, md5(concat_ws('/', {", ".join(model.inputs)})) AS id
             FROM raw_slurry_simulations s LEFT JOIN (
@@ -139,7 +135,7 @@ def faded_cells(lake: Lakehouse, model: Specification) -> TrainingSet:
     """Cells with the features of their first 100 cycles and the life that they reached."""
     from battery_platform.models.fade import features_of_cells
 
-    lives, snapshot = _read(
+    lives, snapshot = read_rows(
         lake,
         """SELECT l.*, l.cell_id AS id, l.cell_id AS part, f.licence
            FROM raw_cycle_lives l LEFT JOIN (
@@ -154,9 +150,10 @@ def _fetch(name: str) -> str:
     return f"fetch some: `battery-platform catalogue fetch {name}`, then refresh"
 
 
-def _read(
+def read_rows(
     lake: Lakehouse, query: str, given: Mapping[str, Any] | None = None
 ) -> tuple[pl.DataFrame, int]:
+    """Rows by their `id`, and the snapshot that they were read at."""
     with lake.cursor() as cursor:
         cursor.execute("BEGIN TRANSACTION")
         found = cursor.execute("FROM ducklake_current_snapshot('lake')").fetchone()
@@ -197,10 +194,6 @@ def _set(
         left_out=counted,
         lines=tuple(_lines(whole, model)) if lines is None else tuple(lines),
     )
-
-
-class NoRows(PlatformError):  # noqa: N818 -- it is the rows that are missing
-    """Too few rows to learn from: no fault, as long as nobody handed any in."""
 
 
 def _lines(frame: pl.DataFrame, model: Specification) -> list[dict[str, Any]]:

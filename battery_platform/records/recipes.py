@@ -21,6 +21,7 @@ from battery_platform.records.reading import sheets
 from battery_platform.settings import Settings
 
 TABLE = "electrode_sheets"
+WORDS = {"yes": 1.0, "no": 0.0}
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,13 @@ def read_table(path: Path, settings: Settings) -> Text:
     return Text(whole.drop("row_number"), lines, decimal, problems, list(sheet.notes))
 
 
-def read_numbers(path: Path, wanted: Sequence[str], settings: Settings) -> Recipes:
-    """Columns that are called as the model calls them; text in place of a number is told, not guessed."""
+def read_numbers(
+    path: Path, wanted: Sequence[str], settings: Settings, optional: Sequence[str] = ()
+) -> Recipes:
+    """Columns that are called as the model calls them; text in place of a number is told, not guessed.
+
+    Yes and no are 1 and 0. Columns that may be missing are read where they are there.
+    """
     read = read_table(path, settings)
     missing = [name for name in wanted if name not in read.frame.columns]
     if missing:
@@ -142,20 +148,24 @@ def read_numbers(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
             f"{', '.join(read.frame.columns)}.",
             f"Name the columns {', '.join(wanted)}.",
         )
+    taken = [*wanted, *(name for name in optional if name in read.frame.columns)]
     rows: list[dict[str, float | None]] = []
     problems: dict[int, list[str]] = {}
     for line, row in zip(read.lines, read.frame.iter_rows(named=True), strict=True):
-        rows.append({name: _number(row[name], read.decimal) for name in wanted})
-        for name in wanted:
+        rows.append({name: _number(row[name], read.decimal) for name in taken})
+        for name in taken:
             if row[name] and rows[-1][name] is None:
                 problems.setdefault(line, []).append(f"{name} is '{row[name]}', no number")
-    values = pl.DataFrame(rows, schema=dict.fromkeys(wanted, pl.Float64))
+    values = pl.DataFrame(rows, schema=dict.fromkeys(taken, pl.Float64))
     notes = [*read.notes, *(f"{where}: {said}" for where, said in read.problems)]
     return Recipes(values, list(read.lines), problems, notes)
 
 
 def _number(text: str | None, decimal: str) -> float | None:
+    said = (text or "").strip()
+    if said.lower() in WORDS:
+        return WORDS[said.lower()]
     try:
-        return float((text or "").strip().replace(decimal, "."))
+        return float(said.replace(decimal, "."))
     except ValueError:
         return None

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from battery_platform.records import mapping as mappings
+from battery_platform.records.case_plant import write_cell_cases
 from battery_platform.records.catalogue import Entry
 from battery_platform.records.ingest import (
     NO_PROGRESS,
@@ -57,4 +58,10 @@ def take_plant(
     """Let the synthetic plant write its files and ingest them like anybody's."""
     folder: Path = lake.settings.plant_folder / f"{batches}-batches"
     written = [path for path in write_plant(folder, batches, seed) if path.suffix != ".yaml"]
+    return [ingest(lake, path, progress=progress) for path in in_order(lake, written)]
+
+
+def take_cell_cases(lake: Lakehouse, progress: Progress = NO_PROGRESS) -> list[Report]:
+    """Let the synthetic table of graphite cells be written, and ingest it like anybody's."""
+    written = write_cell_cases(lake.settings.plant_folder / "cell-cases")
     return [ingest(lake, path, progress=progress) for path in in_order(lake, written)]

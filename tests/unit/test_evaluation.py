@@ -19,8 +19,8 @@ from battery_platform.models.evaluation import (
     CONDITION_MEANS,
     Evaluation,
     HeldOut,
-    _scores,
     evaluate,
+    scores_of,
 )
 from battery_platform.models.specification import MODELS, RECIPE
 from battery_platform.models.splits import LeakingSplit, grouped_folds, refuse_leaks
@@ -184,7 +184,7 @@ def test_coverage_and_density_by_hand() -> None:
     data = training(inputs, target, batches)
     held = HeldOut("by hand", mean, deviation)
     scores = {
-        (one.slice, one.metric): one.value for one in _scores(held, data, MODELS["mass-loading"])
+        (one.slice, one.metric): one.value for one in scores_of(held, data, MODELS["mass-loading"])
     }
     # 90 % reaches 1.645 deviations: misses of 2 and 4 deviations lie outside, 1.5 inside
     assert scores["all rows", "coverage_90"] == pytest.approx(4 / 6)

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from battery_platform.errors import PlatformError
-from battery_platform.models import gaussian_process, registry
+from battery_platform.models import gaussian_process, learning, registry
 from battery_platform.models import release as releases
 from battery_platform.models.gate import Decision, _beside_champion
 from battery_platform.models.release import release
@@ -40,7 +40,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def passing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate lets every version through: what it refuses is not these tests' business."""
     monkeypatch.setattr(
-        releases, "decide", lambda *_: Decision(True, [("gate", True, "it passes")])
+        learning, "decide", lambda *_: Decision(True, [("gate", True, "it passes")])
     )
 
 
@@ -218,7 +218,7 @@ def test_a_refused_version_is_a_challenger_and_the_champion_stays(
 ) -> None:
     verdicts = iter([True, False])
     monkeypatch.setattr(
-        releases, "decide", lambda *_: Decision(ok := next(verdicts), [("gate", ok, "so it is")])
+        learning, "decide", lambda *_: Decision(ok := next(verdicts), [("gate", ok, "so it is")])
     )
     marts()
     release(lake, MODEL)
@@ -289,11 +289,11 @@ def test_a_lost_registry_is_filled_again(lake: Lakehouse, marts: Marts, shelf: S
 def test_a_fresh_synthetic_lake_does_not_take_the_champion_of_a_shared_registry(
     lake: Lakehouse, marts: Marts, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def beside(evaluation: Any, champion: Any, data_hash: str) -> Decision:
+    def beside(evaluation: Any, algorithm: str, champion: Any, data_hash: str) -> Decision:
         findings = _beside_champion(1.0, evaluation, champion)
         return Decision(all(passed for _, passed, _ in findings), findings)
 
-    monkeypatch.setattr(releases, "decide", beside)
+    monkeypatch.setattr(learning, "decide", beside)
     marts()
     release(lake, MODEL)
     for name in ("model_versions", "model_evaluations"):  # as in a lake that was just made

@@ -18,7 +18,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from battery_platform.electrochemistry.electrode_tables import SPACE_BOUNDS
 from battery_platform.electrochemistry.half_cell_runs import SPACE as SWEPT
-from battery_platform.errors import PlatformError
+from battery_platform.errors import NoRows, PlatformError
 from battery_platform.models import events, gaussian_process, registry, tables
 from battery_platform.models.evaluation import _class_scores
 from battery_platform.models.fade import features, features_of_cells
@@ -28,7 +28,6 @@ from battery_platform.models.rows import Rows
 from battery_platform.models.served.surrogate import answer, predict_rows
 from battery_platform.models.specification import FADE_INPUTS, HALF_CELL_INPUTS, MODELS
 from battery_platform.models.states import together
-from battery_platform.models.tables import NoRows
 from battery_platform.models.training import training_set
 from battery_platform.records.recipes import read_numbers
 from battery_platform.settings import Settings

@@ -32,6 +32,7 @@ from battery_platform.models.sparse.table import (
     BOUNDS,
     CLASS_OF,
     CLASSES,
+    CURVE_CYCLES,
     EARLY,
     Array,
     SparseTable,
@@ -43,7 +44,6 @@ TRUSTS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.95)
 """How much of a quantity's error correlations may be believed: 85 cells say little of so many pairs."""
 ROUNDS = 25
 SEED = 20260101
-CURVE_CYCLES = (1, 5, 10, 20, 30, 40, 50)
 
 
 def fit(table: SparseTable, about: dict[str, Any] | None = None) -> State:
@@ -60,7 +60,7 @@ def fit(table: SparseTable, about: dict[str, Any] | None = None) -> State:
         "synthetic": table.is_synthetic,
         **(about or {}),
     }
-    return state | {"about": np.array(json.dumps(said, sort_keys=True))}
+    return state | {"kind": np.array("stack"), "about": np.array(json.dumps(said, sort_keys=True))}
 
 
 def fit_rows(table: SparseTable, rows: Array) -> State:

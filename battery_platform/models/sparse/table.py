@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from battery_platform.errors import PlatformError
+from battery_platform.errors import NoRows
 
 Array = npt.NDArray[Any]
 
@@ -93,6 +93,8 @@ ENDPOINTS = (
 )
 """In the order in which they are measured."""
 CURVE = "capacities_mah_g"
+CURVE_CYCLES = (1, 5, 10, 20, 30, 40, 50)
+"""Of the curve, those that are told."""
 EARLY = ("adhesion_n_m", "ir_drop_mv")
 CLASS_OF, CLASSES, BOUNDS = "d30_mah_g", ("A", "B", "C"), (250.0, 100.0)
 PRESENT = 0.8
@@ -164,7 +166,7 @@ def table_of(frame: pl.DataFrame) -> SparseTable:
         found = _table(part)
         if len(found) >= FEWEST_CELLS and len(np.unique(found.cases)) >= FEWEST_CASES:
             return found
-    raise PlatformError(
+    raise NoRows(
         f"{FEWEST_CELLS} cells of {FEWEST_CASES} cases with their descriptors are needed to learn "
         f"how cells come out; there are {len(_table(real))} real ones.",
         "Hand in a table `cell_cases` with the descriptors filled in.",
