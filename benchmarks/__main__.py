@@ -12,6 +12,7 @@ from benchmarks import (
     cyclers,
     electrochemistry,
     exports,
+    graded_designs,
     ingest,
     orchestration,
     reseeds,
@@ -28,6 +29,7 @@ ALL = {
     "compute": compute.run,
     "electrochemistry": electrochemistry.run,
     "reseeds": reseeds.run,
+    "graded_designs": graded_designs.run,
 }
 
 

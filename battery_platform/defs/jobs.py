@@ -9,7 +9,7 @@ import dagster as dg
 
 from battery_platform.defs.electrochemistry import OPTIMA_KEY, SWEEP_KEY
 from battery_platform.defs.literature import MENTIONS_KEY
-from battery_platform.defs.models import model_key
+from battery_platform.defs.models import COMPARISON_KEY, model_key
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import DROP_KEY
 from battery_platform.settings import Settings
@@ -17,12 +17,13 @@ from battery_platform.settings import Settings
 UPKEEP = dg.AssetSelection.keys(["store", "lake_upkeep"])
 SWEEP = dg.AssetSelection.keys(SWEEP_KEY)
 OPTIMA = dg.AssetSelection.keys(OPTIMA_KEY)
+COMPARISON = dg.AssetSelection.keys(COMPARISON_KEY)
 ONLY_IF_NEW = {"ops": {"dbt_models": {"config": {"only_if_new": True}}}}
 REFRESH_TAGS = {"battery_platform/refresh": "true"}
 
 refresh_job = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.all() - UPKEEP - SWEEP - OPTIMA,
+    selection=dg.AssetSelection.all() - UPKEEP - SWEEP - OPTIMA - COMPARISON,
     config=ONLY_IF_NEW,
     description="Take all sources, judge them, build the marts, train, design, simulate, publish.",
     executor_def=dg.in_process_executor,
@@ -31,7 +32,7 @@ refresh_job = dg.define_asset_job(
 
 drop_job = dg.define_asset_job(
     "take_dropped_files",
-    selection=dg.AssetSelection.keys(DROP_KEY).downstream() - UPKEEP,
+    selection=dg.AssetSelection.keys(DROP_KEY).downstream() - UPKEEP - COMPARISON,
     config=ONLY_IF_NEW,
     description="Take what settled in the drop folder and bring the marts up to date.",
     executor_def=dg.in_process_executor,
@@ -49,6 +50,13 @@ sweep_job = dg.define_asset_job(
     "sweep_graded_cells",
     selection=SWEEP,
     description="Simulate graded cells, one case and thickness per partition; start it by backfill.",
+    executor_def=dg.in_process_executor,
+)
+
+comparison_job = dg.define_asset_job(
+    "compare_candidates_for_cells",
+    selection=COMPARISON,
+    description="All candidates for the outcome of cells, with the networks of paper 001; minutes.",
     executor_def=dg.in_process_executor,
 )
 
@@ -181,6 +189,6 @@ def failure_report(context: dg.RunFailureSensorContext) -> None:
     context.log.info("wrote %s", path)
 
 
-JOBS = [refresh_job, drop_job, literature_job, sweep_job, upkeep_job]
+JOBS = [refresh_job, drop_job, literature_job, sweep_job, comparison_job, upkeep_job]
 SCHEDULES = [nightly, upkeep_nightly]
 SENSORS = [drop_folder_sensor, literature_sensor, model_events_sensor, failure_report]

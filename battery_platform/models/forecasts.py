@@ -21,6 +21,10 @@ from battery_platform.store.products import put
 ENOUGH = 20
 """Scored forecasts from which the share of hits says something."""
 FEWEST_HITS = 0.75
+FEWEST_BATCHES = 5
+"""Batches whose bias says something of a drift."""
+MOST_OUTSIDE = 0.25
+"""Share of frozen recipes outside of the data from which the campaign has moved away from it."""
 Predict = Callable[[pd.DataFrame], pd.DataFrame]
 
 
@@ -34,6 +38,30 @@ class Scoreboard:
     scored: int
     hits: float | None
     bias: float | None
+    bias_low: float | None
+    bias_high: float | None
+    """95 % interval of the bias, from how much slurry batches differ in it."""
+    frozen: int
+    outside: float | None
+    """Share of all that were frozen whose recipe lay outside of the data."""
+
+    @property
+    def drifts(self) -> bool:
+        """Whether measurements moved away from the predictions, or recipes from the data."""
+        off = self.bias_low is not None and self.bias_high is not None
+        sided = off and self.scored >= ENOUGH and not self.bias_low <= 0 <= self.bias_high  # type: ignore[operator]
+        strange = self.frozen >= ENOUGH and (self.outside or 0.0) > MOST_OUTSIDE
+        return sided or strange
+
+    @property
+    def drift(self) -> str:
+        """The same in words."""
+        said = f"{self.frozen} frozen"
+        if self.outside is not None:
+            said += f", {self.outside:.0%} of them outside of the data"
+        if self.bias is not None and self.bias_low is not None:
+            said += f"; bias {self.bias:.3g} ({self.bias_low:.3g} to {self.bias_high:.3g})"
+        return said
 
     @property
     def holds(self) -> bool:
@@ -97,18 +125,37 @@ def scoreboard(
     scored_now = score(lake, model)
     frozen = freeze(lake, model, version, predict) if version and predict else 0
     rows: Sequence[dict[str, Any]] = lake.records(
-        """SELECT predicted, measured, measured BETWEEN low_90 AND high_90 AS hit
-           FROM model_forecasts WHERE model_name = ? AND measured IS NOT NULL""",
+        """SELECT f.predicted, f.measured, f.measured BETWEEN f.low_90 AND f.high_90 AS hit,
+                  coalesce(e.slurry_id, f.electrode_id) AS batch
+           FROM model_forecasts f LEFT JOIN mart_electrodes e USING (electrode_id)
+           WHERE f.model_name = ? AND f.measured IS NOT NULL""",
         [model.name],
     )
-    errors = [row["predicted"] - row["measured"] for row in rows]
+    errors = np.array([row["predicted"] - row["measured"] for row in rows])
+    # electrodes of one batch are off together: batches are what is counted
+    _, batch, count = np.unique(
+        [row["batch"] for row in rows], return_inverse=True, return_counts=True
+    )
+    of_batches = np.bincount(batch, errors) / count if rows else errors
+    enough = len(of_batches) >= FEWEST_BATCHES
+    reach = 1.96 * of_batches.std(ddof=1) / np.sqrt(len(of_batches)) if enough else None
+    (seen,) = lake.records(
+        """SELECT count(*) AS frozen, avg(CASE WHEN in_domain THEN 0.0 ELSE 1.0 END) AS outside
+           FROM model_forecasts WHERE model_name = ?""",
+        [model.name],
+    )
+    reach = 1.96 * errors.std(ddof=1) / np.sqrt(len(errors)) if len(errors) > 1 else None
     return Scoreboard(
         model.name,
         frozen,
         scored_now,
         len(rows),
         float(np.mean([row["hit"] for row in rows])) if rows else None,
-        float(np.mean(errors)) if rows else None,
+        float(of_batches.mean()) if rows else None,
+        float(of_batches.mean() - reach) if reach is not None else None,
+        float(of_batches.mean() + reach) if reach is not None else None,
+        seen["frozen"],
+        seen["outside"],
     )
 
 

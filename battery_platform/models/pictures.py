@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from battery_platform.models.gate import Judged
+from battery_platform.models.specification import SLURRY
 
 Z90 = 1.6448536269514722
 BLUE, PALE = "#1f5f8b", "#9fc2da"
+PANELS = 4
+Predict = Callable[[pd.DataFrame], pd.DataFrame]
 DRAWN = 1500
 """Points of a picture; of more rows some are drawn by chance."""
 
@@ -27,6 +33,51 @@ def judged_figure(judged: Judged) -> Figure:
         _calibration(calibration, judged)
     if judged.evaluation.training.is_synthetic:
         figure.suptitle("SYNTHETIC training data", color="#b00020", fontsize=12)
+    return figure
+
+
+def map_figure(judged: Judged, predict: Predict) -> Figure:
+    """Which class a slurry comes to, by solid content and viscosity, a panel for each composition.
+
+    As the review draws it. Other inputs stand at their median; what was measured is drawn over it.
+    """
+    model, data = judged.part, judged.evaluation.training
+    active, solids, viscosity = (data.inputs[:, model.inputs.index(name)] for name in SLURRY)
+    levels, count = np.unique(active, return_counts=True)
+    shown = np.sort(levels[np.argsort(-count, kind="stable")[:PANELS]])
+    true = np.digitize(data.target, model.bounds)
+    across, up = (
+        np.linspace(solids.min(), solids.max(), 80),
+        np.geomspace(viscosity.min(), viscosity.max(), 80),
+    )
+    figure = Figure(figsize=(3.4 * len(shown) + 0.6, 3.8), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
+    colours = np.array([[0.77, 0.87, 0.95], [0.98, 0.91, 0.68], [0.95, 0.72, 0.66]])
+    for axes, level in zip(panels, shown, strict=True):
+        x, y = (one.ravel() for one in np.meshgrid(across, up))
+        at = np.tile(np.median(data.inputs, axis=0), (len(x), 1))
+        for name, values in zip(SLURRY, (np.full(len(x), level), x, y), strict=True):
+            at[:, model.inputs.index(name)] = values
+        found = predict(pd.DataFrame(at, columns=list(model.inputs)))
+        shares = found[[model.class_outputs[one] for one in model.classes]].to_numpy()
+        # pale where no class is sure
+        surest = shares.max(axis=1, keepdims=True)
+        drawn = 1.0 - (1.0 - colours[shares.argmax(axis=1)]) * surest
+        axes.pcolormesh(across, up, drawn.reshape(80, 80, 3), rasterized=True)
+        for number, (name, mark) in enumerate(zip(model.classes, "vo^", strict=False)):
+            own = (active == level) & (true == number)
+            colour = colours[number] * 0.55
+            axes.plot(solids[own], viscosity[own], mark, color=colour, ms=4, label=name)
+        axes.set_yscale("log")
+        axes.set_title(f"{level:g} % active material", fontsize=9)
+        axes.set_xlabel("solid content, %")
+    panels[0].set_ylabel("viscosity, Pa·s")
+    panels[-1].legend(title="came out", fontsize=8)
+    rest = [name for name in model.inputs if name not in SLURRY]
+    held = f"; {', '.join(rest)} at the median" if rest else ""
+    mark = "SYNTHETIC training data. " if data.is_synthetic else ""
+    bounds = " and ".join(f"{bound:g}" for bound in model.bounds)
+    figure.suptitle(f"{mark}{model.target}: classes cut at {bounds} {model.unit}{held}", fontsize=9)
     return figure
 
 

@@ -56,7 +56,16 @@ def test_without_a_champion_nothing_is_frozen(lake: Lakehouse, marts: Marts) -> 
 
 
 def test_too_few_forecasts_are_no_verdict() -> None:
-    assert Scoreboard("m", 0, 0, 5, 0.2, 1.0).holds
-    assert not Scoreboard("m", 0, 0, 40, 0.5, 1.0).holds
-    assert Scoreboard("m", 0, 0, 40, 0.9, 0.0).holds
-    assert Scoreboard("m", 0, 0, 0, None, None).holds
+    def board(scored: int, hits: float | None, **more: float) -> Scoreboard:
+        known = {"bias": 1.0, "bias_low": -1.0, "bias_high": 3.0, "frozen": scored, "outside": 0.1}
+        return Scoreboard("m", 0, 0, scored, hits, **(known | more))  # type: ignore[arg-type]
+
+    assert board(5, 0.2).holds
+    assert not board(40, 0.5).holds
+    assert board(40, 0.9).holds
+    assert board(0, None).holds
+    assert not board(40, 0.9).drifts
+    assert board(40, 0.9, bias_low=0.2).drifts
+    assert not board(5, 0.9, bias_low=0.2).drifts
+    assert board(40, 0.9, outside=0.4).drifts
+    assert "40 frozen, 10% of them outside of the data; bias 1 (-1 to 3)" in board(40, 0.9).drift

@@ -24,17 +24,16 @@ from battery_platform.models.specification import Specification
 from battery_platform.models.tables import read_rows
 from battery_platform.models.training import TrainingSet
 from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.store.products import put
 
+CELLS = """SELECT c.*, cell_id AS id, f.licence FROM raw_cell_cases c LEFT JOIN (
+             SELECT DISTINCT file_id, sheet, licence FROM raw_files) f USING (file_id, sheet)"""
 SHOWN = ("r2", "rmse", "coverage_90")
 
 
 def read(lake: Lakehouse, model: Specification) -> Material:
     """All cells of the lake that count."""
-    frame, snapshot = read_rows(
-        lake,
-        """SELECT c.*, cell_id AS id, f.licence FROM raw_cell_cases c LEFT JOIN (
-             SELECT DISTINCT file_id, sheet, licence FROM raw_files) f USING (file_id, sheet)""",
-    )
+    frame, snapshot = read_rows(lake, CELLS)
     cells = table_of(frame)
     fitted = _as_fitted(model, cells)
     training = _training(cells, frame, snapshot)
@@ -61,6 +60,20 @@ def read(lake: Lakehouse, model: Specification) -> Material:
         )
 
     return Material(training, cells.digest, learn)
+
+
+def compare(
+    lake: Lakehouse, model: Specification, version: int, progress: Progress
+) -> list[dict[str, Any]]:
+    """All candidates, with the networks of paper 001, in three repeats: minutes, not for every night.
+
+    Rows of evaluations of that version, beside those that its gate looked at.
+    """
+    cells = table_of(read_rows(lake, CELLS)[0])
+    scores, _ = sparse.evaluate(cells, progress=progress)
+    rows = [{"model_name": model.name, "version": version, **row} for row in rows_of(scores)]
+    put(lake, {"model_evaluations": rows})
+    return rows
 
 
 def _as_fitted(model: Specification, cells: SparseTable) -> Specification:
