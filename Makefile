@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,postgres,bench,dask]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,postgres,bench,dask,tune]"
 	touch $@
 
 lint: $(VENV)/.dev      ## style, types, layers

@@ -20,7 +20,8 @@ from battery_platform.store.lakehouse import Lakehouse
 
 Step = Callable[[str, float | None, bool], None]
 GRADED_CELLS = {"demo": 1024, "nightly": 4096, "full": 8192}
-"""Simulated for the surrogate of graded cells, by the size of the refresh."""
+HALF_CELLS = {"demo": 768, "nightly": 1024, "full": 4096}
+"""Simulated for the surrogates, by the size of the refresh."""
 
 
 @dataclass
@@ -70,7 +71,7 @@ def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False
     import dagster as dg
 
     from battery_platform.definitions import build_defs
-    from battery_platform.defs.electrochemistry import GRADED_SPACE_KEY
+    from battery_platform.defs.electrochemistry import GRADED_SPACE_KEY, HALF_CELL_SWEEP_KEY
     from battery_platform.defs.sources import PLANT_KEY
     from battery_platform.records.sources import SIZES
 
@@ -81,6 +82,7 @@ def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False
         "ops": {
             op: {"config": {"batches": SIZES[size]}},
             GRADED_SPACE_KEY.to_python_identifier(): {"config": {"points": GRADED_CELLS[size]}},
+            HALF_CELL_SWEEP_KEY.to_python_identifier(): {"config": {"points": HALF_CELLS[size]}},
             "dbt_models": {"config": {"only_if_new": not rebuild}},
         },
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

@@ -326,6 +326,7 @@ MODELS = {
             algorithms=CLASSIFIERS,
             bounds=(20.0, 35.0),
             classes=LEVELS,
+            repeats=2,
         ),
         Specification(
             "slurry-loading-class",
@@ -339,6 +340,7 @@ MODELS = {
             algorithms=CLASSIFIERS,
             bounds=(20.0, 35.0),
             classes=LEVELS,
+            repeats=2,
         ),
         Specification(
             "porosity-class",
@@ -350,6 +352,7 @@ MODELS = {
             algorithms=CLASSIFIERS,
             bounds=(48.4, 50.0),
             classes=LEVELS,
+            repeats=2,
         ),
         _half_cell(
             "specific_energy_wh_kg", "Wh/kg", also=(_half_cell("specific_power_w_kg", "W/kg"),)

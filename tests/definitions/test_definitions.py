@@ -120,7 +120,7 @@ def test_models_of_the_graph_are_those_that_are_specified() -> None:
     from battery_platform.models.specification import MODELS
 
     names = {asset.key.path[-1].replace("_", "-") for asset in ASSETS}
-    assert names == {*MODELS, "forecasts"}
+    assert names == {*MODELS, "forecasts", "cell-outcome-candidates"}
 
 
 def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
