@@ -19,7 +19,7 @@ from battery_platform.settings import PROJECT_ROOT, Settings
 from battery_platform.store.lakehouse import Lakehouse
 
 Step = Callable[[str, float | None, bool], None]
-GRADED_CELLS = {"demo": 1024, "nightly": 4096, "full": 8192}
+GRADED_CELLS = {"demo": 768, "nightly": 4096, "full": 8192}
 HALF_CELLS = {"demo": 768, "nightly": 1024, "full": 4096}
 """Simulated for the surrogates, by the size of the refresh."""
 

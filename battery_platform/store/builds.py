@@ -6,6 +6,7 @@ import ast
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -44,18 +45,20 @@ def files_digest(folder: Path, paths: Iterable[Path]) -> str:
     hasher = hashlib.blake2b(digest_size=8)
     for path in paths:
         hasher.update(path.relative_to(folder).as_posix().encode())
-        hasher.update(_meaning(path.read_text(encoding="utf-8")).encode())
+        hasher.update(_meaning(path.read_text(encoding="utf-8")))
     return hasher.hexdigest()
 
 
-def _meaning(source: str) -> str:
+@lru_cache(maxsize=1024)
+def _meaning(source: str) -> bytes:
+    """What counts of a file; kept, for many assets ask for the same files."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             kept = [one for one in body if not _is_docstring(one)]
             body[:] = kept
-    return ast.dump(tree)
+    return ast.dump(tree).encode()
 
 
 def _is_docstring(node: ast.AST) -> bool:

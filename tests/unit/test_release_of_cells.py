@@ -1,0 +1,167 @@
+"""Outcome of cells through the same release as every model; graded cells; maps of classes."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from battery_platform.electrochemistry.graded_runs import diverse_designs
+from battery_platform.errors import NoRows
+from battery_platform.models import release as releases
+from battery_platform.models.evaluation import evaluate
+from battery_platform.models.gate import Decision, Judged
+from battery_platform.models.pictures import judged_figure, map_figure
+from battery_platform.models.registry import aliases, inputs_of, load
+from battery_platform.models.release import release
+from battery_platform.models.sparse import evaluation, simple, stack
+from battery_platform.models.specification import MODELS
+from battery_platform.models.training import TrainingSet, training_set
+from battery_platform.records.sources import take_cell_cases
+from battery_platform.settings import Settings
+from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.store.products import put
+
+CELLS = MODELS["cell-outcome"]
+GRADED = MODELS["graded-energy"]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Any:
+    made = Lakehouse(Settings(home=tmp_path / "home"))
+    yield made
+    made.close()
+
+
+def test_cells_are_learnt_judged_and_answered_with_what_is_known(
+    lake: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "ROUNDS", 5)
+    monkeypatch.setattr("battery_platform.models.sparse.learners.TREES", 15)
+    with pytest.raises(NoRows, match="30 cells of 8 cases"):
+        release(lake, CELLS)
+    take_cell_cases(lake)
+    done = release(lake, CELLS)
+    (judged,) = done.judged
+    assert (judged.algorithm, done.is_synthetic) == ("stack", True)
+    assert set(judged.evaluation.held_out) == {"stack", "mean", "random forest"}
+    found = judged.evaluation.score("stack", "rmse").value
+    assert found < 0.6 * judged.evaluation.score("mean", "rmse").value
+    targets = lake.rows(
+        "SELECT target FROM model_evaluations WHERE slice = 'descriptors only' AND metric = 'r2' "
+        "AND candidate = 'stack'"
+    )
+    assert {"adhesion_n_m", "d30_mah_g", "median of endpoints"} <= {one for (one,) in targets}
+    card = lake.value("SELECT card FROM model_versions")
+    assert "SYNTHETIC" in card
+    assert "All endpoints: adhesion and IR drop known" in card
+    assert lake.value("SELECT count(*) FROM model_training_rows") > 80
+    assert not release(lake, CELLS).trained
+
+    version = next(iter(aliases(lake.settings, CELLS.name).values()))
+    needed, known = inputs_of(lake.settings, CELLS.name, version)
+    assert (len(needed), "ir_drop_mv" in known) == (31, True)
+    rows = lake.records("FROM raw_cell_cases WHERE ir_drop_mv IS NOT NULL ORDER BY cell_id LIMIT 4")
+    asked = pd.DataFrame([{name: row[name] for name in needed} for row in rows])
+    alone = load(lake.settings, CELLS.name, version)(asked)
+    more = load(lake.settings, CELLS.name, version)(
+        asked.assign(ir_drop_mv=[float(row["ir_drop_mv"]) for row in rows])
+    )
+    assert (more["d30_sd_mah_g"] < alone["d30_sd_mah_g"]).all()
+    assert set(alone["d30_class"]) <= {"A", "B", "C"}
+
+
+def graded(count: int) -> list[dict[str, Any]]:
+    """Rows of the table as the sweep writes them; the energy is made up."""
+    return [
+        {
+            "run_id": f"run-{number:03d}",
+            "positive_mean": one.positive_mean,
+            "negative_mean": one.negative_mean,
+            "positive_profile": json.dumps(one.positive.points),
+            "negative_profile": json.dumps(one.negative.points),
+            "positive_direction": "graded",
+            "negative_direction": "graded",
+            "positive_thickness_um": one.positive_um,
+            "c_rate": one.c_rate,
+            "lower_cutoff_v": 2.5,
+            "specific_energy_wh_kg": 250 - 20 * one.c_rate - one.positive_um / 4,
+            "specific_power_w_kg": 100.0,
+            "ended_by": "cut-off voltage",
+            "electrolyte_depleted": False,
+            "failed": False,
+            "solver": "{}",
+            "solve_s": 0.1,
+            "assumptions_hash": "so",
+            "code_version": "new",
+            "made_at": datetime(2026, 1, 2),
+        }
+        for number, one in enumerate(diverse_designs(count))
+    ]
+
+
+def test_a_graded_cell_that_shares_a_profile_is_not_learnt_from(lake: Lakehouse) -> None:
+    rows = graded(420)
+    twin = rows[3] | {"run_id": "twin", "c_rate": 2.0}
+    layered = rows[5] | {"run_id": "layered", "positive_layers": "[]"}
+    old = rows[6] | {"run_id": "old", "code_version": "old", "made_at": datetime(2026, 1, 1)}
+    put(lake, {"graded_discharges": [*rows, twin, layered, old]})
+    found = training_set(lake, GRADED)
+    assert set(found.ids) == {row["run_id"] for row in rows} - {"run-003"}
+    assert found.left_out["that share a profile with another cell"] == 2
+    assert found.inputs.shape == (419, 24)
+    first = found.inputs[0]
+    assert json.loads(rows[0]["positive_profile"]) == pytest.approx(first[:10].tolist())
+    assert first[22:].tolist() == [rows[0]["positive_thickness_um"], rows[0]["c_rate"]]
+    assert found.is_synthetic
+
+
+def test_designs_come_in_an_order_that_more_of_them_do_not_change() -> None:
+    assert diverse_designs(64) == diverse_designs(200)[:64]
+
+
+@pytest.mark.parametrize("name", ["slurry-loading-class", "mass-loading"])
+def test_every_kind_of_model_has_its_picture(name: str) -> None:
+    model = MODELS[name]
+    random = np.random.default_rng(0)
+    at = np.column_stack(
+        [
+            np.repeat([93.0, 95.0, 96.0], 40),
+            random.uniform(60, 70, 120),
+            random.uniform(1, 5, 120),
+            random.uniform(60, 300, 120),
+        ]
+    )[:, : len(model.inputs)]
+    target = at[:, 1] - 38 + random.standard_normal(120)
+    names = np.array([f"S{number // 6}" for number in range(120)])
+    made = TrainingSet(
+        tuple(f"E{n}" for n in range(120)), at, target, names, True, None, None, "MIT", ("lab",), 1
+    )
+    from dataclasses import replace
+
+    quick = replace(
+        model, algorithms=("boosted trees",), splits=3, repeats=1, trend=(), ranges_of=""
+    )
+    judged = Judged(quick, evaluate(quick, made), "boosted trees", Decision(True, []))
+    drawn = judged_figure(judged)
+    assert len(drawn.axes) == (2 if model.classes else 3)
+    assert drawn.get_suptitle() == "SYNTHETIC training data"
+    if model.classes:
+
+        def predict(asked: pd.DataFrame) -> pd.DataFrame:
+            shares = np.tile([0.2, 0.7, 0.1], (len(asked), 1))
+            names = [model.class_outputs[one] for one in model.classes]
+            return pd.DataFrame(shares, columns=names)
+
+        assert len(map_figure(judged, predict).axes) == 3
+
+
+def test_every_candidate_for_cells_can_be_compared() -> None:
+    assert {"stack", "networks", *simple.SIMPLE} == set(evaluation.CANDIDATES)
+    assert set(CELLS.algorithms + CELLS.baselines) <= set(evaluation.CANDIDATES)
+    assert releases.code_version() == releases.code_version()
