@@ -30,7 +30,8 @@ from battery_platform.models.states import finished, framed, kept_under
 
 INNER_SPLITS = 5
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
-SHARPNESSES = tuple(np.linspace(0.5, 2.5, 41).tolist())
+SHARPNESSES = tuple(np.linspace(1.0, 1.6, 13).tolist())
+"""A mean of honest probabilities is not too sure, if anything too unsure."""
 SUPPORT_STRENGTH, SUPPORT_GAMMA = 10.0, 0.2
 NEVER = -12.0
 """Score of a class that no row has."""

@@ -21,11 +21,11 @@ from battery_platform.models.specification import Specification
 from battery_platform.models.splits import grouped_folds
 from battery_platform.models.states import errors_learnt, finished, framed, learnt_target
 
-INNER_SPLITS = 5
-FEW, ENOUGH = 300, 2
+INNER_SPLITS = 8
+FEW, ENOUGH = 300, 3
 """Of more rows than a few, so many parts held out tell enough of the errors."""
 BATCH = 64
-STEPS, RATE = 12_000, 1.2e-2
+STEPS, RATE = 10_000, 1.2e-2
 HIDDEN = (64, 64)
 WIDE, WIDE_STEPS, WIDE_RATE, DROPPED = (1024, 1024), 1_500, 1e-3, 0.5
 LESSONS = 20_000
