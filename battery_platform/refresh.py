@@ -220,6 +220,7 @@ def _models(lake: Lakehouse, since: datetime) -> list[dict[str, Any]]:
                   max(e.value) FILTER (WHERE e.metric = 'r2') AS r2,
                   max(e.value) FILTER (WHERE e.metric = 'rmse') AS rmse,
                   max(e.value) FILTER (WHERE e.metric = 'coverage_90') AS coverage_90,
+                  max(e.value) FILTER (WHERE e.metric = 'accuracy') AS accuracy,
                   v.n_rows, v.is_synthetic
            FROM model_versions v JOIN model_evaluations e USING (model_name, version)
            WHERE e.slice = 'all rows' AND e.candidate = v.algorithm

@@ -41,7 +41,8 @@ def models_list(as_json: AsJson = False) -> None:
                   max(e.value) FILTER (WHERE e.metric = 'r2') AS r2,
                   max(e.value) FILTER (WHERE e.metric = 'rmse') AS rmse,
                   max(e.value) FILTER (WHERE e.metric = 'coverage_90') AS coverage_90,
-                  v.n_rows, v.n_groups AS groups, v.is_synthetic AS synthetic, v.snapshot_id AS snapshot,
+                  max(e.value) FILTER (WHERE e.metric = 'accuracy') AS accuracy,
+                  v.algorithm, v.n_rows, v.n_groups AS groups, v.is_synthetic AS synthetic, v.snapshot_id AS snapshot,
                   v.trained_because, v.decision_reason
            FROM model_versions v JOIN model_evaluations e USING (model_name, version)
            WHERE e.slice = 'all rows' AND e.candidate = v.algorithm

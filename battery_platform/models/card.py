@@ -14,7 +14,7 @@ from battery_platform.models.evaluation import (
 from battery_platform.models.gate import Judged, of_all
 from battery_platform.models.gaussian_process import parts_of_variance
 from battery_platform.models.served.surrogate import State, kind
-from battery_platform.models.specification import Specification
+from battery_platform.models.specification import CELL_CASES, Specification
 from battery_platform.models.training import ELECTRODES, TrainingSet
 
 SYNTHETIC = (
@@ -26,6 +26,13 @@ SIMULATED = (
     "> **SYNTHETIC.** This version was trained on simulated designs. It stands for the simulation and "
     "its assumptions; no measurement stands behind it."
 )
+
+
+MADE_UP = (
+    "> **SYNTHETIC.** This version was trained on a made-up table of cells. It shows what the model does "
+    "and says nothing about real cells; hand in a table `cell_cases` of your own."
+)
+KINDS = {ELECTRODES: SYNTHETIC, CELL_CASES: MADE_UP}
 
 
 def card(
@@ -41,7 +48,7 @@ def card(
     data = judged[0].evaluation.training
     head = [f"# {model.name}: {model.title}"]
     if data.is_synthetic:
-        head.append(SYNTHETIC if model.rows == ELECTRODES else SIMULATED)
+        head.append(KINDS.get(model.rows, SIMULATED))
     return "\n\n".join(
         [
             *head,
@@ -72,6 +79,7 @@ def card(
                     )
                 ],
             )
+            + _may_be_known(model)
             + "\n\nOutside, the answer has `in_domain` false and a note. `distance` is the distance "
             "to the nearest training row in standardised inputs; above "
             f"{float(states[0]['domain_distance']):.2f} a row counts as unknown even inside the ranges.",
@@ -85,6 +93,13 @@ def card(
             "## Not shown\n\n" + _not_shown(model, data),
         ]
     )
+
+
+def _may_be_known(model: Specification) -> str:
+    if not model.known:
+        return ""
+    names = ", ".join(f"`{name}`" for name in model.known)
+    return f"\n\nWhat is known of a row already may be given beside, and narrows the rest: {names}."
 
 
 def _named(part: Specification) -> str:

@@ -14,6 +14,7 @@ from battery_platform.models.specification import SLURRY
 
 Z90 = 1.6448536269514722
 BLUE, PALE = "#1f5f8b", "#9fc2da"
+DARK = ("#1f5f8b", "#9a7400", "#a3301c")
 PANELS = 4
 Predict = Callable[[pd.DataFrame], pd.DataFrame]
 DRAWN = 1500
@@ -66,8 +67,7 @@ def map_figure(judged: Judged, predict: Predict) -> Figure:
         axes.pcolormesh(across, up, drawn.reshape(80, 80, 3), rasterized=True)
         for number, (name, mark) in enumerate(zip(model.classes, "vo^", strict=False)):
             own = (active == level) & (true == number)
-            colour = colours[number] * 0.55
-            axes.plot(solids[own], viscosity[own], mark, color=colour, ms=4, label=name)
+            axes.plot(solids[own], viscosity[own], mark, color=DARK[number], ms=4, label=name)
         axes.set_yscale("log")
         axes.set_title(f"{level:g} % active material", fontsize=9)
         axes.set_xlabel("solid content, %")
