@@ -207,8 +207,8 @@ def predict(
     `models card NAME` shows the inputs. A recipe is active_material_pct, solid_content_pct,
     viscosity_pa_s (at the shear rate of the coating gap) and comma_gap_um; its headers are recognised
     in three languages and with other units, which are converted. Columns of other models carry the
-    names of the card; of a cell, what is known already may be given beside. A row that cannot be answered is flagged with the reason;
-    exit status 1 if not one row could be answered.
+    names of the card; of a cell, what is known already may be given beside, and comes back as known_....
+    A row that cannot be answered is flagged with the reason; exit status 1 if not one row could be answered.
     """
     import pandas as pd
     import polars as pl
@@ -232,16 +232,15 @@ def predict(
     else:
         needed, known_already = inputs_of(settings, name, version)
         recipes = read_numbers(source, needed, settings, known_already)
-        answers = load(settings, name, version)(recipes.values.to_pandas())
+    answers = load(settings, name, version)(recipes.values.to_pandas())
     rows = []
     for line, recipe, answer in zip(
         recipes.lines, recipes.values.to_dicts(), answers.to_dict("records"), strict=True
     ):
         told = [*recipes.problems.get(line, []), *([answer["note"]] if answer["note"] else [])]
         numbers = {key: None if pd.isna(value) else value for key, value in answer.items()}
-        rows.append(
-            {"line": line, **recipe, **numbers, "note": "; ".join(told), "version": version}
-        )
+        given = {f"known_{key}" if key in answer else key: one for key, one in recipe.items()}
+        rows.append({"line": line, **given, **numbers, "note": "; ".join(told), "version": version})
     for note in recipes.notes:
         err.print(Text(note, style="dim"), soft_wrap=True)
     if rows[0]["synthetic"]:

@@ -99,7 +99,10 @@ def _may_be_known(model: Specification) -> str:
     if not model.known:
         return ""
     names = ", ".join(f"`{name}`" for name in model.known)
-    return f"\n\nWhat is known of a row already may be given beside, and narrows the rest: {names}."
+    return (
+        f"\n\nWhat is known of a row already may be given beside; it is answered as given and moves the "
+        f"rest, for better or worse as the tables below say: {names}."
+    )
 
 
 def _named(part: Specification) -> str:

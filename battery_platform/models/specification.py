@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from battery_platform.models.sparse.table import (
@@ -84,6 +85,8 @@ class Specification:
     """Judged, never picked: the model is asked about millions of rows at once."""
     trend: tuple[str, ...] = ()
     """Features of the power law that speaks where the data have a hole or end."""
+    consistent: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
+    """Sums of inputs, (input, factor) pairs with a name, that must lie where those of the data do."""
     ranges_of: str = ""
     """Input of which whole ranges are left out as well, to see how far the model reaches."""
     splits: int = 10
@@ -195,6 +198,20 @@ GRADED_INPUTS = (
     "positive_thickness_um",
     "c_rate",
 )
+
+
+def _profile_checks(side: str) -> tuple[tuple[str, tuple[tuple[str, float], ...]], ...]:
+    """The points must have the mean that is stated, and must not fall towards the collector."""
+    points = [f"{side}_active_{number}" for number in range(1, 11)]
+    inner = [(name, -1 / 9) for name in points[1:-1]]
+    ends = [(points[0], -1 / 18), (points[-1], -1 / 18)]
+    return (
+        (f"{side}_mean less the mean of its points", ((f"{side}_mean", 1.0), *ends, *inner)),
+        *(
+            (f"{after} less {before}", ((after, 1.0), (before, -1.0)))
+            for before, after in pairwise(points)
+        ),
+    )
 
 
 def _half_cell_features() -> tuple[Feature, ...]:
@@ -394,6 +411,7 @@ MODELS = {
                     logarithmic=True,
                 ),
             ),
+            consistent=(*_profile_checks("positive"), *_profile_checks("negative")),
             rows="graded cells",
             things="simulated cells",
             groups="pairs of profiles",

@@ -23,6 +23,8 @@ from battery_platform.models.specification import Specification
 
 LANDMARKS = 256
 """Rows that stand for a large training set where distances are asked."""
+MARGIN = 0.01
+"""Of the range of a sum of inputs, by which one may miss it."""
 ERROR_PARTS = 5
 ERROR_RIDGE = 30.0
 """Pull towards an error that is the same everywhere."""
@@ -54,6 +56,15 @@ def framed(model: Specification, inputs: np.ndarray) -> State:
     return state
 
 
+def _sums(model: Specification) -> np.ndarray:
+    """How much of each input is in each sum that must fit."""
+    made = np.zeros((len(model.consistent), len(model.inputs)))
+    for row, (_, terms) in enumerate(model.consistent):
+        for name, factor in terms:
+            made[row, model.inputs.index(name)] = factor
+    return made
+
+
 def learnt_target(model: Specification, target: np.ndarray) -> np.ndarray:
     """The target as it is learnt."""
     return np.log(target) if model.logarithmic else target
@@ -63,6 +74,14 @@ def finished(state: State, model: Specification, rows: Rows, about: dict[str, An
     """The state with its domain and with what it says of itself."""
     if "train" not in state:
         state["train"] = _landmarks(features(state, rows.inputs), model.seed).astype(np.float32)
+    sums = _sums(model)
+    found = rows.inputs @ sums.T
+    margin = MARGIN * np.ptp(found, axis=0) + 1e-9
+    state |= {
+        "sums": sums,
+        "sums_low": found.min(axis=0) - margin,
+        "sums_high": found.max(axis=0) + margin,
+    }
     state["domain_distance"] = np.float64(_domain_distance(state, rows))
     state["logarithmic_target"] = np.bool_(model.logarithmic)
     state["bounds"] = np.array(model.bounds)
@@ -71,6 +90,7 @@ def finished(state: State, model: Specification, rows: Rows, about: dict[str, An
             {
                 "inputs": list(model.inputs),
                 "outputs": model.outputs,
+                "sums": [name for name, _ in model.consistent],
                 "classes": list(model.class_outputs.items()),
                 "synthetic": False,
                 **(about or {}),

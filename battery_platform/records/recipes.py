@@ -21,7 +21,7 @@ from battery_platform.records.reading import sheets
 from battery_platform.settings import Settings
 
 TABLE = "electrode_sheets"
-WORDS = {"yes": 1.0, "no": 0.0}
+WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}
 
 
 @dataclass(frozen=True)

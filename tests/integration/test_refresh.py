@@ -103,7 +103,7 @@ def test_synthetic_rows_say_so_in_every_mart(
     for row in refreshed["marts"]:
         found = ask(f"SELECT DISTINCT source_id, is_synthetic FROM {row['mart']}")
         for one in found:
-            assert one["is_synthetic"] == (one["source_id"] == "synthetic_plant"), row["mart"]
+            assert one["is_synthetic"] == one["source_id"].startswith("synthetic_"), row["mart"]
 
 
 def test_cunha_marts(
@@ -139,7 +139,9 @@ def test_the_thread_runs_and_says_synthetic_where_it_is(
     assert all("first version" in row["this_time"] for row in refreshed["models"])
     (design,) = refreshed["designs"]
     assert design["specific_energy_wh_kg"] > 100
-    kinds = {"half-cell-performance": True, "mesostructure": False}
+    simulated = ("half-cell-performance", "graded-energy", "feasibility", "cell-outcome")
+    kinds = {**dict.fromkeys(simulated, True), "mesostructure": False}
+    assert set(simulated) <= set(decisions)
     for row in refreshed["models"]:
         assert row["is_synthetic"] is kinds.get(row["model"], synthetic)
     assert design["is_synthetic"] is synthetic

@@ -11,14 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from battery_platform.cli import knowledge
 from battery_platform.electrochemistry.graded_runs import diverse_designs
 from battery_platform.errors import NoRows
+from battery_platform.models import networks, registry
 from battery_platform.models import release as releases
 from battery_platform.models.evaluation import evaluate
 from battery_platform.models.gate import Decision, Judged
 from battery_platform.models.pictures import judged_figure, map_figure
 from battery_platform.models.registry import aliases, inputs_of, load
 from battery_platform.models.release import release
+from battery_platform.models.rows import Rows
+from battery_platform.models.served.surrogate import predict_rows
 from battery_platform.models.sparse import evaluation, simple, stack
 from battery_platform.models.specification import MODELS
 from battery_platform.models.training import TrainingSet, training_set
@@ -73,6 +77,13 @@ def test_cells_are_learnt_judged_and_answered_with_what_is_known(
         asked.assign(ir_drop_mv=[float(row["ir_drop_mv"]) for row in rows])
     )
     assert (more["d30_sd_mah_g"] < alone["d30_sd_mah_g"]).all()
+    given = [float(row["ir_drop_mv"]) for row in rows]
+    assert more["ir_drop_mv"].tolist() == pytest.approx(given)
+    assert (more["ir_drop_sd_mv"] < 1e-6).all()
+    odd = load(lake.settings, CELLS.name, version)(asked.assign(d30_mah_g=[20.0, 300.0, -5.0, 1e6]))
+    assert odd["d30_class"].tolist()[:2] == ["C", "A"]
+    assert odd["d30_probability_A"][1] == pytest.approx(1.0)
+    assert ["not used" in note for note in odd["note"]] == [False, False, True, True]
     assert set(alone["d30_class"]) <= {"A", "B", "C"}
 
 
@@ -119,6 +130,60 @@ def test_a_graded_cell_that_shares_a_profile_is_not_learnt_from(lake: Lakehouse)
     assert json.loads(rows[0]["positive_profile"]) == pytest.approx(first[:10].tolist())
     assert first[22:].tolist() == [rows[0]["positive_thickness_um"], rows[0]["c_rate"]]
     assert found.is_synthetic
+
+
+def test_a_profile_that_contradicts_itself_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "STEPS", 50)
+    rows = graded(420)
+    at = np.array(
+        [
+            [
+                *json.loads(row["positive_profile"]),
+                *json.loads(row["negative_profile"]),
+                row["positive_mean"],
+                row["negative_mean"],
+                row["positive_thickness_um"],
+                row["c_rate"],
+            ]
+            for row in rows
+        ]
+    )
+    energy = np.array([row["specific_energy_wh_kg"] for row in rows])
+    names = np.array([row["run_id"] for row in rows])
+    state = networks.fit_small(GRADED, Rows(at, energy, names, np.arange(len(at))))
+    asked = pd.DataFrame(at[:3], columns=list(GRADED.inputs))
+    asked.loc[1, "positive_mean"] = 0.63 if at[1, 20] > 0.675 else 0.72
+    asked.loc[2, "negative_active_5"] = at[2, 15] + 0.02
+    found = predict_rows(state, asked)
+    assert found["note"][0] == ""
+    assert "positive_mean less the mean of its points is" in found["note"][1]
+    assert "negative_active_6 less negative_active_5 is -0.02" in found["note"][2]
+    assert found["in_domain"].tolist()[1:] == [False, False]
+
+
+@pytest.mark.parametrize("name", ["mass-loading", "half-cell-performance"])
+def test_the_command_predicts_electrodes_and_whatever_else(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = MODELS[name]
+    file = tmp_path / "asked.csv"
+    numbers = {one: 95.0 if one == "active_material_pct" else 50.0 for one in model.inputs}
+    pd.DataFrame([numbers]).to_csv(file, index=False)
+
+    def predict(frame: pd.DataFrame) -> pd.DataFrame:
+        flags = {"in_domain": True, "distance": 0.1, "note": "", "synthetic": False}
+        return pd.DataFrame([dict.fromkeys(model.columns, 7.0) | flags])
+
+    monkeypatch.setenv("BATTERY_PLATFORM_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(registry, "champion", lambda *_: 3)
+    monkeypatch.setattr(registry, "load", lambda *_: predict)
+    monkeypatch.setattr(registry, "inputs_of", lambda *_: (list(model.inputs), []))
+    knowledge.predict(name, file, None, None, True)
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["version"], row[model.target]) == (3, 7.0)
 
 
 def test_designs_come_in_an_order_that_more_of_them_do_not_change() -> None:

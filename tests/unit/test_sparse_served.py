@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,13 @@ def test_known_endpoints_move_the_others_and_not_themselves(
         served.predict_rows(state, asked.head(1).assign(d10_mah_g=one)) for one in (150.0, 330.0)
     )
     assert low["d30_mah_g"].item() < alone["d30_mah_g"].item() < high["d30_mah_g"].item()
-    own = [one["d10_mah_g"].item() for one in (low, high)]
+    assert [one["d10_mah_g"].item() for one in (low, high)] == pytest.approx([150.0, 330.0])
+    place = json.loads(str(state["about"]))["endpoints"].index("d10_mah_g")
+    known = np.full((2, len(state["logarithmic"])), np.nan)
+    known[:, place] = [150.0, 330.0]
+    names = json.loads(str(state["about"]))["inputs"]
+    inputs = np.column_stack([served._numbers(asked.head(1)[name]) for name in names])
+    own = served.answer(state, np.repeat(inputs, 2, axis=0), known)[0][:, place]
     assert own == pytest.approx([alone["d10_mah_g"].item()] * 2)
 
 

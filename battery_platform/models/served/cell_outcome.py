@@ -21,7 +21,9 @@ from mlflow.pyfunc.model import PythonModel
 Z90 = 1.6448536269514722
 BLOCK = 2048
 UNIT_SLIPS = (0.001, 1000.0, 0.01, 100.0)
-WORDS = {"yes": 1.0, "no": 0.0}
+WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}
+EXACT = 1e-9
+"""Standard deviation of what is known already: it is answered as it was given."""
 FAR = 1.0
 """A known value this many spans outside of the training data is not believed."""
 
@@ -175,6 +177,9 @@ def predict_rows(state: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
             mean[at], deviation[at] = found[:2]
             curve[at], curve_deviation[at] = (one[:, cycles - 1] for one in found[2:])
             distance[at], inside[at] = domain(state, inputs[at])
+    there = np.isfinite(known) & usable[:, None]
+    learnt = np.where(state["logarithmic"], np.log(np.where(there, known, 1.0)), known)
+    mean, deviation = np.where(there, learnt, mean), np.where(there, EXACT, deviation)
     made = _columns(state, about, mean, deviation)
     for place, cycle in enumerate(cycles):
         made[f"capacity_cycle_{cycle}_mah_g"] = curve[:, place]
@@ -231,7 +236,11 @@ def _known(
             continue
         given = _numbers(frame[name])
         low, high = float(state["known_low"][place]), float(state["known_high"][place])
-        sound = (given >= low) & (given <= high)
+        sound = (
+            (given >= max(low, 0.0))
+            & (given <= high)
+            & ~(state["logarithmic"][place] & (given <= 0))
+        )
         known[:, place] = np.where(sound, given, np.nan)
         for row in np.flatnonzero(~sound & frame[name].notna().to_numpy()):
             said = f"{name} is no number and was not used"

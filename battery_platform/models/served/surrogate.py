@@ -230,7 +230,16 @@ def domain(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     nearest = (at @ known.T - 0.5 * (known * known).sum(axis=1)).max(axis=1)
     distance = np.sqrt(np.maximum((at * at).sum(axis=1) - 2.0 * nearest, 0.0)).astype(float)
     within = ((inputs >= state["input_low"]) & (inputs <= state["input_high"])).all(axis=1)
-    return distance, within & (distance <= float(state["domain_distance"]))
+    return distance, within & fits(state, inputs).all(axis=1) & (
+        distance <= float(state["domain_distance"])
+    )
+
+
+def fits(state: State, inputs: np.ndarray) -> np.ndarray:
+    """Whether sums of inputs that belong together lie where those of the data do."""
+    found = inputs @ state["sums"].T
+    there: np.ndarray = (found >= state["sums_low"]) & (found <= state["sums_high"])
+    return there
 
 
 def predict_rows(state: State, frame: pd.DataFrame) -> pd.DataFrame:
@@ -256,7 +265,7 @@ def predict_rows(state: State, frame: pd.DataFrame) -> pd.DataFrame:
     answers = found | {
         "in_domain": inside,
         "distance": distance,
-        "note": _notes(state, names, inputs, usable, inside),
+        "note": _notes(state, about, inputs, usable, inside),
         "synthetic": np.full(len(inputs), about["synthetic"]),
     }
     return pd.DataFrame(answers, index=frame.index)
@@ -307,7 +316,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
 
 def _notes(
     state: State,
-    names: list[str],
+    about: dict[str, Any],
     inputs: np.ndarray,
     usable: np.ndarray,
     inside: np.ndarray,
@@ -315,7 +324,7 @@ def _notes(
     """Why a row is outside the data, or has no answer; empty for the others."""
     notes = np.full(len(inputs), "", dtype=object)
     must_be_positive = positive(state)
-    for column, name in enumerate(names):
+    for column, name in enumerate(about["inputs"]):
         values = inputs[:, column]
         low, high = float(state["input_low"][column]), float(state["input_high"][column])
         for row in np.flatnonzero(~((values >= low) & (values <= high))):
@@ -326,10 +335,15 @@ def _notes(
                 said = f"{name} is {value:g}, it must be above 0"
             else:
                 slips = [value * one for one in UNIT_SLIPS if low <= value * one <= high]
-                fits = " or ".join(f"{one:g}" for one in slips)
-                hint = f"; {fits} would fit, check the unit" if slips else ""
+                would = " or ".join(f"{one:g}" for one in slips)
+                hint = f"; {would} would fit, check the unit" if slips else ""
                 said = f"{name} is {value:g}, the data range from {low:g} to {high:g}{hint}"
             notes[row] += f"; {said}" if notes[row] else said
+    for at, place in np.argwhere(~fits(state, inputs) & usable[:, None]).tolist():
+        found = float(inputs[at] @ state["sums"][place])
+        ends = f"{state['sums_low'][place]:.3g} to {state['sums_high'][place]:.3g}"
+        said = f"{about['sums'][place]} is {found:.3g}, in the data {ends}"
+        notes[at] += f"; {said}" if notes[at] else said
     for row in np.flatnonzero(~usable):
         notes[row] += "; no prediction"
     for row in np.flatnonzero(usable & ~inside):
