@@ -14,8 +14,8 @@ COVERAGE = (0.85, 0.95)
 CALIBRATION_ERROR = 0.1
 """Mean difference between how sure a model of classes was and how often it was right."""
 SHOWN = {"rmse": "RMSE", "log_loss": "log loss of the classes"}
-PAR = {"rmse": 0.01, "log_loss": 0.02}
-"""Share of a baseline's loss within which a difference may count as none; a log loss is as a square."""
+PAR = 0.01
+"""Share of a baseline's loss within which a difference may count as none."""
 SAME = 1e-4
 """Rounding apart, the same loss."""
 
@@ -117,7 +117,7 @@ def _beside_baseline(evaluation: Evaluation, ours: str, name: str) -> tuple[str,
     """Better; or, beside any but the mean, on a par: no difference that batches could show."""
     own, theirs = (_loss(evaluation, one) for one in (ours, name))
     gap, low, high = loss_difference(evaluation, ours, name)
-    on_a_par = name != "mean" and low <= 0 <= high and gap <= PAR[evaluation.model.loss] * theirs
+    on_a_par = name != "mean" and low <= 0 <= high and gap <= PAR * theirs
     how = "below" if gap < 0 else "on a par with" if on_a_par else "not below"
     said = f"{SHOWN[evaluation.model.loss]} {own:.3f} is {how} {theirs:.3f} of {name}"
     if gap >= 0:
