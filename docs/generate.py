@@ -14,7 +14,9 @@ import polars as pl
 import yaml
 
 from battery_platform.contracts.base import Column, Contract, columns, keys, sequence
-from battery_platform.contracts.registry import PRODUCTS, TABLES, Product, Table
+from battery_platform.contracts.products import PRODUCTS
+from battery_platform.contracts.products.declaring import Product
+from battery_platform.contracts.registry import TABLES, Table
 from battery_platform.contracts.units import shown_unit
 from battery_platform.records.identity import derivable
 from battery_platform.settings import PROJECT_ROOT

@@ -214,7 +214,6 @@ def predict(
     import polars as pl
 
     from battery_platform.models.registry import champion, inputs_of, known, load
-    from battery_platform.models.training import ELECTRODES
     from battery_platform.records.recipes import read_numbers, read_recipes
 
     model = known(name)
@@ -227,7 +226,7 @@ def predict(
         raise PlatformError(f"{target} is the input itself.", "Name another file for the answers.")
     if version is None:
         version = champion(settings, name)
-    if model.rows == ELECTRODES:
+    if model.source.as_recipes:
         recipes = read_recipes(source, model.inputs, settings)
     else:
         needed, known_already = inputs_of(settings, name, version)
@@ -416,7 +415,7 @@ def literature_search(
     as_json: AsJson = False,
 ) -> None:
     """Values that texts report, with qualifier, unit and exact place."""
-    from battery_platform.contracts.products import PROPERTIES
+    from battery_platform.contracts.products.literature import PROPERTIES
     from battery_platform.literature.folder import search
 
     if name is not None and name not in PROPERTIES:

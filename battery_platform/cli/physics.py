@@ -59,7 +59,7 @@ def simulate_graded(
     opened = open_lake()
     keep_assumptions(opened)
     with solving(quiet=as_json) as step:
-        rows = sweep(opened, [*designs, *layered], step)
+        rows = sweep(opened, [*designs, *layered], step).rows
     shown = [_graded_row(row) for row in rows[: len(designs)]]
     for row, other in zip(shown, rows[len(designs) :], strict=False):
         row |= {"in_layers_wh_kg": other["specific_energy_wh_kg"], "lost_pct": _lost(row, other)}
@@ -115,7 +115,7 @@ def replicate(
     check_picture(picture)
     opened = open_lake()
     with solving(quiet=as_json) as step:
-        rows = replicated(opened, paper, step)
+        rows = replicated(opened, paper, step).rows
     names = {"quantity": "quantity", "case_name": "case", "paper": "paper", "ours": "ours"}
     names |= {"deviation_pct": "deviation_pct", "tolerance": "tolerance", "passed": "passed"}
     more = {"unit": "unit", "rule": "rule", "source": "source"} if as_json else {}
@@ -201,7 +201,7 @@ def simulate_half_cell(
     asked, refused = _electrodes(opened, chosen, c_rate or [1.0], lower_v)
     keep_assumptions(opened)
     with solving(quiet=as_json) as step:
-        rows = sweep(opened, asked, step)
+        rows = sweep(opened, asked, step).rows
     _tell_refused(refused)
     if not rows:
         raise PlatformError(

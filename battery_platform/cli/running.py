@@ -135,10 +135,10 @@ def trace(
     """
     from dataclasses import asdict
 
+    from battery_platform.made.trace import line_of
+    from battery_platform.made.trace import trace as walk
     from battery_platform.models.registry import aliases
     from battery_platform.models.specification import MODELS
-    from battery_platform.store.provenance import line_of
-    from battery_platform.store.provenance import trace as walk
 
     name, _, alias = identifier.removeprefix("models:/").partition("@")
     if name in MODELS:

@@ -66,49 +66,6 @@ TABLES: dict[str, Table] = {
 }
 
 
-@dataclass(frozen=True)
-class Product:
-    """A table of what the platform made itself: versions, designs, curves, mined text."""
-
-    name: str
-    model: str
-    title: str
-
-    @property
-    def contract(self) -> type[Contract]:
-        found: type[Contract] = getattr(
-            import_module("battery_platform.contracts.products"), self.model
-        )
-        return found
-
-
-PRODUCTS: dict[str, Product] = {
-    product.name: product
-    for product in (
-        Product("model_versions", "ModelVersions", "model versions"),
-        Product("model_events", "ModelEvents", "promotions, refusals and rollbacks"),
-        Product("model_forecasts", "ModelForecasts", "predictions frozen before the measurement"),
-        Product("model_evaluations", "ModelEvaluations", "evaluations of model versions"),
-        Product("model_reseeds", "ModelReseeds", "metrics of models over many random splits"),
-        Product("model_predictions", "ModelPredictions", "predictions of held-out electrodes"),
-        Product("model_training_rows", "ModelTrainingRows", "rows that a model was trained on"),
-        Product("critical_factors", "CriticalFactors", "which settings matter, by several methods"),
-        Product("designs", "Designs", "recommended recipes"),
-        Product("design_neighbours", "DesignNeighbours", "made electrodes nearest to a design"),
-        Product("assumptions", "Assumptions", "numbers of the simulations that no data give"),
-        Product("discharges", "Discharges", "simulated discharges"),
-        Product("discharge_subjects", "DischargeSubjects", "electrodes that were discharged"),
-        Product("graded_discharges", "GradedDischarges", "simulated discharges of graded cells"),
-        Product("graded_optima", "GradedOptima", "best pairs of profiles of the sweep"),
-        Product("replications", "Replications", "published values beside ours"),
-        Product("assumption_effects", "AssumptionEffects", "effects of single assumptions"),
-        Product("literature_documents", "LiteratureDocuments", "documents of the literature"),
-        Product("literature_mentions", "LiteratureMentions", "values mined from text"),
-        Product("literature_completeness", "LiteratureCompleteness", "what a document reports"),
-    )
-}
-
-
 def table(name: str) -> Table:
     """The table of that name, with or without `raw_`."""
     found = TABLES.get(name.removeprefix("raw_"))

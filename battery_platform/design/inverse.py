@@ -20,11 +20,11 @@ from battery_platform.design.probability import within, within_both
 from battery_platform.design.recipes import candidates
 from battery_platform.design.targets import DEFAULT, Target, parse
 from battery_platform.errors import PlatformError
+from battery_platform.made.products import put
 from battery_platform.models import registry
 from battery_platform.models.specification import RECIPE
 from battery_platform.store.builds import code_digest
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 
 LOADING_MODEL, POROSITY_MODEL = "mass-loading", "porosity"
 SHOWN_NEIGHBOURS = 3

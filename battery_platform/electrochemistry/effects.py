@@ -6,16 +6,20 @@ not print. One at a time each goes to both ends; what both cells then deliver st
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from battery_platform.compute.batches import map_batches
 from battery_platform.electrochemistry.assumptions import Assumption, changed, digest
 from battery_platform.electrochemistry.graded import cell
 from battery_platform.electrochemistry.graded.assumptions import GRADED
 from battery_platform.electrochemistry.graded.replication import design
-from battery_platform.electrochemistry.graded_runs import code_version
+from battery_platform.electrochemistry.solving import LIBRARIES, LIMIT_S
+from battery_platform.errors import PlatformError
+from battery_platform.made.fingerprint import fingerprint
+from battery_platform.made.kept import Basis, Kept, Made, now, unless_same
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,44 +30,75 @@ CASE, THICKNESS_UM, C_RATE = 2, 160.0, 5.0
 SHOWN = 14
 
 
-def effects(lake: Lakehouse) -> tuple[list[dict[str, Any]], bool]:
-    """Rows of the lake, or new ones where assumptions or code changed; true if they are new."""
-    kept = lake.records("SELECT * FROM assumption_effects WHERE paper_id = ?", [PAPER])
-    wanted = (digest(GRADED), code_version())
-    if kept and {(row["assumptions_hash"], row["code_version"]) for row in kept} == {wanted}:
-        return kept, False
-    rows = [_row(None, "chosen", 0.0)]
-    for one in GRADED:
-        if isinstance(one.value, str):
+@dataclass(frozen=True)
+class Change:
+    """An assumption at one end of its range; none for the assumptions as they are chosen."""
+
+    assumption: Assumption | None
+    end: str
+    value: float
+
+
+Energies = tuple[float | None, float | None]
+"""Of the uniform and of the graded cell, in Wh/kg."""
+
+
+def effects(lake: Lakehouse) -> Kept:
+    """What the result becomes at each end of each assumption."""
+    basis = Basis(fingerprint(solve_changes, _row, libraries=LIBRARIES), digest(GRADED))
+    return unless_same(
+        lake, "assumption_effects", {"paper_id": [PAPER]}, basis, lambda: _made(lake, basis)
+    )
+
+
+def _made(lake: Lakehouse, basis: Basis) -> Made:
+    changes = [Change(None, "chosen", 0.0)]
+    for assumption in GRADED:
+        if isinstance(assumption.value, str):
             continue
-        for end, value in (("low", one.low), ("high", one.high)):
-            if isinstance(value, int | float) and value != one.value:
-                rows.append(_row(one, end, float(value)))
-    put(
-        lake, {"assumption_effects": rows}, instead_of={"assumption_effects": ("paper_id", [PAPER])}
-    )
-    return rows, True
+        for end, value in (("low", assumption.low), ("high", assumption.high)):
+            if isinstance(value, int | float) and value != assumption.value:
+                changes.append(Change(assumption, end, float(value)))
+    energies: dict[int, Energies] = {}
+    for done in map_batches(
+        solve_changes, changes, settings=lake.settings, batch=4, limit_s=2 * LIMIT_S
+    ):
+        if done.result is None:
+            change = changes[done.index]
+            raise PlatformError(
+                f"With {change.assumption.name if change.assumption else 'the chosen assumptions'} at "
+                f"{change.value:g} the cells are not solved: {done.error}.",
+                "Run it again; if it fails again, narrow the range of the assumption.",
+            )
+        energies[done.index] = done.result
+    rows = [_row(change, energies[place], basis) for place, change in enumerate(changes)]
+    return Made({"assumption_effects": rows})
 
 
-def _row(one: Assumption | None, end: str, value: float) -> dict[str, Any]:
-    assumptions = GRADED if one is None else changed(GRADED, **{one.name: value})
-    flat, graded = cell.solve(
-        [design(CASE, number, THICKNESS_UM, C_RATE) for number in (None, 1)], assumptions
-    )
-    both = flat.energy_wh_kg, graded.energy_wh_kg
-    gain = 100 * (both[1] / both[0] - 1) if both[0] and both[1] is not None else None
+def solve_changes(changes: Sequence[Change]) -> Iterator[Energies]:
+    """What a process of the map does: both cells for one change at a time."""
+    designs = [design(CASE, number, THICKNESS_UM, C_RATE) for number in (None, 1)]
+    for change in changes:
+        changing = change.assumption
+        assumptions = changed(GRADED, **{changing.name: change.value}) if changing else GRADED
+        flat, graded = cell.solve(designs, assumptions)
+        yield flat.energy_wh_kg, graded.energy_wh_kg
+
+
+def _row(change: Change, energies: Energies, basis: Basis) -> dict[str, Any]:
+    flat, graded = energies
     return {
         "paper_id": PAPER,
-        "assumption": one.name if one else "as chosen",
-        "end": end,
-        "value": value,
-        "unit": one.unit if one else "",
-        "energy_uniform_wh_kg": both[0],
-        "energy_graded_wh_kg": both[1],
-        "gain_pct": gain,
-        "assumptions_hash": digest(GRADED),
-        "code_version": code_version(),
-        "made_at": datetime.now(UTC).replace(tzinfo=None),
+        "assumption": change.assumption.name if change.assumption else "as chosen",
+        "end": change.end,
+        "value": change.value,
+        "unit": change.assumption.unit if change.assumption else "",
+        "energy_uniform_wh_kg": flat,
+        "energy_graded_wh_kg": graded,
+        "gain_pct": 100 * (graded / flat - 1) if flat and graded is not None else None,
+        "assumptions_hash": basis.parameters,
+        "code_version": basis.code,
+        "made_at": now(),
     }
 
 

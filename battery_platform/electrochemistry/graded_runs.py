@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from functools import lru_cache
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
-from battery_platform.electrochemistry import sweeps
 from battery_platform.electrochemistry.assumptions import Assumptions, digest
+from battery_platform.electrochemistry.curves import curve
 from battery_platform.electrochemistry.graded import cell
 from battery_platform.electrochemistry.graded.assumptions import GRADED
 from battery_platform.electrochemistry.graded.cell import Design, Result
 from battery_platform.electrochemistry.graded.profiles import random_profiles, uniform
 from battery_platform.electrochemistry.graded.replication import CASES
-from battery_platform.electrochemistry.solving import Settings
-from battery_platform.electrochemistry.sweeps import LIMIT_S, Kind, Progress, curve, name_of
+from battery_platform.electrochemistry.solving import (
+    BATCH,
+    COMPILE_FROM,
+    LIBRARIES,
+    LIMIT_S,
+    Settings,
+)
+from battery_platform.made.fingerprint import fingerprint
+from battery_platform.made.kept import now
+from battery_platform.made.studies import (
+    Progress,
+    Studied,
+    Study,
+    missing_of,
+    name_of,
+    silent,
+    study,
+)
 from battery_platform.store.lakehouse import Lakehouse
 
 PROFILES = 10
@@ -34,15 +48,14 @@ UNIFORM_SHARE = 0.1
 """Of the profiles of diverse cells: every comparison begins at a uniform electrode."""
 
 
-@lru_cache(maxsize=1)
-def code_version() -> str:
+def graded_code() -> str:
     """Hash of the code that decides what a discharge comes to."""
-    return sweeps.code_version("graded")
+    return fingerprint(solve_batch, _row, libraries=LIBRARIES)
 
 
 def run_id(design: Design) -> str:
     """The same cell, load, assumptions and code have the same name."""
-    return name_of("graded", asdict(design), digest(GRADED), code_version())
+    return name_of("graded", asdict(design), digest(GRADED), graded_code())
 
 
 def solve_batch(designs: Sequence[Design]) -> Iterator[Result]:
@@ -60,11 +73,14 @@ def solve_batch_compiled(designs: Sequence[Design]) -> Iterator[Result]:
 def sweep(
     lake: Lakehouse,
     designs: Sequence[Design],
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
     compiled: bool | None = None,
-) -> list[dict[str, Any]]:
-    """A row for each design, in order."""
-    return sweeps.sweep(lake, GRADED_CELLS, designs, progress, compiled)
+) -> Studied:
+    """A row for each design, in order; unless told, on a compiled model where that pays."""
+    if compiled is None:
+        compiled = missing_of(lake, GRADED_CELLS, designs) >= COMPILE_FROM
+    plan = replace(GRADED_CELLS, solve=solve_batch_compiled) if compiled else GRADED_CELLS
+    return study(lake, plan, designs, progress)
 
 
 def _row(name: str, design: Design, result: Result | None, error: str) -> dict[str, Any]:
@@ -82,8 +98,8 @@ def _row(name: str, design: Design, result: Result | None, error: str) -> dict[s
         "c_rate": float(design.c_rate),
         "lower_cutoff_v": float(design.lower_v),
         "assumptions_hash": digest(GRADED),
-        "code_version": code_version(),
-        "made_at": datetime.now(UTC).replace(tzinfo=None),
+        "code_version": graded_code(),
+        "made_at": now(),
     }
     if result is None:
         return common | {
@@ -113,11 +129,11 @@ def _row(name: str, design: Design, result: Result | None, error: str) -> dict[s
 
 
 def _layers(layers: Any) -> str | None:
-    return None if layers is None else json.dumps([asdict(one) for one in layers])
+    return None if layers is None else json.dumps([asdict(layer) for layer in layers])
 
 
-GRADED_CELLS: Kind[Design] = Kind(
-    "graded_discharges", "run_id", run_id, cell.check, solve_batch, solve_batch_compiled, _row
+GRADED_CELLS: Study[Design] = Study(
+    "graded_discharges", "run_id", run_id, cell.check, solve_batch, _row, BATCH, LIMIT_S
 )
 
 
@@ -147,7 +163,7 @@ def diverse_designs(count: int, seed: int = 20260101) -> list[Design]:
     low, high = zip(*DIVERSE_BOUNDS.values(), strict=True)
     drawn = qmc.Sobol(len(DIVERSE_BOUNDS), rng=seed).random_base2(max(count - 1, 1).bit_length())
     uniforms = np.random.default_rng(seed).random((count, 2)) < UNIFORM_SHARE
-    found = []
+    designs = []
     for number, point in enumerate(qmc.scale(drawn, low, high)[:count].tolist()):
         at = dict(zip(DIVERSE_BOUNDS, point, strict=True))
         positive, negative = (
@@ -157,8 +173,10 @@ def diverse_designs(count: int, seed: int = 20260101) -> list[Design]:
             for side, name in enumerate(("positive_mean", "negative_mean"))
         )
         means = at["positive_mean"], at["negative_mean"]
-        found.append(Design(positive, negative, *means, at["positive_thickness_um"], at["c_rate"]))
-    return found
+        designs.append(
+            Design(positive, negative, *means, at["positive_thickness_um"], at["c_rate"])
+        )
+    return designs
 
 
 def unsolved(design: Design) -> Result:

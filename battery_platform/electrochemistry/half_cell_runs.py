@@ -5,26 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from battery_platform.electrochemistry import sweeps
 from battery_platform.electrochemistry.assumptions import digest
+from battery_platform.electrochemistry.curves import curve, curve_of
 from battery_platform.electrochemistry.half_cell import cell
 from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL
 from battery_platform.electrochemistry.half_cell.cell import Discharge, HalfCell
 from battery_platform.electrochemistry.half_cell.electrode import Electrode, structure
-from battery_platform.electrochemistry.sweeps import (
-    LIMIT_S,
-    Kind,
+from battery_platform.electrochemistry.solving import BATCH, COMPILE_FROM, LIBRARIES, LIMIT_S
+from battery_platform.made.fingerprint import fingerprint
+from battery_platform.made.kept import now
+from battery_platform.made.products import put
+from battery_platform.made.studies import (
     Progress,
-    curve,
-    curve_of,
+    Studied,
+    Study,
+    missing_of,
     name_of,
+    silent,
+    study,
 )
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,56 +50,56 @@ class Asked:
     """Its name there."""
 
 
-@lru_cache(maxsize=1)
-def code_version() -> str:
+def half_cell_code() -> str:
     """Hash of the code that decides what a discharge comes to."""
-    return sweeps.code_version("half_cell")
+    return fingerprint(solve_batch, _row, libraries=LIBRARIES)
 
 
 def discharge_id(asked: Asked) -> str:
     """The same electrode, load, assumptions and code have the same name, whoever's it is."""
     return name_of(
-        "discharge", asdict(asked.cell), asked.is_synthetic, digest(HALF_CELL), code_version()
+        "discharge", asdict(asked.cell), asked.is_synthetic, digest(HALF_CELL), half_cell_code()
     )
 
 
 def solve_batch(asked: Sequence[Asked]) -> Iterator[Discharge]:
     """What a process of the map does: one result at a time, so that none is lost with the next."""
-    for one in asked:
-        yield cell.solve([one.cell])[0]
+    for half_cell in asked:
+        yield cell.solve([half_cell.cell])[0]
 
 
 def solve_batch_compiled(asked: Sequence[Asked]) -> Iterator[Discharge]:
     """The same on a compiled model."""
-    for one in asked:
-        yield cell.solve([one.cell], compiled=True)[0]
+    for half_cell in asked:
+        yield cell.solve([half_cell.cell], compiled=True)[0]
 
 
-def sweep(
-    lake: Lakehouse, asked: Sequence[Asked], progress: Progress = lambda done, total: None
-) -> list[dict[str, Any]]:
+def sweep(lake: Lakehouse, asked: Sequence[Asked], progress: Progress = silent) -> Studied:
     """A row for each half cell, in order, with the origin and subject that were asked for."""
-    rows = sweeps.sweep(lake, HALF_CELLS, asked, progress)
+    many = missing_of(lake, HALF_CELLS, asked) >= COMPILE_FROM
+    plan = replace(HALF_CELLS, solve=solve_batch_compiled) if many else HALF_CELLS
+    studied = study(lake, plan, asked, progress)
     links = {
-        (one.origin, one.subject, row["discharge_id"]): None
-        for one, row in zip(asked, rows, strict=True)
-        if one.origin is not None
+        (cell_asked.origin, cell_asked.subject, row["discharge_id"]): None
+        for cell_asked, row in zip(asked, studied.rows, strict=True)
+        if cell_asked.origin is not None
     }
     known = set(
         lake.rows(
             """SELECT origin, subject, discharge_id FROM discharge_subjects
                WHERE discharge_id IN (SELECT unnest(?))""",
-            [[row["discharge_id"] for row in rows]],
+            [[row["discharge_id"] for row in studied.rows]],
         )
     )
     names = ("origin", "subject", "discharge_id")
     new = [dict(zip(names, link, strict=True)) for link in links if link not in known]
     if new:
         put(lake, {"discharge_subjects": new})
-    return [
-        {"origin": one.origin, "subject": one.subject} | row
-        for one, row in zip(asked, rows, strict=True)
+    rows = [
+        {"origin": cell_asked.origin, "subject": cell_asked.subject} | row
+        for cell_asked, row in zip(asked, studied.rows, strict=True)
     ]
+    return Studied(rows, studied.solved)
 
 
 def of_design(design: dict[str, Any]) -> Asked:
@@ -146,8 +148,8 @@ def _row(name: str, asked: Asked, done: Discharge | None, error: str) -> dict[st
         "derived": ", ".join(built.derived) or None,
         "electrode_mass_mg_cm2": built.masses.electrode_mg_cm2,
         "assumptions_hash": digest(HALF_CELL),
-        "code_version": code_version(),
-        "made_at": datetime.now(UTC).replace(tzinfo=None),
+        "code_version": half_cell_code(),
+        "made_at": now(),
         "is_synthetic": asked.is_synthetic,
     }
     if done is None:
@@ -183,8 +185,8 @@ def _check(asked: Asked) -> None:
     cell.check(asked.cell)
 
 
-HALF_CELLS: Kind[Asked] = Kind(
-    "discharges", "discharge_id", discharge_id, _check, solve_batch, solve_batch_compiled, _row
+HALF_CELLS: Study[Asked] = Study(
+    "discharges", "discharge_id", discharge_id, _check, solve_batch, _row, BATCH, LIMIT_S
 )
 
 
@@ -232,5 +234,5 @@ def volcano(rows: Sequence[dict[str, Any]]) -> Volcano | None:
         float(np.corrcoef(energy[: peak + 1], power[: peak + 1])[0, 1]),
         float(np.corrcoef(energy[peak:], power[peak:])[0, 1]),
         sum(limited[:peak]),
-        sum(not one for one in limited[peak + 1 :]),
+        sum(not by_salt for by_salt in limited[peak + 1 :]),
     )

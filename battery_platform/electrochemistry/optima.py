@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -19,67 +18,102 @@ from battery_platform.electrochemistry.graded.profiles import uniform
 from battery_platform.electrochemistry.graded.replication import CASES
 from battery_platform.electrochemistry.graded_runs import (
     SWEPT_RATES,
-    code_version,
+    graded_code,
     paper_designs,
     run_id,
 )
+from battery_platform.made.fingerprint import fingerprint
+from battery_platform.made.kept import Basis, Kept, Made, digest_of, now, unless_same
+from battery_platform.made.products import made_from
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 
 KEPT = 3
 REFERENCE_UM = 160.0
 PAIR = ["positive_profile", "negative_profile"]
 
 
-def rank(lake: Lakehouse, parts: dict[str, tuple[int, float]]) -> list[dict[str, Any]]:
+Parts = dict[str, tuple[int, float]]
+"""Case and thickness of each part of the sweep, by its name."""
+
+
+def rank(lake: Lakehouse, parts: Parts) -> Kept:
     """The three best pairs of each part that was swept as a whole; kept in the lake."""
+    swept = {name: part for name, part in parts.items() if _is_swept(lake, *part)}
+    basis = Basis(
+        f"{fingerprint(_ranked, scored)}-{graded_code()}", digest(GRADED), digest_of(*sorted(swept))
+    )
+    return unless_same(
+        lake, "graded_optima", {"part": list(parts)}, basis, lambda: _made(lake, swept, basis)
+    )
+
+
+def _made(lake: Lakehouse, parts: Parts, basis: Basis) -> Made:
+    rows = _ranked(lake, parts, basis)
+    parents = [
+        link
+        for name in dict.fromkeys(row["part"] for row in rows)
+        for link in made_from(
+            "graded optimum",
+            f"optima/{name}",
+            "graded discharge",
+            [run_id(design) for design in paper_designs(*parts[name])],
+        )
+    ]
+    return Made(
+        {"graded_optima": rows, "made_from": parents},
+        {"made_from": {"child_kind": ["graded optimum"]}},
+    )
+
+
+def _ranked(lake: Lakehouse, parts: Parts, basis: Basis) -> list[dict[str, Any]]:
     scores = {name: scored(lake, *part) for name, part in parts.items()}
     rows = []
     for name, (case, thickness) in parts.items():
         reference = next(
-            scores[other] for other, part in parts.items() if part == (case, REFERENCE_UM)
+            (scores[other] for other, part in parts.items() if part == (case, REFERENCE_UM)), None
         )
-        if scores[name].is_empty() or reference.is_empty():
+        if scores[name].is_empty() or reference is None or reference.is_empty():
             continue
-        there = {
-            (one["positive_profile"], one["negative_profile"]): (place, one["gain_sum_wh_kg"])
-            for place, one in enumerate(reference.iter_rows(named=True), start=1)
+        places = {
+            (pair["positive_profile"], pair["negative_profile"]): (place, pair["gain_sum_wh_kg"])
+            for place, pair in enumerate(reference.iter_rows(named=True), start=1)
         }
         best = reference["gain_sum_wh_kg"][0]
-        for place, one in enumerate(scores[name].head(KEPT).iter_rows(named=True), start=1):
-            pair = one["positive_profile"], one["negative_profile"]
-            if pair not in there:
+        for place, pair in enumerate(scores[name].head(KEPT).iter_rows(named=True), start=1):
+            profiles = pair["positive_profile"], pair["negative_profile"]
+            if profiles not in places:
                 continue  # a discharge of it failed at 160 µm
-            place_there, gain_there = there[pair]
+            place_at_160, gain_at_160 = places[profiles]
             rows.append(
                 {
                     "part": name,
                     "case_number": case,
                     "positive_thickness_um": thickness,
                     "place": place,
-                    **one,
-                    "place_at_160_um": place_there,
-                    "share_of_best_at_160_um": gain_there / best if best else None,
+                    **pair,
+                    "place_at_160_um": place_at_160,
+                    "share_of_best_at_160_um": gain_at_160 / best if best else None,
                     "n_pairs": scores[name].height,
-                    "code_version": code_version(),
-                    "assumptions_hash": digest(GRADED),
-                    "made_at": datetime.now(UTC).replace(tzinfo=None),
+                    "code_version": basis.code,
+                    "assumptions_hash": basis.parameters,
+                    "made_at": now(),
                 }
             )
-    known = lake.records("SELECT * FROM graded_optima ORDER BY part, place")
-    if _same(known, rows):
-        return known
-    put(lake, {"graded_optima": rows}, instead_of={"graded_optima": ("part", list(parts))})
     return rows
 
 
-def scored(lake: Lakehouse, case: int, positive_um: float) -> pl.DataFrame:
-    """All pairs of one part with their sum of gains, the best first; empty until it is swept whole."""
-    designs = paper_designs(case, positive_um)
-    names = [run_id(design) for design in designs]
+def _is_swept(lake: Lakehouse, case: int, positive_um: float) -> bool:
+    """Whether the lake has every discharge of a part."""
+    names = [run_id(design) for design in paper_designs(case, positive_um)]
     there = lake.value(
         "SELECT count(*) FROM graded_discharges WHERE run_id IN (SELECT unnest(?))", [names]
     )
+    return bool(there == len(names))
+
+
+def scored(lake: Lakehouse, case: int, positive_um: float) -> pl.DataFrame:
+    """All pairs of a part that was swept whole with their sum of gains, the best first."""
+    names = [run_id(design) for design in paper_designs(case, positive_um)]
     with lake.cursor() as cursor:
         frame = cursor.execute(
             """SELECT positive_profile, negative_profile, c_rate, specific_energy_wh_kg AS energy
@@ -103,7 +137,7 @@ def scored(lake: Lakehouse, case: int, positive_um: float) -> pl.DataFrame:
             .first()
             .alias("gain_5c_pct"),
         )
-        .filter((pl.col("rates") == len(SWEPT_RATES)) & (there == len(designs)))
+        .filter(pl.col("rates") == len(SWEPT_RATES))
         .drop("rates")
         .sort(["gain_sum_wh_kg", *PAIR], descending=[True, False, False])
     )
@@ -117,11 +151,3 @@ def depends_on_thickness(rows: Sequence[dict[str, Any]]) -> list[str]:
         for row in rows
         if row["place"] == 1 and row["place_at_160_um"] > KEPT
     ]
-
-
-def _same(known: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> bool:
-    def shown(some: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
-        names = ("part", "place", *PAIR, "gain_sum_wh_kg", "n_pairs", "code_version")
-        return sorted(tuple(row[name] for name in names) for row in some)
-
-    return shown(known) == shown(rows)

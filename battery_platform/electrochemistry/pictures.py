@@ -207,7 +207,7 @@ def graded_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Voltage against capacity of each discharge, and energy against power."""
     from matplotlib.figure import Figure
 
-    from battery_platform.electrochemistry.sweeps import curve_of
+    from battery_platform.electrochemistry.curves import curve_of
 
     figure = Figure(figsize=(10, 4.4), dpi=150, layout="constrained")
     curves, ragone = figure.subplots(1, 2)

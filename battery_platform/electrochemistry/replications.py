@@ -7,8 +7,6 @@ look.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from battery_platform.electrochemistry.assumptions import digest
@@ -23,16 +21,18 @@ from battery_platform.electrochemistry.graded.replication import (
     replicate,
 )
 from battery_platform.electrochemistry.graded_runs import (
-    code_version,
+    graded_code,
     restored,
+    run_id,
     sweep,
     unsolved,
 )
-from battery_platform.electrochemistry.sweeps import Progress
 from battery_platform.errors import PlatformError
-from battery_platform.store.builds import code_digest
+from battery_platform.made.fingerprint import fingerprint
+from battery_platform.made.kept import Basis, Kept, Made, now, unless_same
+from battery_platform.made.products import made_from
+from battery_platform.made.studies import Progress, Studied, silent
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,59 +40,61 @@ if TYPE_CHECKING:
 PAPERS = ("002",)
 
 
-def replicated(
-    lake: Lakehouse, paper: str, progress: Progress = lambda done, total: None
-) -> list[dict[str, Any]]:
+def replicated(lake: Lakehouse, paper: str, progress: Progress = silent) -> Kept:
     """Compute every published value of a paper again, and keep both."""
     if paper not in PAPERS:
         raise PlatformError(
             f"Paper '{paper}' cannot be replicated yet.", f"There is: {', '.join(PAPERS)}."
         )
-    known = lake.records("SELECT * FROM replications WHERE paper_id = ?", [paper])
-    wanted_hashes = (digest(GRADED), replication_version())
-    if known and {(row["assumptions_hash"], row["code_version"]) for row in known} == {
-        wanted_hashes
-    }:
-        return sorted(known, key=lambda row: row["place"])
-    kept: dict[Design, Result] = {}
-    asked: list[Design] = []
+    basis = Basis(f"{fingerprint(replicate, _row)}-{graded_code()}", digest(GRADED))
+    return unless_same(
+        lake,
+        "replications",
+        {"paper_id": [paper]},
+        basis,
+        lambda: _made(lake, paper, basis, progress),
+    )
+
+
+def _made(lake: Lakehouse, paper: str, basis: Basis, progress: Progress) -> Made:
+    results: dict[Design, Result] = {}
+    asked: dict[Design, None] = {}
 
     def answer(designs: Sequence[Design]) -> list[Result]:
-        asked.extend(one for one in designs if one not in kept)
-        return [kept.get(one) or unsolved(one) for one in designs]
+        asked.update(dict.fromkeys(designs))
+        return [results.get(wanted) or unsolved(wanted) for wanted in designs]
 
     replicate(solve=answer)  # asks for all discharges, so that one sweep solves them
-    wanted = list(dict.fromkeys(asked))
-    rows_of = sweep(lake, wanted, progress)
-    kept |= {one: restored(row, one) for one, row in zip(wanted, rows_of, strict=True)}
-    found = replicate(solve=answer)
-    rows = [_row(paper, place, one) for place, one in enumerate(found)]
-    put(lake, {"replications": rows}, instead_of={"replications": ("paper_id", [paper])})
-    return rows
+    rows = sweep(lake, list(asked), progress).rows
+    results |= {wanted: restored(row, wanted) for wanted, row in zip(asked, rows, strict=True)}
+    compared = replicate(solve=answer)
+    name = f"replication/{paper}"
+    return Made(
+        {
+            "replications": [_row(paper, place, row, basis) for place, row in enumerate(compared)],
+            "made_from": made_from("replication", name, "graded discharge", map(run_id, asked)),
+        },
+        {"made_from": {"child_kind": ["replication"], "child_id": [name]}},
+    )
 
 
-def replication_version() -> str:
-    """Hash of the code that decides what is compared, and what it comes to."""
-    return f"{code_version()}-{code_digest(Path(__file__).parent / 'graded')}"
-
-
-def _row(paper: str, place: int, one: Row) -> dict[str, Any]:
+def _row(paper: str, place: int, compared: Row, basis: Basis) -> dict[str, Any]:
     return {
         "paper_id": paper,
         "place": place,
-        "quantity": one.quantity,
-        "case_name": one.case,
-        "paper": one.paper,
-        "ours": one.ours,
-        "unit": one.unit,
-        "deviation_pct": None if one.deviation is None else 100 * one.deviation,
-        "tolerance": float(one.tolerance),
-        "rule": one.rule,
-        "passed": one.passed,
-        "source": one.source,
-        "assumptions_hash": digest(GRADED),
-        "code_version": replication_version(),
-        "made_at": datetime.now(UTC).replace(tzinfo=None),
+        "quantity": compared.quantity,
+        "case_name": compared.case,
+        "paper": compared.paper,
+        "ours": compared.ours,
+        "unit": compared.unit,
+        "deviation_pct": None if compared.deviation is None else 100 * compared.deviation,
+        "tolerance": float(compared.tolerance),
+        "rule": compared.rule,
+        "passed": compared.passed,
+        "source": compared.source,
+        "assumptions_hash": basis.parameters,
+        "code_version": basis.code,
+        "made_at": now(),
     }
 
 
@@ -123,9 +125,7 @@ def figure(rows: list[dict[str, Any]]) -> Figure:
     return made
 
 
-def ragone_002(
-    lake: Lakehouse, progress: Progress = lambda done, total: None
-) -> list[dict[str, Any]]:
+def ragone_002(lake: Lakehouse, progress: Progress = silent) -> Studied:
     """The uniform cells and profile no. 1 of the paper at all rates, each with its name."""
     designs = {
         f"case {case}, {um:g} µm, {'uniform' if number is None else 'no. 1'}": (case, number, um)
@@ -134,7 +134,9 @@ def ragone_002(
         for number in (None, 1)
     }
     asked = [(name, design(*parts, rate)) for name, parts in designs.items() for rate in C_RATES]
-    rows = sweep(lake, [one for _, one in asked], progress)
-    return [
-        row | {"cell": name, "subject": name} for (name, _), row in zip(asked, rows, strict=True)
+    studied = sweep(lake, [wanted for _, wanted in asked], progress)
+    named = [
+        row | {"cell": name, "subject": name}
+        for (name, _), row in zip(asked, studied.rows, strict=True)
     ]
+    return Studied(named, studied.solved)

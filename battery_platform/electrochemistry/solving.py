@@ -26,6 +26,13 @@ CUT_OFF_AT_START = "cut-off voltage at the start"
 TIME_LIMIT = "time limit"
 FAILED = "failed"
 CUT_OFF_EVENT = "Minimum voltage [V]"
+BATCH = 16
+LIMIT_S = 60.0
+"""A solve takes a tenth of a second; one that needs a minute will not end."""
+COMPILE_FROM = 6000
+"""Compiling a model takes about a minute; fewer solves do not pay for it."""
+LIBRARIES = ("pybamm",)
+"""What decides a solve beside our own code."""
 DEPLETED = 0.01
 """The share of the salt below which it counts as used up."""
 

@@ -9,12 +9,9 @@ and k-means which kinds of electrodes there are.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,10 +25,18 @@ from battery_platform.factors.lars import Selection, select_factors
 from battery_platform.factors.relevance import Relevances, relevances, rows_of_relevance
 from battery_platform.factors.sensitivity import Sensitivity, sobol
 from battery_platform.factors.tolerances import Tolerance, propagate
-from battery_platform.models import profiled_process
-from battery_platform.store.builds import code_digest, files_digest
+from battery_platform.made.fingerprint import fingerprint
+from battery_platform.made.kept import (
+    Basis,
+    Kept,
+    Made,
+    digest_of,
+    frame_digest,
+    now,
+    unless_same,
+)
+from battery_platform.made.products import made_from
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 
 RECIPE = ("active_material_pct", "solid_content_pct", "viscosity_pa_s", "comma_gap_um")
 STRUCTURE = ("calender_gap_um", "active_material_pct", "porosity_uncalendered_pct")
@@ -56,6 +61,9 @@ class Campaign:
     """Each with the registered model that predicts it."""
     group: str
     is_synthetic: bool
+    row_kind: str
+    """What its rows are in the lake."""
+    row_names: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,22 +79,20 @@ class Analysis:
     """None where the factors are no recipe."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Findings:
-    """Rows for the lake, and what they came from; that is empty where nothing had changed."""
+    """What the methods found; analyses and kinds are empty where nothing had changed."""
 
-    rows: list[dict[str, Any]]
     analyses: list[Analysis] = field(default_factory=list)
     kinds: list[tuple[Campaign, Kinds]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """What could not be analysed, with the reason."""
+    kept: Kept | None = None
 
-
-def code_version() -> str:
-    """Hash of the code that decides what is found."""
-    process = Path(profiled_process.__file__)
-    own = code_digest(Path(__file__).parent, ["pictures"])
-    return f"{own}-{files_digest(process.parent, [process])}"
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the lake."""
+        return self.kept.rows if self.kept else []
 
 
 def campaigns(lake: Lakehouse) -> list[Campaign]:
@@ -96,7 +102,7 @@ def campaigns(lake: Lakehouse) -> list[Campaign]:
     if "mart_electrodes" in tables:
         frame = _frame(
             lake,
-            f"""SELECT source_id, slurry_id, is_synthetic, {", ".join(RECIPE)},
+            f"""SELECT electrode_id, source_id, slurry_id, is_synthetic, {", ".join(RECIPE)},
                        mass_loading_mg_cm2, porosity_pct
                 FROM mart_electrodes
                 WHERE calendering_id IS NULL OR coalesce(compression_degree_pct, 1) = 0""",
@@ -110,6 +116,8 @@ def campaigns(lake: Lakehouse) -> list[Campaign]:
                     {"mass_loading_mg_cm2": "mass-loading", "porosity_pct": "porosity"},
                     "slurry_id",
                     bool(some["is_synthetic"].any()),
+                    "electrode",
+                    tuple(some["electrode_id"].to_list()),
                 )
             )
     structures = _frame(
@@ -127,9 +135,11 @@ def campaigns(lake: Lakehouse) -> list[Campaign]:
             dict.fromkeys((*targets, *contacts), "mesostructure"),
             "structure",
             False,
+            "structure",
+            tuple(structures["structure_id"].to_list()),
         )
     )
-    return [one for one in found if _usable(one)]
+    return [campaign for campaign in found if _usable(campaign)]
 
 
 def _frame(lake: Lakehouse, query: str) -> pl.DataFrame:
@@ -142,46 +152,60 @@ def _usable(campaign: Campaign) -> bool:
     return campaign.frame.filter(pl.all_horizontal(pl.col(needed).is_not_null())).height >= SMALLEST
 
 
-def data_hash(found: list[Campaign], versions: Mapping[str, int | None]) -> str:
-    """Changes with any row of a campaign, and with the surrogate that is asked."""
-    hasher = hashlib.blake2b(repr(sorted(versions.items(), key=repr)).encode(), digest_size=8)
-    for one in found:
-        hasher.update(one.name.encode() + one.frame.hash_rows(seed=0).to_numpy().tobytes())
-    return hasher.hexdigest()
-
-
 def analyse(lake: Lakehouse, ask: Surrogate, versions: Mapping[str, int | None]) -> Findings:
-    """What all methods say of all campaigns.
+    """What all methods say of all campaigns, and of those that were left out, why.
 
     Nothing is computed where campaigns, code and champions are those of the rows that are there.
     """
     found = campaigns(lake)
-    wanted = (data_hash(found, versions), code_version())
-    known = lake.records("SELECT * FROM critical_factors ORDER BY ALL")
-    if known and {(row["data_hash"], row["code_version"]) for row in known} == {wanted}:
-        return Findings(known)
-    made = Findings([])
+    basis = Basis(
+        fingerprint(_analysed, campaigns),
+        digest_of(repr(sorted(versions.items()))),
+        digest_of(*(name for c in found for name in (c.name, frame_digest(c.frame)))),
+    )
+    findings = Findings()
+    findings.kept = unless_same(
+        lake,
+        "critical_factors",
+        {},
+        basis,
+        lambda: _made(lake, found, _analysed(found, ask, basis, findings)),
+    )
+    return findings
+
+
+def _made(lake: Lakehouse, found: list[Campaign], rows: list[dict[str, Any]]) -> Made:
+    links = [
+        link
+        for campaign in found
+        for link in made_from("campaign", campaign.name, campaign.row_kind, campaign.row_names)
+    ]
+    return Made(
+        {"critical_factors": rows, "made_from": links},
+        {"made_from": {"child_kind": ["campaign"]}},
+    )
+
+
+def _analysed(
+    found: list[Campaign], ask: Surrogate, basis: Basis, findings: Findings
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     for campaign in found:
         for target, model in campaign.targets.items():
             surrogate = ask(model, target, campaign.factors)
-            with _refusals(f"{campaign.name}, {target}", made.refused):
-                one = _of(campaign, target, surrogate, made.refused)
-                made.analyses.append(one)
-                common = _common(campaign, target, wanted)
-                made.rows.extend(common | row for row in _rows(one, surrogate, made.refused))
-        with _refusals(f"{campaign.name}, kinds", made.refused):
-            told = sort_into_kinds(
+            with _refusals(f"{campaign.name}, {target}", findings.refused):
+                analysis = _of(campaign, target, surrogate, findings.refused)
+                findings.analyses.append(analysis)
+                common = _common(campaign, target, basis)
+                rows.extend(common | row for row in _rows(analysis, surrogate, findings.refused))
+        with _refusals(f"{campaign.name}, kinds", findings.refused):
+            kinds = sort_into_kinds(
                 campaign.frame, campaign.factors, tuple(campaign.targets), campaign.group
             )
-            made.kinds.append((campaign, told))
-            common = _common(campaign, TARGET, wanted)
-            made.rows.extend(common | row for row in rows_of_kinds(told))
-    put(
-        lake,
-        {"critical_factors": made.rows},
-        instead_of={"critical_factors": ("campaign", [one["campaign"] for one in known])},
-    )
-    return made
+            findings.kinds.append((campaign, kinds))
+            common = _common(campaign, TARGET, basis)
+            rows.extend(common | row for row in rows_of_kinds(kinds))
+    return rows
 
 
 @contextmanager
@@ -221,14 +245,14 @@ def _range(values: pl.Series) -> tuple[float, float]:
     return float(numbers.min()), float(numbers.max())
 
 
-def _common(campaign: Campaign, target: str, wanted: tuple[str, str]) -> dict[str, Any]:
+def _common(campaign: Campaign, target: str, basis: Basis) -> dict[str, Any]:
     return {
         "campaign": campaign.name,
         "target": target,
         "is_synthetic": campaign.is_synthetic,
-        "data_hash": wanted[0],
-        "code_version": wanted[1],
-        "made_at": datetime.now(UTC).replace(tzinfo=None),
+        "data_hash": digest_of(basis.data, basis.parameters),
+        "code_version": basis.code,
+        "made_at": now(),
     }
 
 

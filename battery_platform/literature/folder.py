@@ -25,11 +25,11 @@ from battery_platform.literature.documents import (
     sample_files,
 )
 from battery_platform.literature.extraction import Mention, extract
+from battery_platform.made.fingerprint import fingerprint
+from battery_platform.made.products import put
 from battery_platform.settings import Settings
-from battery_platform.store.builds import code_digest
 from battery_platform.store.commit import printable
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 
 SOURCE = "literature"
 SAMPLES = "synthetic_samples"
@@ -48,9 +48,9 @@ class Reading:
     is_synthetic: bool
 
 
-def code_version() -> str:
-    """Hash of the extraction code: a better one reads all texts again."""
-    return code_digest(Path(__file__).parent)
+def extraction_code() -> str:
+    """Hash of the code that decides what is found: better code reads all texts again."""
+    return fingerprint(read, extract, completeness)
 
 
 def place_samples(settings: Settings) -> None:
@@ -99,7 +99,7 @@ def add(lake: Lakehouse, paths: Iterable[Path]) -> list[Reading]:
 
 def take(lake: Lakehouse, paths: Sequence[Path]) -> list[Reading]:
     """Read what is new or was read by other code; all of it lands in one transaction."""
-    code = code_version()
+    code = extraction_code()
     known = {
         row["document_id"]: row
         for row in lake.records(
@@ -181,7 +181,7 @@ def _store(
             for one in completeness(mentions)
         ]
     read_again = [document.document_id for _, document, _, _ in documents]
-    put(lake, rows, instead_of={"literature_mentions": ("document_id", read_again)})
+    put(lake, rows, instead_of={"literature_mentions": {"document_id": read_again}})
 
 
 def _mention(document: Document, one: Mention) -> dict[str, Any]:

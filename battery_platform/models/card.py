@@ -14,25 +14,8 @@ from battery_platform.models.evaluation import (
 from battery_platform.models.gate import Judged, of_all
 from battery_platform.models.gaussian_process import parts_of_variance
 from battery_platform.models.served.surrogate import State, kind
-from battery_platform.models.specification import CELL_CASES, Specification
-from battery_platform.models.training import ELECTRODES, TrainingSet
-
-SYNTHETIC = (
-    "> **SYNTHETIC.** This version was trained on the simulated plant's batches. It shows that the "
-    "chain works and says nothing about real electrodes."
-)
-
-SIMULATED = (
-    "> **SYNTHETIC.** This version was trained on simulated designs. It stands for the simulation and "
-    "its assumptions; no measurement stands behind it."
-)
-
-
-MADE_UP = (
-    "> **SYNTHETIC.** This version was trained on a made-up table of cells. It shows what the model does "
-    "and says nothing about real cells; hand in a table `cell_cases` of your own."
-)
-KINDS = {ELECTRODES: SYNTHETIC, CELL_CASES: MADE_UP}
+from battery_platform.models.specification import Specification
+from battery_platform.models.training import TrainingSet
 
 
 def card(
@@ -48,7 +31,7 @@ def card(
     data = judged[0].evaluation.training
     head = [f"# {model.name}: {model.title}"]
     if data.is_synthetic:
-        head.append(KINDS.get(model.rows, SIMULATED))
+        head.append(model.source.label)
     return "\n\n".join(
         [
             *head,
@@ -63,7 +46,7 @@ def card(
                     ("licence", data.licence),
                     ("active material", data.active_material or "not stated"),
                     ("loading counts", data.loading_basis or "not stated"),
-                    ("left out", data.said_left_out()),
+                    ("left out", data.left_out_in_words()),
                     ("snapshot of the lake", str(data.snapshot)),
                     *((f"{name} hash", value) for name, value in hashes.items()),
                     ("trained because", because),
@@ -179,12 +162,8 @@ def _deviation(part: Specification, state: State) -> str:
 def _not_shown(model: Specification, data: TrainingSet) -> str:
     if data.is_synthetic:
         return "Anything about real electrodes."
-    if model.rows == ELECTRODES:
-        return (
-            "Replication: the source prints no figure to compare with. One coater and one dryer stand "
-            "behind the data; another line needs data of its own."
-        )
-    return f"{model.things.capitalize()} of another source: one stands behind the data."
+    one_source = f"{model.things.capitalize()} of another source: one stands behind the data."
+    return model.source.not_shown or one_source
 
 
 def scorestable(evaluation: Evaluation, part: str) -> str:

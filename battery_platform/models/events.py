@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from battery_platform.errors import PlatformError
+from battery_platform.made.products import put
 from battery_platform.models import registry
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 
 PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
 GATE, PERSON = "gate", "person"

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from battery_platform.made.kept import now
+from battery_platform.made.products import put
 from battery_platform.models.specification import Specification
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 
 ENOUGH = 20
 """Scored forecasts from which the share of hits says something."""
@@ -96,7 +96,7 @@ def freeze(lake: Lakehouse, model: Specification, version: int, predict: Predict
             "low_90": float(answer[columns["low_90"]]),
             "high_90": float(answer[columns["high_90"]]),
             "in_domain": bool(answer["in_domain"]),
-            "frozen_at": _now(),
+            "frozen_at": now(),
             "is_synthetic": row["is_synthetic"],
         }
         for row, answer in zip(waiting, found.to_dict("records"), strict=True)
@@ -114,7 +114,7 @@ def score(lake: Lakehouse, model: Specification) -> int:
         [model.name],
     )
     if arrived:
-        put(lake, {"model_forecasts": [row | {"scored_at": _now()} for row in arrived]})
+        put(lake, {"model_forecasts": [row | {"scored_at": now()} for row in arrived]})
     return len(arrived)
 
 
@@ -144,7 +144,6 @@ def scoreboard(
            FROM model_forecasts WHERE model_name = ?""",
         [model.name],
     )
-    reach = 1.96 * errors.std(ddof=1) / np.sqrt(len(errors)) if len(errors) > 1 else None
     return Scoreboard(
         model.name,
         frozen,
@@ -157,7 +156,3 @@ def scoreboard(
         seen["frozen"],
         seen["outside"],
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -13,7 +13,7 @@ from battery_platform.models.evaluation import evaluate
 from battery_platform.models.gate import Judged, Standing, decide, pick
 from battery_platform.models.specification import Specification
 from battery_platform.models.states import together
-from battery_platform.models.training import TrainingSet, training_set
+from battery_platform.models.training import TrainingSet
 from battery_platform.store.lakehouse import Lakehouse
 
 Standings = Callable[[Specification], Standing | None]
@@ -44,7 +44,7 @@ class Material:
 
 def read(lake: Lakehouse, model: Specification) -> Material:
     """The rows of each quantity of a surrogate."""
-    trainings = [training_set(lake, part) for part in model.parts]
+    trainings = [part.source.read(lake, part) for part in model.parts]
 
     def learn(hashes: Mapping[str, str], standings: Standings, progress: Progress) -> Learnt:
         judged, states = [], []

@@ -8,24 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from battery_platform.made.kept import now, why_anew
+from battery_platform.made.products import made_from, put
 from battery_platform.models import registry
 from battery_platform.models.evaluation import ALL_ROWS
 from battery_platform.models.events import GATE, PROMOTED, REFUSED, event
 from battery_platform.models.gate import Judged, Standing, of_all
-from battery_platform.models.learning import Learnt, Material, read
-from battery_platform.models.specification import CELL_CASES, Specification
-from battery_platform.models.training import TrainingSet, lines_behind
-from battery_platform.store.builds import code_digest
+from battery_platform.models.kinds import kind_of
+from battery_platform.models.learning import Learnt
+from battery_platform.models.specification import Specification
+from battery_platform.models.training import TrainingSet
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 from battery_platform.store.upkeep import pin
 
 Progress = Callable[[str], None]
@@ -44,28 +43,16 @@ class Release:
     judged: Sequence[Judged] = ()
 
 
-def _read(lake: Lakehouse, model: Specification) -> Material:
-    if model.rows == CELL_CASES:
-        from battery_platform.models.sparse.learning import read as read_cells
-
-        return read_cells(lake, model)
-    return read(lake, model)
-
-
-def code_version() -> str:
-    """Hash of the modelling code: all that decides how a version turns out."""
-    return code_digest(Path(__file__).parent)
-
-
 def release(
     lake: Lakehouse, model: Specification, progress: Progress = lambda said: None
 ) -> Release:
     """Train, judge, register and perhaps promote; or find that nothing has changed."""
-    material = _read(lake, model)
+    kind = kind_of(model)
+    material = kind.read(lake, model)
     training = material.training
     hashes = {
         "data": material.digest,
-        "code": code_version(),
+        "code": kind.code(model),
         "parameters": model.digest,
     }
     registered = registry.tags(lake.settings, model.name)
@@ -73,7 +60,8 @@ def release(
     newest = _newest(lake, model.name)
     if newest is not None and newest["version"] not in registered:
         newest = None  # the registry was lost or changed: its versions are made again
-    because = _changed(newest, hashes)
+    stored = newest and {name: newest[f"{name}_hash"] for name in hashes}
+    because = why_anew(stored, hashes) if stored else "first version"
     if newest is not None and not because:
         if registry.JUDGED not in registered[newest["version"]]:
             promoted = newest["decision"] == registry.CHAMPION
@@ -126,7 +114,7 @@ def release(
         GATE,
         decision.reason,
     )
-    kept = _rows(lake, learnt, training, made, hashes, because, words)
+    kept = _rows(learnt, training, made, hashes, because, words)
     put(lake, kept | {"model_events": [told]})
     _finish(lake, model.name, made.version, training.snapshot, decision.promoted)
     return Release(
@@ -149,13 +137,6 @@ def _newest(lake: Lakehouse, name: str) -> dict[str, Any] | None:
         "SELECT * FROM model_versions WHERE model_name = ? ORDER BY version DESC LIMIT 1", [name]
     )
     return found[0] if found else None
-
-
-def _changed(newest: dict[str, Any] | None, hashes: dict[str, str]) -> str:
-    if newest is None:
-        return "first version"
-    changed = [name for name, value in hashes.items() if newest[f"{name}_hash"] != value]
-    return f"{' and '.join(changed)} changed" if changed else ""
 
 
 def _standing(
@@ -189,6 +170,11 @@ def _forget(lake: Lakehouse, name: str, version: int) -> None:
             cursor.execute(
                 f"DELETE FROM {table} WHERE model_name = ? AND version >= ?", [name, version]
             )
+        cursor.execute(
+            """DELETE FROM made_from WHERE child_kind = 'model version'
+               AND split_part(child_id, '/', 1) = ? AND split_part(child_id, '/', 2)::BIGINT >= ?""",
+            [name, version],
+        )
 
     if lake.value(
         "SELECT count(*) FROM model_versions WHERE model_name = ? AND version >= ?", [name, version]
@@ -215,7 +201,6 @@ def _tags(training: TrainingSet, hashes: Mapping[str, str], because: str) -> dic
 
 
 def _rows(
-    lake: Lakehouse,
     learnt: Learnt,
     training: TrainingSet,
     made: registry.Registered,
@@ -229,7 +214,7 @@ def _rows(
         "model_versions": [
             {
                 **named,
-                "registered_at": datetime.now(UTC).replace(tzinfo=None),
+                "registered_at": now(),
                 "algorithm": ", ".join(dict.fromkeys(one.algorithm for one in judged)),
                 "target": ", ".join(part.target for part in model.parts),
                 "decision": registry.CHAMPION if decision.promoted else registry.CHALLENGER,
@@ -239,7 +224,7 @@ def _rows(
                 **{f"{name}_hash": value for name, value in hashes.items()},
                 "n_rows": len(training),
                 "n_groups": training.n_batches,
-                "left_out": training.said_left_out(),
+                "left_out": training.left_out_in_words(),
                 "active_material": training.active_material,
                 "loading_basis": training.loading_basis,
                 "licence": training.licence,
@@ -259,7 +244,15 @@ def _rows(
             for one in judged
             for row in _predictions(one)
         ],
-        "model_training_rows": [{**named, **line} for line in lines_behind(lake, training)],
+        "model_training_rows": [{**named, **line} for line in training.lines],
+        "made_from": made_from(
+            "model version",
+            f"{model.name}/{made.version}",
+            model.source.kind,
+            training.parents or training.ids,
+        )
+        if model.source.kind
+        else [],
     }
 
 

@@ -10,25 +10,23 @@ splits show is told by percentiles over the seeds. Both are kept, under names of
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from battery_platform.errors import PlatformError
+from battery_platform.made.fingerprint import fingerprint
+from battery_platform.made.kept import Basis, Kept, Made, digest_of, now, unless_same
+from battery_platform.made.products import made_from
 from battery_platform.models.profiled_process import fit
 from battery_platform.models.specification import Specification
 from battery_platform.models.splits import holdout
 from battery_platform.models.states import weights_of
-from battery_platform.models.training import TrainingSet, training_set
-from battery_platform.store.builds import files_digest
+from battery_platform.models.training import TrainingSet
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 
 SEEDS = 75
 TEST_SHARE = 0.2
@@ -131,59 +129,50 @@ def protocol(
     model: Specification,
     seeds: int = SEEDS,
     progress: Progress = lambda done, total: None,
-) -> tuple[list[Row], list[Reseeds]]:
-    """Rows of the protocol, and what they came from.
-
-    Nothing is computed where data, code and number of seeds are those of the rows that are there; then
-    only the rows come back.
-    """
+) -> tuple[Kept, list[Reseeds]]:
+    """Rows of the protocol, and what they came from; that is empty where nothing had changed."""
     if seeds < 2:
         raise PlatformError(
             "One split has no spread.", f"Take at least 2 seeds; usual are {SEEDS}."
         )
-    parts = [training_set(lake, part) for part in model.parts]
-    wanted = (_data_hash(model, parts), code_version(), seeds)
-    known = lake.records(
-        "SELECT * FROM model_reseeds WHERE model_name = ? ORDER BY ALL", [model.name]
+    trainings = [part.source.read(lake, part) for part in model.parts]
+    basis = Basis(
+        fingerprint(_reseeded, _rows, *(part.source.read for part in model.parts)),
+        digest_of(model.digest, str(seeds)),
+        digest_of(*(training.digest for training in trainings)),
     )
-    if known and {(one["data_hash"], one["code_hash"], one["n_seeds"]) for one in known} == {
-        wanted
-    }:
-        return known, []
-    found, groups = _of(model, parts, seeds, progress)
-    common = {
-        "model_name": model.name,
-        "n_seeds": seeds,
-        "n_rows": len(groups),
-        "n_groups": len(np.unique(groups)),
-        "is_synthetic": found[0].is_synthetic,
-        "data_hash": wanted[0],
-        "code_hash": wanted[1],
-        "made_at": datetime.now(UTC).replace(tzinfo=None),
-    }
-    put(
-        lake,
-        {"model_reseeds": [common | row for one in found for row in _rows(one)]},
-        instead_of={"model_reseeds": ("model_name", [model.name])},
-    )
-    rows = lake.records(
-        "SELECT * FROM model_reseeds WHERE model_name = ? ORDER BY ALL", [model.name]
-    )
-    return rows, found
+    splits: list[Reseeds] = []
+
+    def make() -> Made:
+        reseeds, groups = _reseeded(model, trainings, seeds, progress)
+        splits.extend(reseeds)
+        common = {
+            "model_name": model.name,
+            "n_seeds": seeds,
+            "n_rows": len(groups),
+            "n_groups": len(np.unique(groups)),
+            "is_synthetic": reseeds[0].is_synthetic,
+            "data_hash": basis.data,
+            "code_hash": basis.code,
+            "made_at": now(),
+        }
+        name = f"reseeds/{model.name}"
+        parents = trainings[0].parents or trainings[0].ids
+        return Made(
+            {
+                "model_reseeds": [
+                    common | row for of_target in reseeds for row in _rows(of_target)
+                ],
+                "made_from": made_from("reseeds", name, model.source.kind, parents),
+            },
+            {"made_from": {"child_kind": ["reseeds"], "child_id": [name]}},
+        )
+
+    kept = unless_same(lake, "model_reseeds", {"model_name": [model.name]}, basis, make)
+    return kept, splits
 
 
-def code_version() -> str:
-    """Hash of the code that decides what is found."""
-    here = Path(__file__)
-    return files_digest(here.parent, [here, here.with_name("profiled_process.py")])
-
-
-def _data_hash(model: Specification, parts: Sequence[TrainingSet]) -> str:
-    told = [model.digest, *(one.digest for one in parts)]
-    return hashlib.blake2b("/".join(told).encode(), digest_size=8).hexdigest()
-
-
-def _of(
+def _reseeded(
     model: Specification, parts: Sequence[TrainingSet], seeds: int, progress: Progress
 ) -> tuple[list[Reseeds], np.ndarray]:
     """All quantities of the model at the rows that have each of them."""

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import pairwise
 from typing import Any
 
+from battery_platform.models.sources import (
+    ELECTRODES,
+    FADED_CELLS,
+    GRADED_CELLS,
+    HALF_CELLS,
+    LOADED_HALF_CELLS,
+    MESOSTRUCTURES,
+    SLURRY_SIMULATIONS,
+    Source,
+)
+from battery_platform.models.sparse.reading import CELL_CASES
 from battery_platform.models.sparse.table import (
     CLASS_OF,
     CLASSES,
@@ -21,7 +32,6 @@ from battery_platform.models.sparse.table import (
     Endpoint,
 )
 
-CELL_CASES = "cell cases"
 UNITS = {"_mah_g": "mAh/g", "_pct": "%", "_mv": "mV", "_n_m": "N/m", "_pa_s": "Pa·s"}
 ENDINGS = ("_n_m", "_mv", "_mah_g", "_mg_cm2", "_pct", "_wh_kg", "_w_kg", "_g_cm3", "_pa_s")
 SLURRY = ("active_material_pct", "solid_content_pct", "viscosity_pa_s")
@@ -58,11 +68,8 @@ class Specification:
     use: str
     inputs: tuple[str, ...] = RECIPE
     features: tuple[Feature, ...] = ()
-    rows: str = "electrodes"
+    source: Source = ELECTRODES
     """Which rows of the lake it learns from."""
-    things: str = "electrodes"
-    groups: str = "slurry batches"
-    """What is held out whole."""
     logarithmic: bool = False
     """Whether the logarithm of the target is learnt: it spans decades, or its errors grow with it."""
     bounds: tuple[float, ...] = ()
@@ -73,6 +80,8 @@ class Specification:
     """Inputs that may be missing: what is known of a thing already."""
     more_outputs: tuple[tuple[str, str], ...] = ()
     """Further columns of the answer and their types."""
+    kind: str = "surrogate"
+    """How it is read, judged and fitted: `surrogate` or `sparse`."""
     served: str = "surrogate"
     """The file that answers."""
     algorithms: tuple[str, ...] = ("gaussian process",)
@@ -94,6 +103,16 @@ class Specification:
     seed: int = 20260101
     smallest_batches: int = 12
     smallest_rows: int = 40
+
+    @property
+    def things(self) -> str:
+        """What its rows are called."""
+        return self.source.things
+
+    @property
+    def groups(self) -> str:
+        """What is held out whole."""
+        return self.source.groups
 
     @property
     def parts(self) -> tuple[Specification, ...]:
@@ -143,8 +162,19 @@ class Specification:
 
     @property
     def digest(self) -> str:
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps(_plain(self), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A specification as JSON can write it; a source is known by its name, its code is hashed apart."""
+    if isinstance(value, Source):
+        return value.name
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(inner) for inner in value]
+    return value
 
 
 # The film that the gap lets through carries gap x solids x active share: its logarithm is the
@@ -241,9 +271,7 @@ def _half_cell(target: str, unit: str, **more: Any) -> Specification:
         "Screening electrodes before they are simulated; it stands for the simulation, not for a cell.",
         inputs=HALF_CELL_INPUTS,
         features=_half_cell_features(),
-        rows="half cells",
-        things="simulated electrodes",
-        groups="electrodes",
+        source=HALF_CELLS,
         ranges_of="mass_loading_mg_cm2",
         splits=5,
         repeats=1,
@@ -260,10 +288,8 @@ def _structure(target: str, unit: str, **more: Any) -> Specification:
         "Estimating what calendering does to a generated structure; within the simulated gaps only.",
         inputs=STRUCTURE_INPUTS,
         features=_straight(*STRUCTURE_INPUTS),
-        rows="mesostructures",
+        source=MESOSTRUCTURES,
         ranges_of="calender_gap_um",
-        things="structures",
-        groups="uncalendered structures",
         repeats=2,
         **more,
     )
@@ -277,9 +303,8 @@ def _outcome(endpoint: Endpoint, **more: Any) -> Specification:
         "What comes of a graphite half cell: viscosity, adhesion, resistance, capacity over its cycles",
         "Choosing what to build next, and which cells to cycle on once adhesion and IR drop are known.",
         inputs=DESCRIPTORS,
-        rows=CELL_CASES,
-        things="cells",
-        groups="cases",
+        source=CELL_CASES,
+        kind="sparse",
         algorithms=("stack",),
         baselines=("mean", "random forest"),
         known=tuple(one.name for one in ENDPOINTS),
@@ -384,9 +409,7 @@ MODELS = {
             "which a solver's failure counts as delivering nothing.",
             inputs=(*HALF_CELL_INPUTS, "c_rate"),
             features=(*_half_cell_features(), *_in_decades("c_rate")),
-            rows="loaded half cells",
-            things="simulated electrodes",
-            groups="electrodes",
+            source=LOADED_HALF_CELLS,
             algorithms=CLASSIFIERS,
             bounds=(75.0,),
             classes=("fails", "works"),
@@ -412,9 +435,7 @@ MODELS = {
                 ),
             ),
             consistent=(*_profile_checks("positive"), *_profile_checks("negative")),
-            rows="graded cells",
-            things="simulated cells",
-            groups="pairs of profiles",
+            source=GRADED_CELLS,
             algorithms=("taught network", "boosted trees"),
             when_many=("network", "wide network", "gaussian process"),
             too_slow=("gaussian process",),
@@ -440,9 +461,7 @@ MODELS = {
             "Calibrating a slurry simulation; it says nothing about a slurry in a mixer.",
             inputs=SLURRY_INPUTS,
             features=_in_decades(*SLURRY_INPUTS),
-            rows="slurry simulations",
-            things="simulated slurries",
-            groups="clusters of parameters",
+            source=SLURRY_SIMULATIONS,
             repeats=2,
         ),
         _cell_outcome(),
@@ -454,10 +473,8 @@ MODELS = {
             "Sorting cells of the same kind and batch early; another batch may be off by a third.",
             inputs=FADE_INPUTS,
             features=_straight(*FADE_INPUTS),
-            rows="faded cells",
+            source=FADED_CELLS,
             algorithms=("gaussian process", "elastic net"),
-            things="cells",
-            groups="cells",
             logarithmic=True,
         ),
     )

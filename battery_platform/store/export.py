@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from battery_platform.contracts.registry import PRODUCTS
+from battery_platform.contracts.products import PRODUCTS
 from battery_platform.store.lakehouse import LAKE, Lakehouse, sql_name, sql_text
 
 

@@ -7,7 +7,8 @@ Staging, core and mart tables belong to dbt.
 from __future__ import annotations
 
 from battery_platform.contracts.base import columns
-from battery_platform.contracts.registry import PRODUCTS, TABLES, Table
+from battery_platform.contracts.products import PRODUCTS
+from battery_platform.contracts.registry import TABLES, Table
 
 TECHNICAL: dict[str, str] = {
     "source_id": "VARCHAR",

@@ -15,7 +15,7 @@ from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL
 from battery_platform.errors import PlatformError
 from battery_platform.literature.folder import add, place_samples, search, take, watched
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
+from battery_platform.made.products import put
 from battery_platform.store.provenance import Trace, trace
 
 Write = Callable[[str, str | bytes], Path]

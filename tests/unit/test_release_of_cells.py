@@ -29,7 +29,7 @@ from battery_platform.models.training import TrainingSet, training_set
 from battery_platform.records.sources import take_cell_cases
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
+from battery_platform.made.products import put
 
 CELLS = MODELS["cell-outcome"]
 GRADED = MODELS["graded-energy"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from battery_platform.contracts.registry import PRODUCTS
+from battery_platform.contracts.products import PRODUCTS
 from battery_platform.errors import PlatformError, StoreError
 from battery_platform.records.ingest import ingest
 from battery_platform.settings import Settings

@@ -32,7 +32,7 @@ from battery_platform.models.training import training_set
 from battery_platform.records.recipes import read_numbers
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
+from battery_platform.made.products import put
 
 Write = Callable[[str, str | bytes], Path]
 MODEL = replace(

@@ -11,32 +11,27 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 
+from battery_platform.made.products import put
 from battery_platform.models.card import card, table
 from battery_platform.models.evaluation import Evaluation, HeldOut, Score, scores_of
 from battery_platform.models.gate import Judged, decide
 from battery_platform.models.learning import Learnt, Material, Progress, Standings
 from battery_platform.models.sparse import evaluation as sparse
 from battery_platform.models.sparse import stack
-from battery_platform.models.sparse.table import CLASS_OF, SparseTable, table_of
+from battery_platform.models.sparse.reading import read_table
+from battery_platform.models.sparse.table import CLASS_OF, SparseTable
 from battery_platform.models.specification import Specification
-from battery_platform.models.tables import read_rows
 from battery_platform.models.training import TrainingSet
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.store.products import put
 
-CELLS = """SELECT c.*, cell_id AS id, f.licence FROM raw_cell_cases c LEFT JOIN (
-             SELECT DISTINCT file_id, sheet, licence FROM raw_files) f USING (file_id, sheet)"""
 SHOWN = ("r2", "rmse", "coverage_90")
 
 
 def read(lake: Lakehouse, model: Specification) -> Material:
     """All cells of the lake that count."""
-    frame, snapshot = read_rows(lake, CELLS)
-    cells = table_of(frame)
+    cells, training = read_table(lake)
     fitted = _as_fitted(model, cells)
-    training = _training(cells, frame, snapshot)
 
     def learn(hashes: Mapping[str, str], standings: Standings, progress: Progress) -> Learnt:
         names = (*fitted.algorithms, *fitted.baselines)
@@ -69,7 +64,7 @@ def compare(
 
     Rows of evaluations of that version, beside those that its gate looked at.
     """
-    cells = table_of(read_rows(lake, CELLS)[0])
+    cells, _ = read_table(lake)
     scores, _ = sparse.evaluate(cells, progress=progress)
     rows = [{"model_name": model.name, "version": version, **row} for row in rows_of(scores)]
     put(lake, {"model_evaluations": rows})
@@ -84,38 +79,6 @@ def _as_fitted(model: Specification, cells: SparseTable) -> Specification:
         inputs=cells.descriptors,
         also=tuple(part for part in model.also if part.target in names),
         known=tuple(name for name in model.known if name in names),
-    )
-
-
-def _training(cells: SparseTable, frame: pl.DataFrame, snapshot: int) -> TrainingSet:
-    """The cells of which D30 is known, as the gate and the card see them."""
-    target = cells.known[:, cells.place(CLASS_OF)]
-    there = np.flatnonzero(np.isfinite(target))
-    kept = frame.filter(pl.col("cell_id").is_in(cells.ids))
-    return TrainingSet(
-        ids=tuple(cells.ids[row] for row in there),
-        inputs=cells.inputs[there],
-        target=target[there],
-        batches=cells.cases[there],
-        is_synthetic=cells.is_synthetic,
-        active_material="graphite",
-        loading_basis=None,
-        licence=", ".join(sorted({one or "not stated" for one in kept["licence"].to_list()})),
-        sources=cells.sources,
-        snapshot=snapshot,
-        left_out=dict(cells.left_out) | {"without D30": len(cells) - len(there)},
-        lines=tuple(
-            {
-                "electrode_id": row["cell_id"],
-                "file_id": row["file_id"],
-                "sheet": row["sheet"],
-                "table_name": "cell_cases",
-                "file_name": "",
-                "source_id": row["source_id"],
-                "line": row["row_number"],
-            }
-            for row in kept.iter_rows(named=True)
-        ),
     )
 
 

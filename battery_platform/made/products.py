@@ -1,43 +1,40 @@
 """What the platform made itself goes into the lake: checked, in one transaction, once per key.
 
-Records from outside take the way of `commit`, which can quarantine; a product that breaks its
+Records from outside take the way of `store.commit`, which can quarantine; a product that breaks its
 contract is refused as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
 import polars as pl
 
 from battery_platform.contracts.base import columns, keys
-from battery_platform.contracts.registry import PRODUCTS
+from battery_platform.contracts.products import PRODUCTS
 from battery_platform.contracts.verdicts import judge
 from battery_platform.errors import StoreError
 from battery_platform.store.lakehouse import Lakehouse, sql_name
 
-Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+Row = Mapping[str, Any]
+Rows = Mapping[str, Sequence[Row]]
+Scope = Mapping[str, Sequence[Any]]
+"""Rows of a table: those with one of these values in each of these columns; empty for all rows."""
 
 
-def put(
-    lake: Lakehouse,
-    products: Rows,
-    instead_of: Mapping[str, tuple[str, Sequence[str]]] | None = None,
-) -> int:
+def put(lake: Lakehouse, products: Rows, instead_of: Mapping[str, Scope] | None = None) -> int:
     """Store rows by table; rows of the same key are replaced. Returns the snapshot.
 
-    `instead_of` names, by table, a column and the values whose rows leave in the same transaction.
+    `instead_of` names, by table, the rows that leave in the same transaction.
     """
     frames = {name: _checked(name, rows) for name, rows in products.items() if rows}
 
     def work(cursor: duckdb.DuckDBPyConnection) -> None:
-        for name, (column, values) in (instead_of or {}).items():
-            cursor.execute(
-                f"DELETE FROM {sql_name(name)} WHERE {sql_name(column)} IN (SELECT unnest(?))",
-                [list(values)],
-            )
+        for name, scope in (instead_of or {}).items():
+            condition, values = where(scope)
+            cursor.execute(f"DELETE FROM {sql_name(name)} WHERE {condition}", values)
         for name, frame in frames.items():
             cursor.register("arriving", frame.to_arrow())
             same = " AND ".join(
@@ -53,7 +50,28 @@ def put(
     return lake.snapshot()
 
 
-def _checked(name: str, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+def where(scope: Scope) -> tuple[str, list[Any]]:
+    """SQL for the rows of a scope, and its parameters."""
+    conditions = [f"{sql_name(column)} IN (SELECT unnest(?))" for column in scope]
+    return " AND ".join(conditions) or "TRUE", [list(values) for values in scope.values()]
+
+
+def made_from(
+    kind: str, identifier: str, parent_kind: str, parents: Iterable[str]
+) -> list[dict[str, str]]:
+    """Rows that say what a result was made from, for the table `made_from`."""
+    return [
+        {
+            "child_kind": kind,
+            "child_id": identifier,
+            "parent_kind": parent_kind,
+            "parent_id": parent,
+        }
+        for parent in dict.fromkeys(parents)
+    ]
+
+
+def _checked(name: str, rows: Sequence[Row]) -> pl.DataFrame:
     contract = PRODUCTS[name].contract
     schema = {column.name: column.dtype for column in columns(contract)}
     frame = pl.DataFrame([dict(row) for row in rows], schema=schema, strict=True)
