@@ -1,44 +1,26 @@
 """Recommended recipes as an asset: every target that anybody asked for, by today's champions."""
 
+from typing import TYPE_CHECKING, Any
+
 import dagster as dg
 
-from battery_platform.defs.metadata import OWNERS, markdown_table
-from battery_platform.defs.models import DESIGN_MODEL_KEYS
-from battery_platform.defs.resources import LakehouseResource
+from battery_platform.defs.models import model_key
+from battery_platform.defs.products import ERROR, Check, Outcome, Verdict, product_asset, some
+
+if TYPE_CHECKING:
+    from battery_platform.store.lakehouse import Lakehouse
 
 DESIGN_KEY = dg.AssetKey(["design", "recommended_recipes"])
 WITHIN_DATA = "recipes_lie_within_the_data"
 ANSWERED = "a_pair_of_models_answers"
 
 
-@dg.asset(
-    key=DESIGN_KEY,
-    deps=DESIGN_MODEL_KEYS,
-    group_name="design",
-    kinds={"python", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    check_specs=[
-        dg.AssetCheckSpec(
-            WITHIN_DATA, asset=DESIGN_KEY, description="Both models know recipes like these."
-        ),
-        dg.AssetCheckSpec(
-            ANSWERED,
-            asset=DESIGN_KEY,
-            description="Versions of both models that speak of the same electrodes passed the gate; "
-            "without them the recipes stay as they are and everything else goes on.",
-        ),
-    ],
-    description="For each standing target the recipe within the data that most likely meets it, "
-    "with its probability and the three nearest electrodes that were really made.",
-)
-def recommended_recipes(
-    context: dg.AssetExecutionContext, lakehouse: LakehouseResource
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Answer the standing targets again where a champion or the code is new."""
+def _recommended_recipes(
+    context: dg.AssetExecutionContext, lake: "Lakehouse", config: Any
+) -> Outcome:
     from battery_platform.design.inverse import NoPair, design, standing_targets
+    from battery_platform.made.kept import digest_of
 
-    lake = lakehouse.lake()
     refusal = ""
     answers = []
     try:
@@ -47,50 +29,48 @@ def recommended_recipes(
         refusal = str(error)
         context.log.warning(refusal)
     rows = [row for row, _ in answers]
+    searched = sum(is_new for _, is_new in answers)
     outside = [row["design_id"] for row in rows if not row["in_domain"]]
-    shown = (
-        "design_id",
-        "target_mass_loading_mg_cm2",
-        "target_porosity_pct",
-        "active_material_pct",
-        "solid_content_pct",
-        "viscosity_pa_s",
-        "comma_gap_um",
-        "probability",
-        "note",
-        "is_synthetic",
-    )
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(rows),
-            "searched": sum(new for _, new in answers),
-            "synthetic": any(row["is_synthetic"] for row in rows),
-            "snapshot": lake.snapshot(),
-            "recipes": markdown_table([{name: row[name] for name in shown} for row in rows]),
-            "made_nearby": markdown_table(
-                [
-                    {"design_id": row["design_id"], **nearest}
-                    for row in rows
-                    for nearest in row["neighbours"]
-                ]
-            ),
+    shown = [name for name in rows[0] if name != "neighbours"] if rows else []
+    return Outcome(
+        len(rows),
+        digest_of(*(row["design_id"] for row in rows)),
+        f"{searched} target(s) answered anew" if searched else "",
+        any(row["is_synthetic"] for row in rows),
+        tables={
+            "recipes": some(rows, *shown),
+            "made_nearby": [
+                {"design_id": row["design_id"], **neighbour}
+                for row in rows
+                for neighbour in row["neighbours"]
+            ],
         },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=WITHIN_DATA,
-                passed=not outside,
-                severity=dg.AssetCheckSeverity.WARN,
-                description="outside the data: " + ", ".join(outside)
-                if outside
-                else "all lie within the data",
+        verdicts={
+            WITHIN_DATA: Verdict(
+                not outside,
+                f"outside the data: {', '.join(outside)}" if outside else "all lie within the data",
             ),
-            dg.AssetCheckResult(
-                check_name=ANSWERED,
-                passed=not refusal,
-                description=refusal or "both models answered",
-            ),
-        ],
+            ANSWERED: Verdict(not refusal, refusal or "both models answered"),
+        },
     )
 
+
+recommended_recipes = product_asset(
+    DESIGN_KEY,
+    _recommended_recipes,
+    made_by=["battery_platform.design.inverse:design"],
+    upstream=[model_key(name) for name in ("mass-loading", "porosity")],
+    checks=[
+        Check(WITHIN_DATA, "Both models know recipes like these."),
+        Check(
+            ANSWERED,
+            "Versions of both models that speak of the same electrodes passed the gate; without them the "
+            "recipes stay as they are and everything else goes on.",
+            severity=ERROR,
+        ),
+    ],
+    description="For each standing target the recipe within the data that most likely meets it, with its "
+    "probability and the three nearest electrodes that were really made.",
+)
 
 ASSETS = [recommended_recipes]

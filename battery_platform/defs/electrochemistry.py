@@ -1,15 +1,18 @@
 """Physics as assets: assumptions, discharges of electrodes and cells, sweeps, published values."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from battery_platform.defs.design import DESIGN_KEY
-from battery_platform.defs.metadata import OWNERS, markdown_table, picture
-from battery_platform.defs.resources import LakehouseResource
+from battery_platform.defs.products import Check, Outcome, Verdict, product_asset, some
+from battery_platform.defs.sizes import GRADED_CELLS, HALF_CELLS, NIGHTLY
+
+if TYPE_CHECKING:
+    from battery_platform.store.lakehouse import Lakehouse
 
 GROUP = "electrochemistry"
+DESIGN_KEY = dg.AssetKey(["design", "recommended_recipes"])
 ASSUMPTIONS_KEY = dg.AssetKey([GROUP, "assumptions"])
 DISCHARGES_KEY = dg.AssetKey([GROUP, "half_cell_discharges"])
 REPLICATION_KEY = dg.AssetKey([GROUP, "replication_002"])
@@ -19,97 +22,15 @@ GRADED_SPACE_KEY = dg.AssetKey([GROUP, "graded_space"])
 OPTIMA_KEY = dg.AssetKey([GROUP, "graded_optima"])
 HALF_CELL_SWEEP_KEY = dg.AssetKey([GROUP, "half_cell_sweep"])
 RAGONE_KEY = dg.AssetKey([GROUP, "ragone_curves"])
+CODE = "battery_platform.electrochemistry"
+HALF_CELL_SOLVES = f"{CODE}.half_cell_runs:solve_batch"
+GRADED_SOLVES = f"{CODE}.graded_runs:solve_batch"
 REPLICATED = "published_values_are_met"
 REACHED = "discharges_reached_the_cut_off"
 BRANCHES = "energy_and_power_part_ways_at_the_limit"
 INDEPENDENT = "the_best_profiles_hold_at_every_thickness"
 RAGONE_UM = 160.0
-
-
-@dg.asset(
-    key=ASSUMPTIONS_KEY,
-    group_name=GROUP,
-    kinds={"ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    description="Every number and choice of the half cell that no data give, with its range, "
-    "reason and source.",
-)
-def assumptions(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Keep the lake's table in step with the code."""
-    from battery_platform.electrochemistry.kept_assumptions import keep_assumptions
-
-    lake = lakehouse.lake()
-    changed = keep_assumptions(lake)
-    rows = lake.records(
-        "SELECT model, name, value, unit, low, high, reason, source FROM assumptions ORDER BY model DESC, name"
-    )
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(rows),
-            "changed": changed,
-            "snapshot": lake.snapshot(),
-            "assumptions": markdown_table(rows, limit=120),
-        }
-    )
-
-
-@dg.asset(
-    key=DISCHARGES_KEY,
-    deps=[DESIGN_KEY, ASSUMPTIONS_KEY],
-    group_name=GROUP,
-    kinds={"python", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    check_specs=[
-        dg.AssetCheckSpec(
-            REACHED,
-            asset=DISCHARGES_KEY,
-            description="No solver gave up on a recommended electrode.",
-        )
-    ],
-    description="A 1C discharge to 3.2 V of each recommended electrode against lithium (PyBaMM, "
-    "DFN), with energy and power on the electrode's mass.",
-)
-def half_cell_discharges(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Simulate what is not in the lake yet."""
-    from battery_platform.design.physics import discharge_designs
-
-    lake = lakehouse.lake()
-    before = lake.value("SELECT count(*) FROM discharges")
-    rows = discharge_designs(lake)
-    failed = _failures(rows)
-    metadata: dict[str, Any] = {
-        "dagster/row_count": len(rows),
-        "simulated": lake.value("SELECT count(*) FROM discharges") - before,
-        "synthetic": any(row["is_synthetic"] for row in rows),
-        "snapshot": lake.snapshot(),
-        "discharges": markdown_table([{name: row[name] for name in SHOWN} for row in rows]),
-    }
-    drawn = [row for row in rows if row["curve_time_s"]]
-    if drawn:
-        from battery_platform.electrochemistry.half_cell_runs import curve_figure
-
-        metadata["curve"] = picture(curve_figure(drawn[0]))
-    return dg.MaterializeResult(
-        metadata=metadata,
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=REACHED,
-                passed=not failed,
-                severity=dg.AssetCheckSeverity.WARN,
-                description="; ".join(failed) or "all reached it",
-            )
-        ],
-    )
-
-
-def _failures(rows: list[dict[str, Any]]) -> list[str]:
-    return [
-        f"{row['subject']}, {row['c_rate']:g}C: {row['reason']}" for row in rows if row["failed"]
-    ]
-
-
+LIMITS = ("nothing", "electrolyte", "electrons", "particles")
 SHOWN = (
     "subject",
     "c_rate",
@@ -123,7 +44,78 @@ SHOWN = (
 )
 
 
-LIMITS = ("nothing", "electrolyte", "electrons", "particles")
+def _version(rows: list[dict[str, Any]], key: str) -> str:
+    """What a set of discharges rests on: their names hold design, assumptions and code."""
+    from battery_platform.made.kept import digest_of
+
+    return digest_of(*sorted(row[key] for row in rows))
+
+
+def _solved(count: int) -> str:
+    return f"{count} new discharges" if count else ""
+
+
+def _failures(rows: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{row['subject']}, {row['c_rate']:g}C: {row['reason']}" for row in rows if row["failed"]
+    ]
+
+
+# -- assumptions --------------------------------------------------------------------------
+
+
+def _assumptions(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
+    from battery_platform.electrochemistry.kept_assumptions import keep_assumptions
+
+    kept = keep_assumptions(lake)
+    names = ("model", "name", "value", "unit", "low", "high", "reason", "source")
+    return Outcome(
+        len(kept.rows),
+        kept.basis.digest,
+        kept.because,
+        tables={"assumptions": some(kept.rows, *names)},
+    )
+
+
+assumptions = product_asset(
+    ASSUMPTIONS_KEY,
+    _assumptions,
+    made_by=[f"{CODE}.kept_assumptions:keep_assumptions"],
+    description="Every number and choice of the simulations that no data give, with its range, reason and "
+    "source.",
+)
+
+
+# -- half cells ---------------------------------------------------------------------------
+
+
+def _half_cell_discharges(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
+    from battery_platform.design.physics import discharge_designs
+    from battery_platform.electrochemistry.half_cell_runs import curve_figure
+
+    studied = discharge_designs(lake)
+    drawn = [row for row in studied.rows if row["curve_time_s"]]
+    failed = _failures(studied.rows)
+    return Outcome(
+        len(studied.rows),
+        _version(studied.rows, "discharge_id"),
+        _solved(studied.solved),
+        any(row["is_synthetic"] for row in studied.rows),
+        tables={"discharges": some(studied.rows, *SHOWN)},
+        pictures={"curve": curve_figure(drawn[0])} if drawn else {},
+        verdicts={REACHED: Verdict(not failed, "; ".join(failed) or "all reached it")},
+    )
+
+
+half_cell_discharges = product_asset(
+    DISCHARGES_KEY,
+    _half_cell_discharges,
+    made_by=[HALF_CELL_SOLVES, "battery_platform.design.physics:discharge_designs"],
+    upstream=[DESIGN_KEY, ASSUMPTIONS_KEY],
+    checks=[Check(REACHED, "No solver gave up on a recommended electrode.")],
+    description="A 1C discharge to 3.2 V of each recommended electrode against lithium (PyBaMM, DFN), with "
+    "energy and power on the electrode's mass.",
+)
 
 
 class HalfCellSweep(dg.Config):
@@ -135,7 +127,7 @@ class HalfCellSweep(dg.Config):
         "empty for points that fill the space of the six properties.",
     )
     points: int = Field(
-        default=1024,
+        default=HALF_CELLS[NIGHTLY],
         ge=1,
         le=100_000,
         description="Points of that space; a quarter as many more at loads from C/2 to 11C.",
@@ -144,26 +136,7 @@ class HalfCellSweep(dg.Config):
     lower_v: float = Field(default=3.2, description="Cut-off in volts against lithium.")
 
 
-@dg.asset(
-    key=HALF_CELL_SWEEP_KEY,
-    deps=[ASSUMPTIONS_KEY],
-    group_name=GROUP,
-    kinds={"python", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    check_specs=[
-        dg.AssetCheckSpec(
-            BRANCHES,
-            asset=HALF_CELL_SWEEP_KEY,
-            description="Along ever heavier coatings of one structure energy and power rise together up "
-            "to a peak; beyond it salt runs out and energy falls while power rises, as paper 000 says.",
-        )
-    ],
-    description="1C discharges over a table of electrode properties, each labelled by what limits it; "
-    "unless a table is named, over points that fill the space of the six properties of paper 000.",
-)
-def half_cell_sweep(config: HalfCellSweep, lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Solve what the lake does not have."""
+def _half_cell_sweep(context: Any, lake: "Lakehouse", config: HalfCellSweep) -> Outcome:
     from battery_platform.electrochemistry.electrode_tables import (
         Electrodes,
         loading_series,
@@ -174,177 +147,180 @@ def half_cell_sweep(config: HalfCellSweep, lakehouse: LakehouseResource) -> dg.M
     from battery_platform.electrochemistry.half_cell_runs import sweep, volcano
     from battery_platform.electrochemistry.pictures import branches_figure
 
-    lake = lakehouse.lake()
     loaded = []
     if config.table:
         many = of_table(lake, config.table, [config.c_rate], config.lower_v)
     else:
         many = Electrodes(space(config.points, config.c_rate, config.lower_v))
         loaded = rated_space(config.points // 4, config.lower_v)
-    before = lake.value("SELECT count(*) FROM discharges")
     series = loading_series()
-    rows = sweep(lake, [*many.asked, *series, *loaded])
+    studied = sweep(lake, [*many.asked, *series, *loaded])
     first, second = len(many.asked), len(many.asked) + len(series)
-    rows, along, at_loads = rows[:first], rows[first:second], rows[second:]
+    rows, along = studied.rows[:first], studied.rows[first:second]
+    at_loads = studied.rows[second:]
     shape = volcano(along)
-    left = [{"electrode": name, "reason": reason} for name, reason in many.refused]
-    failed = [{"electrode": r["subject"], "reason": r["reason"]} for r in rows if r["failed"]]
     title = f"{config.c_rate:g}C, {config.table or 'space of six properties'}"
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(rows),
-            "simulated": lake.value("SELECT count(*) FROM discharges") - before,
-            "synthetic": any(row["is_synthetic"] for row in rows),
-            "failed": len(failed),
-            "failures": markdown_table(failed),
-            "left_out": len(left),
-            "left_out_because": markdown_table(left),
+    return Outcome(
+        len(rows),
+        _version(studied.rows, "discharge_id"),
+        _solved(studied.solved),
+        any(row["is_synthetic"] for row in rows),
+        numbers={
+            "failed": sum(row["failed"] for row in rows),
+            "left_out": len(many.refused),
             "second_try": sum(row.get("first_failure") is not None for row in rows),
             "at_other_loads": len(at_loads),
             "at_other_loads_failed": sum(row["failed"] for row in at_loads),
-            **{f"limited_by_{n}": sum(r["limited_by"] == n for r in rows) for n in LIMITS},
-            "snapshot": lake.snapshot(),
-            "picture": picture(branches_figure(rows, title)),
-            "picture_of_series": picture(branches_figure(along, "Loading from 8 to 40 mg/cm²")),
-            "series": markdown_table([{n: row[n] for n in SHOWN} for row in along]),
+            **{f"limited_by_{name}": sum(r["limited_by"] == name for r in rows) for name in LIMITS},
         },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=BRANCHES,
-                passed=shape is not None and shape.stands,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=shape.told if shape else "energy has no peak within the series",
+        tables={
+            "failures": [
+                {"electrode": row["subject"], "reason": row["reason"]}
+                for row in rows
+                if row["failed"]
+            ],
+            "left_out_because": [
+                {"electrode": name, "reason": reason} for name, reason in many.refused
+            ],
+            "series": some(along, *SHOWN),
+        },
+        pictures={
+            "picture": branches_figure(rows, title),
+            "picture_of_series": branches_figure(along, "Loading from 8 to 40 mg/cm²"),
+        },
+        verdicts={
+            BRANCHES: Verdict(
+                shape is not None and shape.stands,
+                shape.told if shape else "energy has no peak within the series",
             )
-        ],
+        },
     )
 
 
-@dg.asset(
-    key=RAGONE_KEY,
-    deps=[DISCHARGES_KEY, REPLICATION_KEY],
-    group_name=GROUP,
-    kinds={"python", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    description="Energy against power from 0.2C to 5C: the recommended electrodes against lithium, and "
-    "the uniform and graded cells of paper 002.",
+half_cell_sweep = product_asset(
+    HALF_CELL_SWEEP_KEY,
+    _half_cell_sweep,
+    made_by=[
+        HALF_CELL_SOLVES,
+        f"{CODE}.electrode_tables:space",
+        f"{CODE}.electrode_tables:rated_space",
+        f"{CODE}.electrode_tables:loading_series",
+        f"{CODE}.electrode_tables:of_table",
+    ],
+    upstream=[ASSUMPTIONS_KEY],
+    checks=[
+        Check(
+            BRANCHES,
+            "Along ever heavier coatings of one structure energy and power rise together up to a peak; "
+            "beyond it salt runs out and energy falls while power rises, as paper 000 says.",
+        )
+    ],
+    config=HalfCellSweep,
+    description="1C discharges over a table of electrode properties, each labelled by what limits it; unless "
+    "a table is named, over points that fill the space of the six properties of paper 000.",
 )
-def ragone_curves(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Solve what the lake does not have, and draw."""
+
+
+def _ragone_curves(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
     from battery_platform.design.physics import ragone_of_designs
     from battery_platform.electrochemistry.pictures import ragone_figure
     from battery_platform.electrochemistry.replications import ragone_002
 
-    lake = lakehouse.lake()
-    before = _solved(lake)
     cells, electrodes = ragone_002(lake), ragone_of_designs(lake)
     names = ("cell", "c_rate", "specific_energy_wh_kg", "specific_power_w_kg", "ended_by")
-    failed = _failures(electrodes) + _failures(cells)
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(cells) + len(electrodes),
-            "simulated": _solved(lake) - before,
-            "failed": len(failed),
-            "failures": dg.MetadataValue.md("; ".join(failed) or "none"),
-            "snapshot": lake.snapshot(),
-            "electrodes": markdown_table([{n: row[n] for n in SHOWN} for row in electrodes], 40),
-            "cells": markdown_table([{n: row[n] for n in names} for row in cells], 200),
-            **(
-                {
-                    "picture_of_electrodes": picture(
-                        ragone_figure(electrodes, "subject", "Recommended electrodes, 0.2C to 5C")
-                    )
-                }
-                if electrodes
-                else {}
-            ),
-            "picture_of_cells": picture(
-                ragone_figure(
-                    [row for row in cells if row["positive_thickness_um"] == RAGONE_UM],
-                    "cell",
-                    f"Paper 002, {RAGONE_UM:g} µm, 0.2C to 5C",
-                )
-            ),
-        }
+    failed = _failures(electrodes.rows) + _failures(cells.rows)
+    thick = [row for row in cells.rows if row["positive_thickness_um"] == RAGONE_UM]
+    pictures = {"picture_of_cells": ragone_figure(thick, "cell", f"Paper 002, {RAGONE_UM:g} µm")}
+    if electrodes.rows:
+        title = "Recommended electrodes, 0.2C to 5C"
+        pictures["picture_of_electrodes"] = ragone_figure(electrodes.rows, "subject", title)
+    return Outcome(
+        len(cells.rows) + len(electrodes.rows),
+        _version(cells.rows, "run_id") + _version(electrodes.rows, "discharge_id"),
+        _solved(cells.solved + electrodes.solved),
+        any(row["is_synthetic"] for row in electrodes.rows),
+        numbers={"failed": len(failed), "failures": "; ".join(failed) or "none"},
+        tables={
+            "electrodes": some(electrodes.rows, *SHOWN),
+            "cells": some(cells.rows, *names),
+        },
+        pictures=pictures,
     )
 
 
-def _solved(lake: Any) -> int:
-    tables = ("discharges", "graded_discharges")
-    return sum(lake.value(f"SELECT count(*) FROM {table}") for table in tables)
-
-
-@dg.asset(
-    key=REPLICATION_KEY,
-    group_name=GROUP,
-    kinds={"python", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    check_specs=[
-        dg.AssetCheckSpec(
-            REPLICATED,
-            asset=REPLICATION_KEY,
-            description="Each published value is met within its tolerance, each stated law holds.",
-        )
+ragone_curves = product_asset(
+    RAGONE_KEY,
+    _ragone_curves,
+    made_by=[
+        HALF_CELL_SOLVES,
+        GRADED_SOLVES,
+        f"{CODE}.replications:ragone_002",
+        "battery_platform.design.physics:ragone_of_designs",
     ],
-    description="Table 4 and the statements of Nejati Amiri et al. (Batteries 2024, 10, 336), "
-    "computed again beside the paper's numbers (PyBaMM, DFN with graded porosity).",
+    upstream=[DISCHARGES_KEY, REPLICATION_KEY],
+    description="Energy against power from 0.2C to 5C: the recommended electrodes against lithium, and the "
+    "uniform and graded cells of paper 002.",
 )
-def replication_002(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Compare, unless neither code nor assumptions changed."""
+
+
+# -- graded cells -------------------------------------------------------------------------
+
+
+def _replication_002(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
     from battery_platform.electrochemistry.replications import figure, replicated
 
-    lake = lakehouse.lake()
-    rows = replicated(lake, "002")
-    missed = [f"{row['quantity']}, case {row['case_name']}" for row in rows if not row["passed"]]
+    kept = replicated(lake, "002")
+    missed = [
+        f"{row['quantity']}, case {row['case_name']}" for row in kept.rows if not row["passed"]
+    ]
     names = ("quantity", "case_name", "paper", "ours", "unit", "deviation_pct", "passed")
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(rows),
-            "missed": len(missed),
-            "snapshot": lake.snapshot(),
-            "comparison": markdown_table([{n: row[n] for n in names} for row in rows], limit=60),
-            "picture": picture(figure(rows)),
-        },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=REPLICATED,
-                passed=not missed,
-                severity=dg.AssetCheckSeverity.WARN,
-                description="; ".join(missed) or "all are met",
-            )
-        ],
+    return Outcome(
+        len(kept.rows),
+        kept.basis.digest,
+        kept.because,
+        numbers={"missed": len(missed)},
+        tables={"comparison": some(kept.rows, *names)},
+        pictures={"picture": figure(kept.rows)},
+        verdicts={REPLICATED: Verdict(not missed, "; ".join(missed) or "all are met")},
     )
 
 
-@dg.asset(
-    key=EFFECTS_KEY,
-    group_name=GROUP,
-    kinds={"python", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    description="How far the headline gain of paper 002 moves when one assumption goes to the ends "
-    "of its range.",
+replication_002 = product_asset(
+    REPLICATION_KEY,
+    _replication_002,
+    made_by=[f"{CODE}.replications:replicated"],
+    checks=[
+        Check(
+            REPLICATED,
+            "Each published value is met within its tolerance, each stated law holds.",
+        )
+    ],
+    description="Table 4 and the statements of Nejati Amiri et al. (Batteries 2024, 10, 336), computed again "
+    "beside the paper's numbers (PyBaMM, DFN with graded porosity).",
 )
-def assumption_sweep_002(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Move one assumption at a time, unless neither code nor assumptions changed."""
+
+
+def _assumption_sweep_002(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
     from battery_platform.electrochemistry.effects import effects, figure
 
-    lake = lakehouse.lake()
-    rows, new = effects(lake)
+    kept = effects(lake)
     names = ("assumption", "end", "value", "unit", "energy_uniform_wh_kg", "energy_graded_wh_kg")
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(rows),
-            "computed": new,
-            "snapshot": lake.snapshot(),
-            "effects": markdown_table(
-                [{n: row[n] for n in (*names, "gain_pct")} for row in rows], limit=100
-            ),
-            "picture": picture(figure(rows)),
-        }
+    return Outcome(
+        len(kept.rows),
+        kept.basis.digest,
+        kept.because,
+        tables={"effects": some(kept.rows, *names, "gain_pct")},
+        pictures={"picture": figure(kept.rows)},
     )
 
+
+assumption_sweep_002 = product_asset(
+    EFFECTS_KEY,
+    _assumption_sweep_002,
+    made_by=[f"{CODE}.effects:effects"],
+    description="How far the headline gain of paper 002 moves when one assumption goes to the ends of its "
+    "range.",
+)
 
 SWEEP_PARTS = {
     f"case{case}_{um:g}um": (case, um)
@@ -353,122 +329,105 @@ SWEEP_PARTS = {
 }
 
 
-@dg.asset(
-    key=SWEEP_KEY,
-    partitions_def=dg.StaticPartitionsDefinition(list(SWEEP_PARTS)),
-    group_name=GROUP,
-    kinds={"python", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    description="The 12,100 discharges of paper 002: 11 x 11 profiles at 1C to 5C, one partition for "
-    "each case and thickness. What the lake has is not solved again.",
-)
-def graded_sweep(
-    context: dg.AssetExecutionContext, lakehouse: LakehouseResource
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Solve what is missing of one partition."""
-    from battery_platform.electrochemistry.graded_runs import paper_designs, sweep
-
-    lake = lakehouse.lake()
-    designs = paper_designs(*SWEEP_PARTS[context.partition_key])
-    # One partition is too small for a compiler; all of them are not, and share what is compiled.
-    rows = sweep(lake, designs, compiled=True)
+def _graded_cells(rows: list[dict[str, Any]], solved: int) -> Outcome:
     failed = [row for row in rows if row["failed"]]
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/partition_row_count": len(rows),
+    return Outcome(
+        len(rows),
+        _version(rows, "run_id"),
+        _solved(solved),
+        numbers={
             "failed": len(failed),
             "electrolyte_depleted": sum(row["electrolyte_depleted"] for row in rows),
             "second_try": sum(row.get("first_failure") is not None for row in rows),
-            "snapshot": lake.snapshot(),
-            "failures": markdown_table(
-                [{"c_rate": r["c_rate"], "reason": r["reason"]} for r in failed]
-            ),
-        }
+        },
+        tables={"failures": some(failed, "c_rate", "reason")},
     )
+
+
+def _graded_sweep(context: dg.AssetExecutionContext, lake: "Lakehouse", config: Any) -> Outcome:
+    from battery_platform.electrochemistry.graded_runs import paper_designs, sweep
+
+    designs = paper_designs(*SWEEP_PARTS[context.partition_key])
+    # One partition is too small for a compiler; all of them are not, and share what is compiled.
+    studied = sweep(lake, designs, compiled=True)
+    return _graded_cells(studied.rows, studied.solved)
+
+
+graded_sweep = product_asset(
+    SWEEP_KEY,
+    _graded_sweep,
+    made_by=[GRADED_SOLVES, f"{CODE}.graded_runs:paper_designs"],
+    partitions=dg.StaticPartitionsDefinition(list(SWEEP_PARTS)),
+    description="The 12,100 discharges of paper 002: 11 x 11 profiles at 1C to 5C, one partition for each "
+    "case and thickness. What the lake has is not solved again.",
+)
 
 
 class GradedSpace(dg.Config):
     """How many cells with profiles of their own are simulated."""
 
-    points: int = Field(default=1024, ge=64, le=100_000, description="Cells, each a fresh pair.")
+    points: int = Field(
+        default=GRADED_CELLS[NIGHTLY],
+        ge=64,
+        le=100_000,
+        description="Cells, each a fresh pair.",
+    )
 
 
-@dg.asset(
-    key=GRADED_SPACE_KEY,
-    deps=[ASSUMPTIONS_KEY],
-    group_name=GROUP,
-    kinds={"python", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    description="Discharges of graded cells that fill the space around those of paper 002, a fresh pair of "
-    "profiles each: what `graded-energy` learns from. What the lake has is not solved again.",
-)
-def graded_space(config: GradedSpace, lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Solve what is missing."""
+def _graded_space(context: Any, lake: "Lakehouse", config: GradedSpace) -> Outcome:
     from battery_platform.electrochemistry.graded_runs import diverse_designs, sweep
     from battery_platform.electrochemistry.pictures import space_figure
 
-    lake = lakehouse.lake()
-    rows = sweep(lake, diverse_designs(config.points))
-    failed = [row for row in rows if row["failed"]]
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(rows),
-            "failed": len(failed),
-            "electrolyte_depleted": sum(row["electrolyte_depleted"] for row in rows),
-            "snapshot": lake.snapshot(),
-            "failures": markdown_table(
-                [{"c_rate": r["c_rate"], "reason": r["reason"]} for r in failed]
-            ),
-            "picture": picture(space_figure(rows)),
-        }
-    )
+    studied = sweep(lake, diverse_designs(config.points))
+    outcome = _graded_cells(studied.rows, studied.solved)
+    outcome.pictures["picture"] = space_figure(studied.rows)
+    return outcome
 
 
-@dg.asset(
-    key=OPTIMA_KEY,
-    deps=[SWEEP_KEY],
-    group_name=GROUP,
-    kinds={"python", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    check_specs=[
-        dg.AssetCheckSpec(
-            INDEPENDENT,
-            asset=OPTIMA_KEY,
-            description="Paper 002: the best pair of profiles does not depend on the thickness. Passes "
-            "where the best pair of each thickness is among the best three at 160 µm.",
-        )
-    ],
-    description="The best three pairs of profiles of each case and thickness, by their gains over the "
-    "uniform cell summed over 1C to 5C; of the parts of the sweep that are there.",
+graded_space = product_asset(
+    GRADED_SPACE_KEY,
+    _graded_space,
+    made_by=[GRADED_SOLVES, f"{CODE}.graded_runs:diverse_designs"],
+    upstream=[ASSUMPTIONS_KEY],
+    config=GradedSpace,
+    description="Discharges of graded cells that fill the space around those of paper 002, a fresh pair of "
+    "profiles each: what `graded-energy` learns from. What the lake has is not solved again.",
 )
-def graded_optima(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Rank what the sweep has."""
+
+
+def _graded_optima(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
     from battery_platform.electrochemistry.optima import depends_on_thickness, rank
 
-    lake = lakehouse.lake()
-    rows = rank(lake, SWEEP_PARTS)
-    dependent = depends_on_thickness(rows)
+    kept = rank(lake, SWEEP_PARTS)
+    dependent = depends_on_thickness(kept.rows)
     names = ("part", "place", "gain_sum_wh_kg", "gain_5c_pct", "place_at_160_um")
     more = ("share_of_best_at_160_um", "n_pairs")
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(rows),
-            "parts": len({row["part"] for row in rows}),
-            "snapshot": lake.snapshot(),
-            "optima": markdown_table([{n: row[n] for n in (*names, *more)} for row in rows], 80),
-        },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=INDEPENDENT,
-                passed=not dependent,
-                severity=dg.AssetCheckSeverity.WARN,
-                description="; ".join(dependent) or f"holds for {len(rows) // 3} parts",
-            )
-        ],
+    holds = f"holds for {len(kept.rows) // 3} parts"
+    return Outcome(
+        len(kept.rows),
+        kept.basis.digest,
+        kept.because,
+        numbers={"parts": len({row["part"] for row in kept.rows})},
+        tables={"optima": some(kept.rows, *names, *more)},
+        verdicts={INDEPENDENT: Verdict(not dependent, "; ".join(dependent) or holds)},
     )
+
+
+graded_optima = product_asset(
+    OPTIMA_KEY,
+    _graded_optima,
+    made_by=[f"{CODE}.optima:rank"],
+    upstream=[SWEEP_KEY],
+    checks=[
+        Check(
+            INDEPENDENT,
+            "Paper 002: the best pair of profiles does not depend on the thickness. Passes where the best "
+            "pair of each thickness is among the best three at 160 µm.",
+        )
+    ],
+    description="The best three pairs of profiles of each case and thickness, by their gains over the uniform "
+    "cell summed over 1C to 5C; of the parts of the sweep that are there.",
+)
 
 
 ASSETS = [

@@ -1,66 +1,78 @@
 """Mined text as an asset: the watched folder, read once per version of the extraction."""
 
+from typing import TYPE_CHECKING, Any
+
 import dagster as dg
 
-from battery_platform.defs.metadata import OWNERS, markdown_table
-from battery_platform.defs.resources import LakehouseResource
+from battery_platform.defs.products import ERROR, Check, Outcome, Verdict, product_asset
+
+if TYPE_CHECKING:
+    from battery_platform.store.lakehouse import Lakehouse
 
 MENTIONS_KEY = dg.AssetKey(["literature", "mentions"])
 ROUND_TRIP = "offsets_lead_to_their_quotes"
 
 
-@dg.asset(
-    key=MENTIONS_KEY,
-    group_name="literature",
-    kinds={"python", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    check_specs=[
-        dg.AssetCheckSpec(
-            ROUND_TRIP,
-            asset=MENTIONS_KEY,
-            blocking=True,
-            description="The untouched text from start to end is the quote, for every mention.",
-        )
-    ],
-    description="Porosity, thickness and mass loading found in the texts of the literature folder, "
-    "with unit, qualifier and exact place, and what each document leaves out. The sample texts are "
-    "SYNTHETIC.",
-)
-def mentions(
-    context: dg.AssetExecutionContext, lakehouse: LakehouseResource
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Read what is new in the folder."""
-    from battery_platform.literature.folder import broken_offsets, place_samples, take, watched
+def _mentions(context: dg.AssetExecutionContext, lake: "Lakehouse", config: Any) -> Outcome:
+    from battery_platform.literature.folder import (
+        broken_offsets,
+        extraction_code,
+        place_samples,
+        take,
+        watched,
+    )
+    from battery_platform.made.kept import digest_of
 
-    lake = lakehouse.lake()
     place_samples(lake.settings)
     readings = take(lake, watched(lake.settings))
-    for one in readings:
-        context.log.info("%s: %s, %d mentions %s", one.file, one.status, one.mentions, one.reason)
+    for reading in readings:
+        context.log.info(
+            "%s: %s, %d mentions %s",
+            reading.file,
+            reading.status,
+            reading.mentions,
+            reading.reason,
+        )
     broken = broken_offsets(lake)
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": lake.value("SELECT count(*) FROM literature_mentions"),
-            "documents": lake.value("SELECT count(*) FROM literature_documents"),
-            "quarantined": sum(one.status == "quarantined" for one in readings),
-            "snapshot": lake.snapshot(),
-            "files": markdown_table([vars(one) for one in readings]),
-            "completeness": markdown_table(
-                lake.records(
-                    """SELECT property, how, count(*) AS documents, is_synthetic
-                       FROM literature_completeness GROUP BY ALL ORDER BY ALL"""
-                )
+    documents = lake.rows("SELECT document_id FROM literature_documents ORDER BY 1")
+    new = sum(reading.status == "read" for reading in readings)
+    return Outcome(
+        lake.value("SELECT count(*) FROM literature_mentions"),
+        digest_of(extraction_code(), *(name for (name,) in documents)),
+        f"{new} text(s) read" if new else "",
+        numbers={
+            "documents": len(documents),
+            "quarantined": sum(reading.status == "quarantined" for reading in readings),
+        },
+        tables={
+            "files": [vars(reading) for reading in readings],
+            "completeness": lake.records(
+                """SELECT property, how, count(*) AS documents, is_synthetic
+                   FROM literature_completeness GROUP BY ALL ORDER BY ALL"""
             ),
         },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=ROUND_TRIP,
-                passed=not broken,
-                description="; ".join(broken[:5]) or "every offset leads to its quote",
+        verdicts={
+            ROUND_TRIP: Verdict(
+                not broken, "; ".join(broken[:5]) or "every offset leads to its quote"
             )
-        ],
+        },
     )
 
+
+mentions = product_asset(
+    MENTIONS_KEY,
+    _mentions,
+    made_by=["battery_platform.literature.folder:take"],
+    checks=[
+        Check(
+            ROUND_TRIP,
+            "The untouched text from start to end is the quote, for every mention.",
+            blocking=True,
+            severity=ERROR,
+        )
+    ],
+    description="Porosity, thickness and mass loading found in the texts of the literature folder, with unit, "
+    "qualifier and exact place, and what each document leaves out. The sample texts are SYNTHETIC.",
+)
 
 ASSETS = [mentions]

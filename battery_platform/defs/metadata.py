@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+from battery_platform.settings import Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 OWNERS = ["team:data-platform"]
 
 
-def markdown_table(rows: Sequence[dict[str, Any]], limit: int = 25) -> dg.MarkdownMetadataValue:
+def markdown_table(rows: Sequence[Mapping[str, Any]], limit: int = 25) -> dg.MarkdownMetadataValue:
     """Rows as a Markdown table."""
     if not rows:
         return dg.MetadataValue.md("*no rows*")
@@ -37,13 +40,41 @@ def _cell(value: Any) -> str:
 
 def picture(figure: Figure) -> dg.MarkdownMetadataValue:
     """A figure inside the metadata."""
-    import matplotlib.pyplot as plt
+    return dg.MetadataValue.md(_as_markdown(_png(figure, dots_per_inch=80)))
 
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=80, bbox_inches="tight")
-    plt.close(figure)
-    text = base64.b64encode(stream.getvalue()).decode()
-    return dg.MetadataValue.md(f"![picture](data:image/png;base64,{text})")
+
+def keep_picture(settings: Settings, key: dg.AssetKey, figure: Figure) -> None:
+    """Lay the newest picture of an asset where its page finds it, once the code location is loaded anew."""
+    path = _picture_path(settings, key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(_png(figure, dots_per_inch=64))
+    fresh.replace(path)
+
+
+def newest_picture(key: dg.AssetKey) -> str:
+    """The picture that was laid there last, as Markdown; empty where there is none."""
+    path = _picture_path(Settings.from_env(), key)
+    return _as_markdown(path.read_bytes()) if path.is_file() else ""
+
+
+def _picture_path(settings: Settings, key: dg.AssetKey) -> Path:
+    return settings.home / "pictures" / f"{'-'.join(key.path)}.png"
+
+
+def _png(figure: Figure, dots_per_inch: int) -> bytes:
+    """Few colours are enough for lines and points, and a third of the bytes."""
+    from PIL import Image
+
+    stream, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(stream, format="png", dpi=dots_per_inch, bbox_inches="tight")
+    drawn = Image.open(stream).convert("RGB")
+    drawn.quantize(64).save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def _as_markdown(content: bytes) -> str:
+    return f"![picture](data:image/png;base64,{base64.b64encode(content).decode()})"
 
 
 def ingest_metadata(reports: Sequence[Report], snapshot: int) -> dict[str, Any]:

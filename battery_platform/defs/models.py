@@ -1,180 +1,149 @@
 """Models as assets: trained when data, code or specification changed, judged, registered."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from battery_platform.defs.gates import require_passed
 from battery_platform.defs.marts import DBT_CHECKS
-from battery_platform.defs.metadata import OWNERS, markdown_table, picture
-from battery_platform.defs.raw_tables import RAW_CHECKS, raw_key
-from battery_platform.defs.resources import LakehouseResource
-from battery_platform.models.specification import CELL_CASES, MODELS, SLURRY, Specification
+from battery_platform.defs.products import ERROR, Check, Outcome, Verdict, product_asset, some
+from battery_platform.defs.raw_tables import RAW_CHECKS
+from battery_platform.made.kept import digest_of
+from battery_platform.models.kinds import code_of
+from battery_platform.models.specification import MODELS, SLURRY, Specification
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from battery_platform.models.release import Release
+    from battery_platform.store.lakehouse import Lakehouse
 
 GROUP = "models"
-ELECTRODE_TABLES = [
-    dg.AssetKey(["marts", "mart_electrodes"]),
-    dg.AssetKey(["core", "core_links"]),
-    dg.AssetKey(["core", "core_provenance"]),
-]
-TRAINED_FROM = {
-    "electrodes": ELECTRODE_TABLES,
-    "half cells": [dg.AssetKey(["electrochemistry", "half_cell_sweep"])],
-    "loaded half cells": [dg.AssetKey(["electrochemistry", "half_cell_sweep"])],
-    "graded cells": [dg.AssetKey(["electrochemistry", "graded_space"])],
-    CELL_CASES: [raw_key("cell_cases")],
-    "mesostructures": [raw_key("mesostructures")],
-    "slurry simulations": [raw_key("slurry_simulations")],
-    "faded cells": [raw_key("capacity_curves"), raw_key("cycle_lives")],
-}
-SIMULATED = ("half cells", "loaded half cells", "graded cells", CELL_CASES)
-"""Rows that a refresh makes itself."""
 CHAMPION_STANDS = "a_champion_stands"
+NEWEST_PASSED = "newest_version_passed_the_gate"
 COMPARISON_KEY = dg.AssetKey([GROUP, "cell_outcome_candidates"])
 FORECASTS_KEY = dg.AssetKey([GROUP, "forecasts"])
 FORECASTS_HOLD = "frozen_predictions_hold"
 NO_DRIFT = "nothing_drifts"
 FORECAST = ("mass-loading", "porosity")
-NEWEST_PASSED = "newest_version_passed_the_gate"
 
 
 def model_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(["models", name.replace("-", "_")])
 
 
-def _model(model: Specification) -> dg.AssetsDefinition:
-    name, key = model.name, model_key(model.name)
-    needed = model.rows in SIMULATED or model.rows == "electrodes"
+def upstream_of(model: Specification) -> list[dg.AssetKey]:
+    """The assets that fill the rows that a model learns from."""
+    return [dg.AssetKey(path.split("/")) for path in model.source.upstream]
 
-    @dg.asset(
-        key=key,
-        deps=TRAINED_FROM[model.rows],
-        group_name=GROUP,
-        kinds={"mlflow", "python"},
-        owners=OWNERS,
-        code_version="1",
-        check_specs=[
-            dg.AssetCheckSpec(
-                CHAMPION_STANDS,
-                asset=key,
-                description="A version answers under @champion.",
-            ),
-            dg.AssetCheckSpec(
-                NEWEST_PASSED,
-                asset=key,
-                description="No worse than any baseline, calibrated, and no step back.",
-            ),
-        ],
-        description=f"{model.title}. {', '.join(model.algorithms).capitalize()} beside a mean, a nearest "
-        f"neighbour and a ridge, whole {model.groups} held out; registered as models:/{name}."
-        + ("" if needed else " Without rows to learn from it is passed over."),
-        metadata={"registry": f"models:/{name}@champion"},
-    )
-    def train(
-        context: dg.AssetExecutionContext, lakehouse: LakehouseResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+
+def model_asset(model: Specification) -> dg.AssetsDefinition:
+    """A registered model, trained anew whenever what it rests on has changed."""
+    upstream = upstream_of(model)
+
+    def make(context: dg.AssetExecutionContext, lake: "Lakehouse", config: Any) -> Outcome:
         from battery_platform.errors import NoRows
         from battery_platform.models.release import release
 
-        checks = [*RAW_CHECKS, *DBT_CHECKS] if model.rows == "electrodes" else RAW_CHECKS
-        require_passed(context, checks)
-        lake = lakehouse.lake()
+        require_passed(
+            context,
+            [check for check in (*RAW_CHECKS, *DBT_CHECKS) if check.asset_key in upstream],
+        )
         try:
-            made = release(lake, model, context.log.info)
+            released = release(lake, model, context.log.info)
         except NoRows as none:
-            if needed:
+            if model.source.always_there:
                 raise
             return _passed_over(str(none))
-        version = lake.records(
-            "SELECT * FROM model_versions WHERE model_name = ? AND version = ?",
-            [name, made.version],
-        )[0]
-        metadata: dict[str, Any] = {
-            "trained": made.trained,
-            "because": made.because,
-            "newest_version": made.version,
-            "champion": made.champion or 0,
-            "synthetic": made.is_synthetic,
-            "licence": version["licence"],
-            "snapshot": version["snapshot_id"],
-            "dagster/row_count": version["n_rows"],
-            "gate": f"{version['decision']}: {version['decision_reason']}",
-            "card": dg.MetadataValue.md(version["card"]),
-            "metrics": markdown_table(
-                lake.records(
-                    """SELECT target, candidate, metric, value, low, high FROM model_evaluations
-                       WHERE model_name = ? AND version = ? AND slice = 'all rows'
-                       ORDER BY target, metric, candidate""",
-                    [name, made.version],
-                ),
-                limit=160,
-            ),
-        }
-        for one in made.judged:
-            from battery_platform.models.pictures import judged_figure, map_figure
-            from battery_platform.models.registry import load
+        return _outcome(lake, model, released)
 
-            metadata[f"held_out: {one.part.target}"] = picture(judged_figure(one))
-            if one.part.classes and set(SLURRY) <= set(one.part.inputs):
-                predict = load(lake.settings, name, made.version)
-                metadata["map"] = picture(map_figure(one, predict))
-        passed = version["decision"] == "champion"
-        return dg.MaterializeResult(
-            metadata=metadata,
-            tags={"synthetic": "true"} if made.is_synthetic else {},
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=CHAMPION_STANDS,
-                    passed=made.champion is not None,
-                    description=f"version {made.champion} answers"
-                    if made.champion
-                    else f"no version passed the gate: {version['decision_reason']}",
-                ),
-                dg.AssetCheckResult(
-                    check_name=NEWEST_PASSED,
-                    passed=passed,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=version["decision_reason"],
-                ),
-            ],
-        )
-
-    return train
-
-
-def _passed_over(said: str) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    return dg.MaterializeResult(
-        metadata={"trained": False, "because": said},
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=check,
-                passed=True,
-                description=f"there is nothing to learn from: {said}",
-            )
-            for check in (CHAMPION_STANDS, NEWEST_PASSED)
+    beside = "" if model.source.always_there else " Without rows to learn from it is passed over."
+    return product_asset(
+        model_key(model.name),
+        make,
+        made_by=[],
+        code=digest_of(code_of(model), model.digest),
+        upstream=upstream,
+        kinds=frozenset({"mlflow", "python"}),
+        checks=[
+            Check(CHAMPION_STANDS, "A version answers under @champion.", severity=ERROR),
+            Check(NEWEST_PASSED, "No worse than any baseline, calibrated, and no step back."),
         ],
+        description=f"{model.title}. {', '.join(model.algorithms).capitalize()} beside "
+        f"{', '.join(model.baselines)}, whole {model.groups} held out; registered as models:/{model.name}."
+        + beside,
+        metadata={"registry": f"models:/{model.name}@champion"},
     )
 
 
-@dg.asset(
-    key=COMPARISON_KEY,
-    deps=[model_key("cell-outcome")],
-    group_name=GROUP,
-    kinds={"python", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    description="Every way to tell the outcome of a cell, also the 200 bootstrapped networks of paper 001, "
-    "beside lasso, forest, iterative imputation and the mean: whole cases held out, three repeats. Minutes.",
-)
-def cell_outcome_candidates(
-    context: dg.AssetExecutionContext, lakehouse: LakehouseResource
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Judge all candidates on the rows of the newest version."""
+def _outcome(lake: "Lakehouse", model: Specification, released: "Release") -> Outcome:
+    version = lake.records(
+        "SELECT * FROM model_versions WHERE model_name = ? AND version = ?",
+        [model.name, released.version],
+    )[0]
+    stands = (
+        f"version {released.champion} answers"
+        if released.champion
+        else f"no version passed the gate: {version['decision_reason']}"
+    )
+    return Outcome(
+        version["n_rows"],
+        digest_of(version["data_hash"], version["code_hash"], version["parameters_hash"]),
+        released.because if released.trained else "",
+        released.is_synthetic,
+        numbers={
+            "newest_version": released.version,
+            "champion": released.champion or 0,
+            "licence": version["licence"],
+            "trained_at_snapshot": version["snapshot_id"],
+            "gate": f"{version['decision']}: {version['decision_reason']}",
+            "card": dg.MetadataValue.md(version["card"]),
+        },
+        tables={
+            "metrics": lake.records(
+                """SELECT target, candidate, metric, value, low, high FROM model_evaluations
+                   WHERE model_name = ? AND version = ? AND slice = 'all rows'
+                   ORDER BY target, metric, candidate""",
+                [model.name, released.version],
+            )
+        },
+        pictures=_pictures(lake, released),
+        verdicts={
+            CHAMPION_STANDS: Verdict(released.champion is not None, stands),
+            NEWEST_PASSED: Verdict(version["decision"] == "champion", version["decision_reason"]),
+        },
+    )
+
+
+def _pictures(lake: "Lakehouse", released: "Release") -> "dict[str, Figure]":
+    """Of a version that was trained just now."""
+    from battery_platform.models.pictures import judged_figure, map_figure
+    from battery_platform.models.registry import load
+
+    drawn: dict[str, Figure] = {}
+    for judged in released.judged:
+        drawn[f"held_out: {judged.part.target}"] = judged_figure(judged)
+        if judged.part.classes and set(SLURRY) <= set(judged.part.inputs):
+            predict = load(lake.settings, released.model, released.version)
+            drawn["map"] = map_figure(judged, predict)
+    return drawn
+
+
+def _passed_over(reason: str) -> Outcome:
+    nothing = Verdict(True, f"there is nothing to learn from: {reason}")
+    return Outcome(
+        0,
+        "",
+        numbers={"passed_over": reason},
+        verdicts=dict.fromkeys((CHAMPION_STANDS, NEWEST_PASSED), nothing),
+    )
+
+
+def _candidates(context: dg.AssetExecutionContext, lake: "Lakehouse", config: Any) -> Outcome:
     from threadpoolctl import threadpool_limits
 
-    from battery_platform.models.sparse.learning import compare
+    from battery_platform.models.kinds.sparse.learning import compare
 
-    lake = lakehouse.lake()
     version = lake.value(
         "SELECT max(version) FROM model_versions WHERE model_name = 'cell-outcome'"
     )
@@ -182,77 +151,79 @@ def cell_outcome_candidates(
         rows = compare(lake, MODELS["cell-outcome"], version, context.log.info)
     names = ("target", "slice", "candidate", "metric", "value", "low", "high")
     medians = [row for row in rows if row["target"].startswith(("median", "class", "d30"))]
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(rows),
-            "version": version,
-            "snapshot": lake.snapshot(),
-            "scores": markdown_table([{n: row[n] for n in names} for row in medians], limit=400),
-        }
+    return Outcome(
+        len(rows),
+        "",
+        "asked for",
+        numbers={"version": version},
+        tables={"scores": some(medians, *names)},
     )
 
 
-@dg.asset(
-    key=FORECASTS_KEY,
-    deps=[*ELECTRODE_TABLES, *(model_key(name) for name in FORECAST)],
-    group_name=GROUP,
-    kinds={"mlflow", "ducklake"},
-    owners=OWNERS,
-    code_version="1",
-    check_specs=[
-        dg.AssetCheckSpec(
-            FORECASTS_HOLD,
-            asset=FORECASTS_KEY,
-            description="Of at least 20 predictions that were frozen before the measurement came, 90 % "
-            "intervals hold three quarters or more.",
-        ),
-        dg.AssetCheckSpec(
-            NO_DRIFT,
-            asset=FORECASTS_KEY,
-            description="Of at least 20, frozen predictions are not off to one side beyond chance, and no more "
-            "than a quarter of the recipes that wait lie outside of the data.",
-        ),
-    ],
-    description="Electrodes that wait for a measurement are predicted once by the champion of the day; when "
-    "the measurement comes, the frozen prediction is scored.",
+cell_outcome_candidates = product_asset(
+    COMPARISON_KEY,
+    _candidates,
+    made_by=["battery_platform.models.kinds.sparse.learning:compare"],
+    upstream=[model_key("cell-outcome")],
+    description="Every way to tell the outcome of a cell, also the 200 bootstrapped networks of paper 001, "
+    "beside lasso, forest, iterative imputation and the mean: whole cases held out, three repeats. Minutes.",
 )
-def forecasts(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Score what arrived, freeze what waits."""
+
+
+def _forecasts(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
     from battery_platform.models import registry
     from battery_platform.models.forecasts import scoreboard
     from battery_platform.models.surrogates import champions
 
-    lake = lakehouse.lake()
     boards = []
     for name, version in champions(lake.settings, FORECAST).items():
         predict = registry.load(lake.settings, name, version) if version else None
         boards.append(scoreboard(lake, MODELS[name], version, predict))
-    told = [vars(board) for board in boards]
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": lake.value("SELECT count(*) FROM model_forecasts"),
-            "snapshot": lake.snapshot(),
-            "scoreboard": markdown_table(told),
-        },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=FORECASTS_HOLD,
-                passed=all(board.holds for board in boards),
-                severity=dg.AssetCheckSeverity.WARN,
-                description="; ".join(
+    moved = sum(board.frozen_now + board.scored_now for board in boards)
+    return Outcome(
+        lake.value("SELECT count(*) FROM model_forecasts"),
+        "",
+        f"{moved} frozen or scored" if moved else "",
+        tables={"scoreboard": [vars(board) for board in boards]},
+        verdicts={
+            FORECASTS_HOLD: Verdict(
+                all(board.holds for board in boards),
+                "; ".join(
                     f"{board.model}: {board.scored} scored, hits {board.hits}" for board in boards
                 ),
             ),
-            dg.AssetCheckResult(
-                check_name=NO_DRIFT,
-                passed=not any(board.drifts for board in boards),
-                severity=dg.AssetCheckSeverity.WARN,
-                description="; ".join(f"{board.model}: {board.drift}" for board in boards),
+            NO_DRIFT: Verdict(
+                not any(board.drifts for board in boards),
+                "; ".join(f"{board.model}: {board.drift}" for board in boards),
             ),
-        ],
+        },
     )
 
 
-ASSETS = [*(_model(model) for model in MODELS.values()), cell_outcome_candidates, forecasts]
-MODEL_KEYS = [model_key(name) for name in MODELS]
-DESIGN_MODEL_KEYS = [model_key(name) for name in ("mass-loading", "porosity")]
+forecasts = product_asset(
+    FORECASTS_KEY,
+    _forecasts,
+    made_by=["battery_platform.models.forecasts:scoreboard"],
+    upstream=[
+        dg.AssetKey(["marts", "mart_electrodes"]),
+        *(model_key(name) for name in FORECAST),
+    ],
+    kinds=frozenset({"mlflow", "ducklake"}),
+    checks=[
+        Check(
+            FORECASTS_HOLD,
+            "Of at least 20 predictions that were frozen before the measurement came, 90 % intervals hold "
+            "three quarters or more.",
+        ),
+        Check(
+            NO_DRIFT,
+            "Of at least 20, frozen predictions are not off to one side beyond chance, and no more than a "
+            "quarter of the recipes that wait lie outside of the data.",
+        ),
+    ],
+    description="Electrodes that wait for a measurement are predicted once by the champion of the day; when the "
+    "measurement comes, the frozen prediction is scored.",
+)
+
+
+ASSETS = [*(model_asset(model) for model in MODELS.values()), cell_outcome_candidates, forecasts]

@@ -1,10 +1,10 @@
 """Raw table assets: what all sources together put into each table, and whether it may be used.
 
-The sources write; this step looks at the result, table by table. Its checks block: what builds
-on a table whose check failed does not run, in this run or alone in a later one.
+The sources write; each of these assets looks at the result in one table. Its checks block: what builds
+on a table whose check failed does not run, in this run or alone in a later one; readers of other tables do.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -13,6 +13,8 @@ from battery_platform.contracts.registry import TABLES, Table
 from battery_platform.defs.metadata import OWNERS, markdown_table, picture
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import SOURCE_KEYS, sources_of
+from battery_platform.made.fingerprint import fingerprint
+from battery_platform.made.kept import digest_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from battery_platform.store.lakehouse import Lakehouse
 
 GROUP = "raw"
-CODE_VERSION = "1"
 CHECKS_OF_A_TABLE = {
     "contract_holds": "Every stored row keeps every rule of the table's contract.",
     "identifiers_are_unique": "No record is stored twice.",
@@ -32,107 +33,107 @@ def raw_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(["raw", name])
 
 
-_SPECS = [
-    dg.AssetSpec(
-        raw_key(table.name),
+def _table_asset(table: Table) -> dg.AssetsDefinition:
+    key = raw_key(table.name)
+
+    @dg.asset(
+        key=key,
         deps=sources_of(table.name),
         group_name=GROUP,
         kinds={"ducklake", "pandera"},
         owners=OWNERS,
-        code_version=CODE_VERSION,
+        code_version=fingerprint(
+            f"battery_platform.contracts.{table.module}:{table.model}",
+            "battery_platform.store.audit:audit",
+        ),
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=key, blocking=True, description=text)
+            for name, text in CHECKS_OF_A_TABLE.items()
+        ],
         description=f"Accepted {table.title} of all sources, as handed in.",
     )
-    for table in TABLES.values()
-] + [
-    dg.AssetSpec(
-        raw_key("files"),
-        deps=SOURCE_KEYS,
-        group_name=GROUP,
-        kinds={"ducklake"},
-        owners=OWNERS,
-        code_version=CODE_VERSION,
-        description="The manifest: every file taken, how it was read, its licence and its balance.",
-    ),
-    dg.AssetSpec(
-        raw_key("quarantine"),
-        deps=SOURCE_KEYS,
-        group_name=GROUP,
-        kinds={"ducklake"},
-        owners=OWNERS,
-        code_version=CODE_VERSION,
-        description="Rows that broke a rule, with field, value, rule, reason and remedy.",
-    ),
-    dg.AssetSpec(
-        raw_key("test_features"),
-        deps=[raw_key(name) for name in ("test_cycles", "cycling_tests", "cells")],
-        group_name=GROUP,
-        kinds={"ducklake"},
-        owners=OWNERS,
-        code_version=CODE_VERSION,
-        description="Features of each cycling test: capacities of the 5th, 10th and 30th cycle, fade, "
-        "IR drop, resistance, efficiency. A view: true at any moment.",
-    ),
-]
+    def look(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from battery_platform.store.audit import audit
+        from battery_platform.store.builds import table_version
 
-_CHECK_SPECS = [
-    dg.AssetCheckSpec(name, asset=raw_key(table.name), blocking=True, description=text)
-    for table in TABLES.values()
-    for name, text in CHECKS_OF_A_TABLE.items()
-]
-
-
-@dg.multi_asset(specs=_SPECS, check_specs=_CHECK_SPECS, name="raw_tables")
-def raw_tables(context: dg.AssetExecutionContext, lakehouse: LakehouseResource) -> Iterator[Any]:
-    """Look at each raw table once all sources have written."""
-    from battery_platform.store.audit import audit
-
-    lake = lakehouse.lake()
-    snapshot = lake.snapshot()
-    for table in TABLES.values():
-        found = audit(lake, table)
-        yield dg.MaterializeResult(
-            asset_key=raw_key(table.name),
-            metadata=_table_metadata(lake, table, snapshot),
+        lake = lakehouse.lake()
+        audited = audit(lake, table)
+        return dg.MaterializeResult(
+            metadata=_table_metadata(lake, table, lake.snapshot()),
+            data_version=dg.DataVersion(table_version(lake, table.name)),
             check_results=[
                 dg.AssetCheckResult(
                     check_name=name,
-                    asset_key=raw_key(table.name),
                     passed=not problems,
                     description="; ".join(problems) or "passed",
-                    metadata={"rows": found.rows, "problems": "; ".join(problems) or "none"},
+                    metadata={"rows": audited.rows, "problems": "; ".join(problems) or "none"},
                 )
-                for name, problems in zip(CHECKS_OF_A_TABLE, found.problems, strict=True)
+                for name, problems in zip(CHECKS_OF_A_TABLE, audited.problems, strict=True)
             ],
         )
-    yield dg.MaterializeResult(
-        asset_key=raw_key("test_features"),
-        metadata={
-            "dagster/row_count": lake.value("SELECT count(*) FROM test_features"),
-            "snapshot": snapshot,
-            "newest": markdown_table(lake.records(_FEATURES)),
-        },
+
+    return look
+
+
+def _listing(
+    name: str, stored: str, newest: str, description: str, upstream: list[dg.AssetKey]
+) -> dg.AssetsDefinition:
+    """A table that is shown but not judged: the manifest, the quarantine, a view."""
+
+    @dg.asset(
+        key=raw_key(name),
+        deps=upstream,
+        group_name=GROUP,
+        kinds={"ducklake"},
+        owners=OWNERS,
+        code_version=digest_of(newest),
+        description=description,
     )
-    for name in ("files", "quarantine"):
-        stored = "raw_files" if name == "files" else name
-        yield dg.MaterializeResult(
-            asset_key=raw_key(name),
+    def show(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from battery_platform.store.builds import data_version
+
+        lake = lakehouse.lake()
+        return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": lake.value(f"SELECT count(*) FROM {stored}"),
-                "snapshot": snapshot,
-                "newest": markdown_table(lake.records(_NEWEST[name])),
+                "snapshot": lake.snapshot(),
+                "newest": markdown_table(lake.records(newest)),
             },
+            data_version=dg.DataVersion(data_version(lake)),
         )
 
+    return show
 
-_FEATURES = """SELECT test_id, cell_id, cycles, max_capacity_mah, d5_mah, d10_mah, d30_mah,
-        retention_pct, cycle_at_50pct_of_max, ir_drop_mv, coulombic_efficiency_pct
-    FROM test_features ORDER BY is_synthetic, test_id LIMIT 25"""
-_NEWEST = {
-    "files": """SELECT source_id, file_name, sheet, table_name, rows_in, rows_accepted,
-        rows_quarantined, licence, ingested_at FROM raw_files ORDER BY ingested_at DESC LIMIT 25""",
-    "quarantine": """SELECT source_id, file_name, row_number, field, value, rule, message
-        FROM quarantine ORDER BY quarantined_at DESC, file_name, row_number LIMIT 25""",
-}
+
+_TABLE_ASSETS = [_table_asset(table) for table in TABLES.values()]
+_LISTINGS = [
+    _listing(
+        "files",
+        "raw_files",
+        """SELECT source_id, file_name, sheet, table_name, rows_in, rows_accepted, rows_quarantined,
+           licence, ingested_at FROM raw_files ORDER BY ingested_at DESC LIMIT 25""",
+        "The manifest: every file taken, how it was read, its licence and its balance.",
+        SOURCE_KEYS,
+    ),
+    _listing(
+        "quarantine",
+        "quarantine",
+        """SELECT source_id, file_name, row_number, field, value, rule, message
+           FROM quarantine ORDER BY quarantined_at DESC, file_name, row_number LIMIT 25""",
+        "Rows that broke a rule, with field, value, rule, reason and remedy.",
+        SOURCE_KEYS,
+    ),
+    _listing(
+        "test_features",
+        "test_features",
+        """SELECT test_id, cell_id, cycles, max_capacity_mah, d5_mah, d10_mah, d30_mah, retention_pct,
+           cycle_at_50pct_of_max, ir_drop_mv, coulombic_efficiency_pct
+           FROM test_features ORDER BY is_synthetic, test_id LIMIT 25""",
+        "Features of each cycling test: capacities of the 5th, 10th and 30th cycle, fade, IR drop, "
+        "resistance, efficiency. A view: true at any moment.",
+        [raw_key(name) for name in ("test_cycles", "cycling_tests", "cells")],
+    ),
+]
 
 
 def _table_metadata(lake: "Lakehouse", table: Table, snapshot: int) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def _table_metadata(lake: "Lakehouse", table: Table, snapshot: int) -> dict[str,
         dg.TableColumn(column.name, column.sql_type, column.description)
         for column in columns(table.contract)
     ] + [dg.TableColumn(name, kind) for name, kind in TECHNICAL.items()]
-    made: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "dagster/row_count": sum(row["n_rows"] for row in by_source),
         "dagster/column_schema": dg.TableSchema(columns=schema),
         "dagster/table_name": f"lake.main.{table.raw}",
@@ -156,8 +157,8 @@ def _table_metadata(lake: "Lakehouse", table: Table, snapshot: int) -> dict[str,
     }
     figure = _figure(lake, table) if by_source else None
     if figure is not None:
-        made["picture"] = picture(figure)
-    return made
+        metadata["picture"] = picture(figure)
+    return metadata
 
 
 def _figure(lake: "Lakehouse", table: Table) -> "Figure | None":
@@ -201,5 +202,5 @@ def _histogram(lake: "Lakehouse", table: Table, column: str, label: str) -> "Fig
     return figure
 
 
-ASSETS = [raw_tables]
-RAW_CHECKS = list(raw_tables.check_keys)
+ASSETS = [*_TABLE_ASSETS, *_LISTINGS]
+RAW_CHECKS = [check for asset in _TABLE_ASSETS for check in asset.check_keys]

@@ -15,7 +15,7 @@ from battery_platform.electrochemistry.assumptions import Assumption, changed, d
 from battery_platform.electrochemistry.graded import cell
 from battery_platform.electrochemistry.graded.assumptions import GRADED
 from battery_platform.electrochemistry.graded.replication import design
-from battery_platform.electrochemistry.solving import LIBRARIES, LIMIT_S
+from battery_platform.electrochemistry.solving import LIMIT_S
 from battery_platform.errors import PlatformError
 from battery_platform.made.fingerprint import fingerprint
 from battery_platform.made.kept import Basis, Kept, Made, now, unless_same
@@ -45,7 +45,7 @@ Energies = tuple[float | None, float | None]
 
 def effects(lake: Lakehouse) -> Kept:
     """What the result becomes at each end of each assumption."""
-    basis = Basis(fingerprint(solve_changes, _row, libraries=LIBRARIES), digest(GRADED))
+    basis = Basis(fingerprint(effects), digest(GRADED))
     return unless_same(
         lake, "assumption_effects", {"paper_id": [PAPER]}, basis, lambda: _made(lake, basis)
     )

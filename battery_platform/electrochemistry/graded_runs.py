@@ -19,7 +19,6 @@ from battery_platform.electrochemistry.graded.replication import CASES
 from battery_platform.electrochemistry.solving import (
     BATCH,
     COMPILE_FROM,
-    LIBRARIES,
     LIMIT_S,
     Settings,
 )
@@ -50,7 +49,7 @@ UNIFORM_SHARE = 0.1
 
 def graded_code() -> str:
     """Hash of the code that decides what a discharge comes to."""
-    return fingerprint(solve_batch, _row, libraries=LIBRARIES)
+    return fingerprint(solve_batch, _row)
 
 
 def run_id(design: Design) -> str:

@@ -13,7 +13,7 @@ from battery_platform.electrochemistry.half_cell import cell
 from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL
 from battery_platform.electrochemistry.half_cell.cell import Discharge, HalfCell
 from battery_platform.electrochemistry.half_cell.electrode import Electrode, structure
-from battery_platform.electrochemistry.solving import BATCH, COMPILE_FROM, LIBRARIES, LIMIT_S
+from battery_platform.electrochemistry.solving import BATCH, COMPILE_FROM, LIMIT_S
 from battery_platform.made.fingerprint import fingerprint
 from battery_platform.made.kept import now
 from battery_platform.made.products import put
@@ -52,7 +52,7 @@ class Asked:
 
 def half_cell_code() -> str:
     """Hash of the code that decides what a discharge comes to."""
-    return fingerprint(solve_batch, _row, libraries=LIBRARIES)
+    return fingerprint(solve_batch, _row)
 
 
 def discharge_id(asked: Asked) -> str:

@@ -18,7 +18,6 @@ from battery_platform.electrochemistry.graded.profiles import uniform
 from battery_platform.electrochemistry.graded.replication import CASES
 from battery_platform.electrochemistry.graded_runs import (
     SWEPT_RATES,
-    graded_code,
     paper_designs,
     run_id,
 )
@@ -39,9 +38,7 @@ Parts = dict[str, tuple[int, float]]
 def rank(lake: Lakehouse, parts: Parts) -> Kept:
     """The three best pairs of each part that was swept as a whole; kept in the lake."""
     swept = {name: part for name, part in parts.items() if _is_swept(lake, *part)}
-    basis = Basis(
-        f"{fingerprint(_ranked, scored)}-{graded_code()}", digest(GRADED), digest_of(*sorted(swept))
-    )
+    basis = Basis(fingerprint(rank), digest(GRADED), digest_of(*sorted(swept)))
     return unless_same(
         lake, "graded_optima", {"part": list(parts)}, basis, lambda: _made(lake, swept, basis)
     )

@@ -21,7 +21,6 @@ from battery_platform.electrochemistry.graded.replication import (
     replicate,
 )
 from battery_platform.electrochemistry.graded_runs import (
-    graded_code,
     restored,
     run_id,
     sweep,
@@ -46,7 +45,7 @@ def replicated(lake: Lakehouse, paper: str, progress: Progress = silent) -> Kept
         raise PlatformError(
             f"Paper '{paper}' cannot be replicated yet.", f"There is: {', '.join(PAPERS)}."
         )
-    basis = Basis(f"{fingerprint(replicate, _row)}-{graded_code()}", digest(GRADED))
+    basis = Basis(fingerprint(replicated), digest(GRADED))
     return unless_same(
         lake,
         "replications",

@@ -31,8 +31,6 @@ LIMIT_S = 60.0
 """A solve takes a tenth of a second; one that needs a minute will not end."""
 COMPILE_FROM = 6000
 """Compiling a model takes about a minute; fewer solves do not pay for it."""
-LIBRARIES = ("pybamm",)
-"""What decides a solve beside our own code."""
 DEPLETED = 0.01
 """The share of the salt below which it counts as used up."""
 

@@ -159,7 +159,7 @@ def analyse(lake: Lakehouse, ask: Surrogate, versions: Mapping[str, int | None])
     """
     found = campaigns(lake)
     basis = Basis(
-        fingerprint(_analysed, campaigns),
+        fingerprint(analyse),
         digest_of(repr(sorted(versions.items()))),
         digest_of(*(name for c in found for name in (c.name, frame_digest(c.frame)))),
     )

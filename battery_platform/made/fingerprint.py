@@ -6,8 +6,9 @@ docstrings, layout and the wording of errors do not count. Modules that only sho
 `pictures`, `..._pictures` or `card`) are not followed, so that a new colour makes nothing stale;
 neither is what stores, carries and orders results (the lake, worker processes, settings).
 
-What a name cannot show (a function fetched by `getattr`, a value computed at import) is stated as a
-declared version beside the functions; of libraries that compute, the installed version counts.
+A text that is the name of one of our modules, or `module:function`, counts as a reference to it. Of the
+libraries that compute, the installed version counts where they are used. What no name can show (a
+function fetched by `getattr`) is stated as a declared version beside the functions.
 """
 
 from __future__ import annotations
@@ -32,17 +33,21 @@ WHOLE = "*"
 SHOWS_ONLY = ("pictures", "card")
 CARRIES_ONLY = ("store", "compute", "made", "settings", "errors")
 
-Maker = Callable[..., Any] | type | ModuleType
+LIBRARIES = {
+    "pybamm": "pybamm",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "xgboost": "xgboost-cpu",
+}
+"""Libraries whose results may differ between releases, and the distributions that bring them."""
+
+Maker = Callable[..., Any] | type | ModuleType | str
+"""A function, class or module; or its name as `module:function`, so that it need not be imported."""
 Symbol = tuple[str, str]
-"""A module and a name in it."""
+"""A module and a name in it; of a library its name and nothing."""
 
 
-def fingerprint(
-    *makers: Maker,
-    declared: str = "",
-    libraries: Iterable[str] = (),
-    without: Iterable[Maker] = (),
-) -> str:
+def fingerprint(*makers: Maker, declared: str = "", without: Iterable[Maker] = ()) -> str:
     """Changes when any definition changes that these functions, classes or modules can reach.
 
     `without` names what is not followed: a table that dispatches to many functions, of which the ones
@@ -50,13 +55,7 @@ def fingerprint(
     """
     roots = frozenset(_symbol(maker) for maker in makers)
     cut = frozenset(_symbol(maker) for maker in without)
-    beside = [declared, *(f"{name} {_version(name)}" for name in libraries)]
-    return _digest(roots, cut, "; ".join(beside))
-
-
-@lru_cache(maxsize=64)
-def _version(library: str) -> str:
-    return version(library)
+    return _digest(roots, cut, declared)
 
 
 def reached(*makers: Maker, without: Iterable[Maker] = ()) -> frozenset[Symbol]:
@@ -75,7 +74,8 @@ def forget_sources() -> None:
 def _digest(roots: frozenset[Symbol], cut: frozenset[Symbol], declared: str) -> str:
     hasher = hashlib.blake2b(declared.encode(), digest_size=8)
     for module, name in sorted(_closure(roots, cut)):
-        hasher.update(f"{module}:{name}={_module(module).meaning(name)};".encode())
+        state = _module(module).meaning(name) if name else _release(module)
+        hasher.update(f"{module}:{name}={state};".encode())
     return hasher.hexdigest()
 
 
@@ -83,9 +83,15 @@ def _digest(roots: frozenset[Symbol], cut: frozenset[Symbol], declared: str) -> 
 def _closure(roots: frozenset[Symbol], cut: frozenset[Symbol]) -> frozenset[Symbol]:
     seen: set[Symbol] = set()
     waiting = list(roots)
+    carries_only = set(CARRIES_ONLY) - {_folder(module) for module, _ in roots}
     while waiting:
         module_name, name = waiting.pop()
-        if _is_cut(module_name, name, cut) or (module_name, name) in seen:
+        if not name:
+            seen.add((module_name, name))
+            continue
+        if (module_name, name) in seen or _is_cut(module_name, name, cut):
+            continue
+        if _folder(module_name) in carries_only:
             continue
         module = _module(module_name)
         if name == WHOLE:
@@ -101,11 +107,21 @@ def _closure(roots: frozenset[Symbol], cut: frozenset[Symbol]) -> frozenset[Symb
     return frozenset(seen)
 
 
+@lru_cache(maxsize=64)
+def _release(library: str) -> str:
+    """Major and minor version of a library: a patch that changes results is a fault of its own."""
+    return ".".join(version(LIBRARIES[library]).split(".")[:2])
+
+
 def _is_cut(module: str, name: str, cut: frozenset[Symbol]) -> bool:
-    path = module.split(".")
-    shows = path[-1] in SHOWS_ONLY or path[-1].endswith("_pictures")
-    carries = path[0] == PACKAGE and len(path) > 1 and path[1] in CARRIES_ONLY
-    return shows or carries or (module, name) in cut or (module, WHOLE) in cut
+    stem = module.rpartition(".")[2]
+    shows = stem in SHOWS_ONLY or stem.endswith("_pictures")
+    return shows or (module, name) in cut or (module, WHOLE) in cut
+
+
+def _folder(module: str) -> str:
+    """The folder of the package that a module stands in, or its name if it stands in none."""
+    return module.removeprefix(f"{PACKAGE}.").partition(".")[0]
 
 
 EFFECTS = "<statements>"
@@ -150,6 +166,9 @@ class _Module:
             elif isinstance(node, ast.Name):
                 if node.id in names:
                     yield from _targets(names[node.id], as_whole=False)
+                    library = names[node.id][0].partition(".")[0]
+                    if library in LIBRARIES:
+                        yield library, ""
                 elif node.id in self.statements:
                     yield self.name, node.id
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -319,6 +338,9 @@ def _meaningful(node: Any) -> Iterator[ast.AST]:
 
 
 def _symbol(maker: Maker) -> Symbol:
+    if isinstance(maker, str):
+        module, _, name = maker.partition(":")
+        return module, name or WHOLE
     if isinstance(maker, ModuleType):
         return maker.__name__, WHOLE
     module, name = maker.__module__, maker.__qualname__.partition(".")[0]

@@ -137,7 +137,7 @@ def protocol(
         )
     trainings = [part.source.read(lake, part) for part in model.parts]
     basis = Basis(
-        fingerprint(_reseeded, _rows, *(part.source.read for part in model.parts)),
+        fingerprint(protocol, *(part.source.read for part in model.parts)),
         digest_of(model.digest, str(seeds)),
         digest_of(*(training.digest for training in trainings)),
     )

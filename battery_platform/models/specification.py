@@ -66,10 +66,10 @@ class Specification:
     unit: str
     title: str
     use: str
+    source: Source
+    """Which rows of the lake it learns from."""
     inputs: tuple[str, ...] = RECIPE
     features: tuple[Feature, ...] = ()
-    source: Source = ELECTRODES
-    """Which rows of the lake it learns from."""
     logarithmic: bool = False
     """Whether the logarithm of the target is learnt: it spans decades, or its errors grow with it."""
     bounds: tuple[float, ...] = ()
@@ -343,6 +343,7 @@ MODELS = {
             "mg/cm²",
             "Mass loading of an uncalendered electrode",
             "Choosing a recipe and a comma gap before coating; not for calendered electrodes.",
+            source=ELECTRODES,
             features=COATING_FEATURES,
             algorithms=("gaussian process", "boosted trees"),
             trend=("active material", "solid content", "log nominal loading"),
@@ -354,6 +355,7 @@ MODELS = {
             "%",
             "Porosity of an uncalendered electrode",
             "Choosing a recipe before coating; calendering lowers the porosity afterwards.",
+            source=ELECTRODES,
             features=COATING_FEATURES,
             algorithms=("gaussian process", "boosted trees"),
             ranges_of="comma_gap_um",
@@ -364,6 +366,7 @@ MODELS = {
             "mg/cm²",
             "Low, medium or high mass loading of an uncalendered electrode",
             "Sorting recipes; the bounds are those that the source of the data sets.",
+            source=ELECTRODES,
             features=COATING_FEATURES,
             algorithms=CLASSIFIERS,
             bounds=(20.0, 35.0),
@@ -377,6 +380,7 @@ MODELS = {
             "Low, medium or high mass loading, from the slurry alone",
             "Sorting slurries before a gap is chosen, as the review's maps do; with the gap known ask "
             "`mass-loading-class`.",
+            source=ELECTRODES,
             inputs=SLURRY,
             features=COATING_FEATURES[:3],
             algorithms=CLASSIFIERS,
@@ -390,6 +394,7 @@ MODELS = {
             "%",
             "Low, medium or high porosity of an uncalendered electrode",
             "Sorting recipes; the bounds cut the measured electrodes of Cunha into about equal thirds.",
+            source=ELECTRODES,
             features=COATING_FEATURES,
             algorithms=CLASSIFIERS,
             bounds=(48.4, 50.0),
