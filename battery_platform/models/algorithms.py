@@ -1,32 +1,43 @@
-"""The algorithms that a model may be fitted by, under the names that cards and tables use."""
+"""The algorithms that a model may be fitted by, under the names that cards and tables use.
+
+They are named as `module:function`, so that naming one imports none, and so that the code of those that
+a model does not try decides nothing about it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from battery_platform.models import boosting, classifying, gaussian_process, networks
+from battery_platform.compute.job import find
 from battery_platform.models.rows import Rows
-from battery_platform.models.served.surrogate import State
 from battery_platform.models.specification import Specification
 
+State = dict[str, Any]
 Fit = Callable[[Specification, Rows, dict[str, Any] | None], State]
-OF_QUANTITIES: dict[str, Fit] = {
-    "gaussian process": gaussian_process.fit,
-    "boosted trees": boosting.fit,
-    "network": networks.fit_small,
-    "taught network": networks.fit_taught,
-    "wide network": networks.fit_wide,
-    "elastic net": networks.fit_elastic_net,
+MODELS = "battery_platform.models"
+OF_QUANTITIES = {
+    "gaussian process": f"{MODELS}.gaussian_process:fit",
+    "boosted trees": f"{MODELS}.boosting:fit",
+    "network": f"{MODELS}.networks:fit_small",
+    "taught network": f"{MODELS}.networks:fit_taught",
+    "wide network": f"{MODELS}.networks:fit_wide",
+    "elastic net": f"{MODELS}.networks:fit_elastic_net",
 }
-OF_CLASSES: dict[str, Fit] = {
-    "gaussian process": gaussian_process.fit,
-    "boosted trees": boosting.fit_classes,
-    "support vectors": classifying.fit_support,
-    "mixture": classifying.fit_mixture,
+OF_CLASSES = {
+    "gaussian process": f"{MODELS}.gaussian_process:fit",
+    "boosted trees": f"{MODELS}.boosting:fit_classes",
+    "support vectors": f"{MODELS}.classifying:fit_support",
+    "mixture": f"{MODELS}.classifying:fit_mixture",
 }
 
 
-def algorithms_of(model: Specification) -> dict[str, Fit]:
-    """Those that fit what the model predicts."""
+def makers_of(model: Specification) -> dict[str, str]:
+    """The names of those that fit what the model predicts."""
     return OF_CLASSES if model.classes else OF_QUANTITIES
+
+
+def algorithm(model: Specification, name: str) -> Fit:
+    """The one of that name."""
+    fit: Fit = find(makers_of(model)[name])
+    return fit

@@ -137,7 +137,7 @@ def left_out_range(model: Specification) -> str:
 
 
 def _candidates(model: Specification, rows: int) -> dict[str, Fit]:
-    from battery_platform.models.algorithms import algorithms_of
+    from battery_platform.models.algorithms import algorithm
     from battery_platform.models.served.surrogate import State, answer, chances, classes
 
     def learnt(make: Callable[..., State]) -> Fit:
@@ -158,8 +158,7 @@ def _candidates(model: Specification, rows: int) -> dict[str, Fit]:
 
         return fit
 
-    every = algorithms_of(model)
-    return {name: learnt(every[name]) for name in model.candidates(rows)} | {
+    return {name: learnt(algorithm(model, name)) for name in model.candidates(rows)} | {
         name: baseline(name) for name in model.baselines
     }
 

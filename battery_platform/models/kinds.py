@@ -1,70 +1,68 @@
 """Kinds of models: how one is read, judged and fitted, and which code decides how it turns out.
 
-Both kinds go the same way from `release` on: one gate, one card, one registry.
+Both kinds go the same way from `release` on: one gate, one card, one registry. What is named here as
+text is imported by whoever trains, not by whoever only asks for a version.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from battery_platform.made.fingerprint import fingerprint
-from battery_platform.models import algorithms, learning
-from battery_platform.models.algorithms import algorithms_of
-from battery_platform.models.learning import Material
-from battery_platform.models.served import cell_outcome, surrogate
-from battery_platform.models.sparse import evaluation as sparse_evaluation
-from battery_platform.models.sparse import learning as sparse_learning
+from battery_platform.models.algorithms import makers_of
 from battery_platform.models.specification import Specification
-from battery_platform.store.lakehouse import Lakehouse
 
-LIBRARIES = ("scikit-learn", "scipy", "xgboost-cpu")
-"""What decides a fit beside our own code."""
+if TYPE_CHECKING:
+    from battery_platform.models.learning import Material
+    from battery_platform.store.lakehouse import Lakehouse
+
+MODELS = "battery_platform.models"
 
 
 @dataclass(frozen=True)
 class Kind:
     """A way to learn, from reading rows to a state that can be served."""
 
-    read: Callable[[Lakehouse, Specification], Material]
-    code: Callable[[Specification], str]
-    """Hash of the code that decides how a version turns out."""
+    module: str
+    """Its `read` hands out what there is to learn from."""
+    makers: Callable[[Specification], list[str]]
+    """What decides how a version turns out, beside that module."""
+    dispatches: tuple[str, ...]
+    """Tables of all algorithms, which are not followed: only those count that a model tries."""
 
 
-def kind_of(model: Specification) -> Kind:
-    """The kind that a specification asks for."""
-    return KINDS[model.kind]
+def read_material(lake: Lakehouse, model: Specification) -> Material:
+    """What a model is to learn from, read at one snapshot."""
+    material: Material = import_module(KINDS[model.kind].module).read(lake, model)
+    return material
 
 
-def _surrogate_code(model: Specification) -> str:
-    """Of the algorithms only those that this model tries: another one's code decides nothing here."""
-    fits = [
-        algorithms_of(part)[name]
-        for part in model.parts
-        for name in (*part.algorithms, *part.when_many)
-    ]
+def code_of(model: Specification) -> str:
+    """Hash of the code that decides how a version of this model turns out."""
+    kind = KINDS[model.kind]
     return fingerprint(
-        learning.read,
-        surrogate,
+        f"{kind.module}:read",
+        f"{MODELS}.served.{model.served}",
         *(part.source.read for part in model.parts),
-        *fits,
-        libraries=LIBRARIES,
-        without=(algorithms,),
+        *kind.makers(model),
+        without=kind.dispatches,
     )
 
 
-def _sparse_code(model: Specification) -> str:
-    names = (*model.algorithms, *model.baselines)
-    return fingerprint(
-        sparse_learning.read,
-        cell_outcome,
-        *(sparse_evaluation.CANDIDATES[name] for name in names),
-        libraries=LIBRARIES,
-        without=(sparse_candidates,),
-    )
+def _algorithms(model: Specification) -> list[str]:
+    return [
+        makers_of(part)[name] for part in model.parts for name in (*part.algorithms, *part.when_many)
+    ]
 
 
 KINDS = {
-    "surrogate": Kind(learning.read, _surrogate_code),
-    "sparse": Kind(sparse_learning.read, _sparse_code),
+    "surrogate": Kind(f"{MODELS}.learning", _algorithms, (f"{MODELS}.algorithms",)),
+    "sparse": Kind(
+        f"{MODELS}.sparse.learning",
+        lambda model: [f"{MODELS}.sparse.stack:candidate", f"{MODELS}.sparse.simple:SIMPLE"],
+        (f"{MODELS}.sparse.evaluation:CANDIDATES",),
+    ),
 }

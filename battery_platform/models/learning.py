@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from battery_platform.models.algorithms import algorithms_of
+from battery_platform.models.algorithms import algorithm as algorithm_of
 from battery_platform.models.card import card
 from battery_platform.models.evaluation import evaluate
 from battery_platform.models.gate import Judged, Standing, decide, pick
@@ -58,7 +58,7 @@ def read(lake: Lakehouse, model: Specification) -> Material:
                 "model": model.name,
                 "data_hash": rows.digest,
             }
-            states.append(algorithms_of(part)[algorithm](part, rows.rows, said))
+            states.append(algorithm_of(part, algorithm)(part, rows.rows, said))
         return Learnt(
             model,
             judged,

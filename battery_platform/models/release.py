@@ -20,7 +20,7 @@ from battery_platform.models import registry
 from battery_platform.models.evaluation import ALL_ROWS
 from battery_platform.models.events import GATE, PROMOTED, REFUSED, event
 from battery_platform.models.gate import Judged, Standing, of_all
-from battery_platform.models.kinds import kind_of
+from battery_platform.models.kinds import code_of, read_material
 from battery_platform.models.learning import Learnt
 from battery_platform.models.specification import Specification
 from battery_platform.models.training import TrainingSet
@@ -47,12 +47,11 @@ def release(
     lake: Lakehouse, model: Specification, progress: Progress = lambda said: None
 ) -> Release:
     """Train, judge, register and perhaps promote; or find that nothing has changed."""
-    kind = kind_of(model)
-    material = kind.read(lake, model)
+    material = read_material(lake, model)
     training = material.training
     hashes = {
         "data": material.digest,
-        "code": kind.code(model),
+        "code": code_of(model),
         "parameters": model.digest,
     }
     registered = registry.tags(lake.settings, model.name)
