@@ -25,6 +25,7 @@ from battery_platform.defs import (
     upkeep,
 )
 from battery_platform.defs.resources import default_resources
+from battery_platform.defs.threads import threads_executor
 
 
 def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -48,7 +49,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
         schedules=jobs.SCHEDULES,
         sensors=jobs.SENSORS,
         resources={**default_resources(), **(overrides or {})},
-        executor=dg.in_process_executor,
+        executor=threads_executor,
     )
 
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from battery_platform.settings import PROJECT_ROOT, Settings
 from battery_platform.store.lakehouse import Lakehouse
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 Step = Callable[[str, float | None, bool], None]
 GRADED_CELLS = {"demo": 768, "nightly": 4096, "full": 8192}
@@ -72,87 +73,78 @@ def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False
 
     from battery_platform.definitions import build_defs
     from battery_platform.defs.electrochemistry import GRADED_SPACE_KEY, HALF_CELL_SWEEP_KEY
+    from battery_platform.defs.launching import create_run, run_here
     from battery_platform.defs.sources import PLANT_KEY
     from battery_platform.records.sources import SIZES
 
     job = build_defs().resolve_job_def("refresh")
-    run_id = str(uuid.uuid4())
-    op = PLANT_KEY.to_python_identifier()
     run_config = {
         "ops": {
-            op: {"config": {"batches": SIZES[size]}},
+            PLANT_KEY.to_python_identifier(): {"config": {"batches": SIZES[size]}},
             GRADED_SPACE_KEY.to_python_identifier(): {"config": {"points": GRADED_CELLS[size]}},
             HALF_CELL_SWEEP_KEY.to_python_identifier(): {"config": {"points": HALF_CELLS[size]}},
             "dbt_models": {"config": {"only_if_new": not rebuild}},
         },
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
-    told = {
-        dg.DagsterEventType.STEP_START,
-        dg.DagsterEventType.STEP_SUCCESS,
-        dg.DagsterEventType.STEP_FAILURE,
-        dg.DagsterEventType.STEP_SKIPPED,
-    }
-    failures: list[str] = []
-    work_seconds = 0.0
-    with dg.DagsterInstance.get() as instance:
-
-        def work() -> bool:
-            # dbt writes every model to standard output: that goes to a file, for those who need it
-            with (
-                (settings.home / "dagster" / "refresh.log").open("w") as log,
-                redirect_stdout(log),
-                redirect_stderr(log),
-            ):
-                result = job.execute_in_process(
-                    run_config=run_config, instance=instance, raise_on_error=False, run_id=run_id
-                )
-            return result.success
-
-        with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(work)
-            seen = 0
-            starts: dict[str, float] = {}
-            while True:
-                finished = running.done()
-                for entry in instance.all_logs(run_id, of_type=told)[seen:]:
-                    seen += 1
-                    work_seconds += _tell(entry, starts, failures, step)
-                if finished:
-                    break
-                time.sleep(0.2)
-            ok = running.result()
-    return _sum_up(settings, ok, started, since, failures, run_id, work_seconds)
+    progress = _Progress(step)
+    with (
+        dg.DagsterInstance.get() as instance,
+        # what libraries and dbt write goes to a file, for those who need it
+        (settings.home / "dagster" / "refresh.log").open("w") as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
+        run = create_run(instance, job, run_config)
+        for event in run_here(instance, job, run):
+            progress.take(event)
+    if progress.interrupted:
+        raise KeyboardInterrupt
+    return _sum_up(settings, progress, started, since, run.run_id)
 
 
-def _tell(entry: Any, starts: dict[str, float], failures: list[str], step: Step) -> float:
-    from battery_platform.defs.failures import reason
+class _Progress:
+    """What a run's events say of its steps."""
 
-    event = entry.dagster_event
-    name = (event.step_key or "").replace("__", "/")
-    if event.event_type_value == "STEP_START":
-        starts[name] = entry.timestamp
-        step(name, None, True)
-        return 0.0
-    if event.event_type_value == "STEP_SKIPPED":
-        step(f"{name}: nothing new", 0.0, True)
-        return 0.0
-    seconds = float(entry.timestamp - starts.get(name, entry.timestamp))
-    ok = event.event_type_value == "STEP_SUCCESS"
-    if not ok:
-        failures.append(f"{name}: {reason(event)}")
-    step(name, seconds, ok)
-    return seconds
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self.ok = False
+        self.interrupted = False
+        self.failures: list[str] = []
+        self.work_seconds = 0.0
+        self._started_at: dict[str, float] = {}
+
+    def take(self, event: dg.DagsterEvent) -> None:
+        """Tell of a step's start or end; remember how the run ended."""
+        from battery_platform.defs.failures import reason, reason_of_run
+        from battery_platform.defs.launching import was_interrupted
+
+        name = (event.step_key or "").replace("__", "/")
+        match event.event_type_value:
+            case "STEP_START":
+                self._started_at[name] = time.perf_counter()
+                self._step(name, None, True)
+            case "STEP_SKIPPED":
+                self._step(f"{name}: nothing new", 0.0, True)
+            case "STEP_SUCCESS":
+                self._end(name, True)
+            case "STEP_FAILURE":
+                self.failures.append(f"{name}: {reason(event)}")
+                self._end(name, False)
+            case "PIPELINE_SUCCESS":
+                self.ok = True
+            case "PIPELINE_FAILURE":
+                self.interrupted = was_interrupted(event)
+                self.failures = self.failures or [reason_of_run(event)]
+
+    def _end(self, name: str, ok: bool) -> None:
+        seconds = time.perf_counter() - self._started_at.get(name, time.perf_counter())
+        self.work_seconds += seconds
+        self._step(name, seconds, ok)
 
 
 def _sum_up(
-    settings: Settings,
-    ok: bool,
-    started: float,
-    since: datetime,
-    failures: list[str],
-    run_id: str,
-    work_seconds: float,
+    settings: Settings, progress: _Progress, started: float, since: datetime, run_id: str
 ) -> Refreshed:
     lake = Lakehouse(settings)
     try:
@@ -176,20 +168,19 @@ def _sum_up(
         snapshot = lake.snapshot()
     finally:
         lake.close()
-    seconds = time.perf_counter() - started
     return Refreshed(
-        ok,
-        seconds,
-        snapshot,
-        held,
-        sources,
-        marts,
-        models,
-        designs,
-        literature,
-        failures,
-        run_id,
-        work_seconds,
+        ok=progress.ok,
+        seconds=time.perf_counter() - started,
+        snapshot=snapshot,
+        quarantined=held,
+        sources=sources,
+        marts=marts,
+        models=models,
+        designs=designs,
+        literature=literature,
+        failures=progress.failures,
+        run_id=run_id,
+        work_seconds=progress.work_seconds,
     )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,27 +94,19 @@ def fingerprint() -> str:
     return hasher.hexdigest()
 
 
-@contextlib.contextmanager
-def run_environment(lake: Lakehouse) -> Iterator[None]:
-    """Environment variables that point dbt's profile to this lake."""
+def environment(lake: Lakehouse) -> dict[str, str]:
+    """The environment of a dbt process whose profile points to this lake."""
     settings = lake.settings
-    wanted = {
+    return {
+        **os.environ,
         "BATTERY_PLATFORM_DBT_LAKE": lake.attach_path,
         "BATTERY_PLATFORM_DBT_DATA": settings.data_path,
         "BATTERY_PLATFORM_DBT_SCRATCH": str(settings.home / "lake" / "dbt.duckdb"),
         "BATTERY_PLATFORM_MEMORY_MIB": str(settings.memory_limit_mib),
         "BATTERY_PLATFORM_THREADS": str(settings.threads),
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "BATTERY_PLATFORM_DBT_SPILL": str(settings.home / "lake" / "spill"),
         "DBT_LOG_PATH": str(settings.home / "dbt_logs"),
+        "DBT_TARGET_PATH": str(settings.home / "dbt_target"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "PYTHONUNBUFFERED": "1",
     }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -49,3 +49,11 @@ def reason(event: DagsterEvent) -> str:
         error = error.cause
     described = data.user_failure_data.description if data and data.user_failure_data else None
     return described or (error.message.strip() if error else "no reason was given")
+
+
+def reason_of_run(event: DagsterEvent) -> str:
+    """Why a run failed of which no step says so."""
+    error = event.job_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else event.message or "no reason was given"

@@ -12,6 +12,7 @@ from battery_platform.defs.literature import MENTIONS_KEY
 from battery_platform.defs.models import COMPARISON_KEY, model_key
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import DROP_KEY
+from battery_platform.defs.threads import threads_executor
 from battery_platform.settings import Settings
 
 UPKEEP = dg.AssetSelection.keys(["store", "lake_upkeep"])
@@ -26,7 +27,7 @@ refresh_job = dg.define_asset_job(
     selection=dg.AssetSelection.all() - UPKEEP - SWEEP - OPTIMA - COMPARISON,
     config=ONLY_IF_NEW,
     description="Take all sources, judge them, build the marts, train, design, simulate, publish.",
-    executor_def=dg.in_process_executor,
+    executor_def=threads_executor,
     tags=REFRESH_TAGS,
 )
 
@@ -35,7 +36,7 @@ drop_job = dg.define_asset_job(
     selection=dg.AssetSelection.keys(DROP_KEY).downstream() - UPKEEP - COMPARISON,
     config=ONLY_IF_NEW,
     description="Take what settled in the drop folder and bring the marts up to date.",
-    executor_def=dg.in_process_executor,
+    executor_def=threads_executor,
     tags=REFRESH_TAGS,
 )
 
@@ -43,28 +44,28 @@ literature_job = dg.define_asset_job(
     "read_literature",
     selection=dg.AssetSelection.keys(MENTIONS_KEY).downstream(),
     description="Read what is new in the literature folder, and publish it.",
-    executor_def=dg.in_process_executor,
+    executor_def=threads_executor,
 )
 
 sweep_job = dg.define_asset_job(
     "sweep_graded_cells",
     selection=SWEEP,
     description="Simulate graded cells, one case and thickness per partition; start it by backfill.",
-    executor_def=dg.in_process_executor,
+    executor_def=threads_executor,
 )
 
 comparison_job = dg.define_asset_job(
     "compare_candidates_for_cells",
     selection=COMPARISON,
     description="All candidates for the outcome of cells, with the networks of paper 001; minutes.",
-    executor_def=dg.in_process_executor,
+    executor_def=threads_executor,
 )
 
 upkeep_job = dg.define_asset_job(
     "keep_the_lake_small",
     selection=UPKEEP,
     description="Compaction, expiry of snapshots that nobody pinned, removal of orphaned files.",
-    executor_def=dg.in_process_executor,
+    executor_def=threads_executor,
 )
 
 nightly = dg.ScheduleDefinition(

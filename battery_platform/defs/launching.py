@@ -1,0 +1,58 @@
+"""A run of a job in this process that Dagster's page knows as one of the code location's own.
+
+A run made with Dagster's public calls has no origin: it stands under Runs, and in no job's
+timeline. The origin names the place from which `workspace.yaml` loads the location.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.execution.api import execute_run_iterator
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.storage.tags import MAX_RETRIES_TAG
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+LOCATION = "battery_platform"
+MODULE = "battery_platform.definitions"
+
+
+def create_run(
+    instance: dg.DagsterInstance, job: dg.JobDefinition, run_config: Mapping[str, Any]
+) -> dg.DagsterRun:
+    """A run that is ready to start; it is not tried again by itself, for a person watches it."""
+    target = LoadableTargetOrigin(executable_path=sys.executable, module_name=MODULE)
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, LOCATION)
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME), job.name)
+    return instance.create_run_for_job(
+        job_def=job,
+        run_config=run_config,
+        tags={**job.run_tags, MAX_RETRIES_TAG: "0"},
+        remote_job_origin=origin,
+    )
+
+
+def run_here(
+    instance: dg.DagsterInstance, job: dg.JobDefinition, run: dg.DagsterRun
+) -> Iterator[dg.DagsterEvent]:
+    """Work the run off in this thread with the job's own executor; its events as they happen."""
+    return execute_run_iterator(InMemoryJob(job), run, instance)
+
+
+def was_interrupted(event: dg.DagsterEvent) -> bool:
+    """Whether a failed run says that it was stopped from outside."""
+    failed = event.event_specific_data
+    return (
+        isinstance(failed, JobFailureData)
+        and failed.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION
+    )
