@@ -73,7 +73,7 @@ def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False
     from battery_platform.definitions import build_defs
     from battery_platform.defs.electrochemistry import GRADED_SPACE_KEY, HALF_CELL_SWEEP_KEY
     from battery_platform.defs.sources import PLANT_KEY
-    from battery_platform.records.sources import SIZES
+    from battery_platform.synthetic.deliveries import SIZES
 
     job = build_defs().resolve_job_def("refresh")
     run_id = str(uuid.uuid4())

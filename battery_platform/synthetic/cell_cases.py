@@ -108,7 +108,7 @@ def _sizes(total: int, rng: Rng | None = None) -> list[int]:
     """Cells per case, as even as can be; who has one more is drawn."""
     sizes = np.full(CASES, total // CASES)
     sizes[: total % CASES] += 1
-    return [int(one) for one in (sizes if rng is None else rng.permutation(sizes))]
+    return [int(size) for size in (sizes if rng is None else rng.permutation(sizes))]
 
 
 def _case(number: int, size: int, rng: Rng) -> list[dict[str, object]]:
