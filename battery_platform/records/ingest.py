@@ -195,11 +195,12 @@ def _ingest(
     reader = chosen[0].reader if chosen else reader_of(path)
     if reader is None:
         kind_of(path)
+    manifest = known(lake, fingerprint)
     if not again and not replaces:
-        before = known(lake, fingerprint, mappings.digest(chosen) if chosen else None)
+        before = _under_mapping(manifest, chosen)
         if before:
             return known_report(path, before)
-    displaced = _displaced(known(lake, fingerprint)) if commit and not again else []
+    displaced = _displaced(manifest) if commit and not again else []
     resolved = None
     if reader != mappings.CYCLER:
         try:
@@ -303,6 +304,14 @@ def _ingest_export(
     raise StoreError(
         f"{path.name}: other files keep bringing the same test.", "Run the command again."
     )
+
+
+def _under_mapping(manifest: list[dict[str, Any]], chosen: list[Mapping]) -> list[dict[str, Any]]:
+    """The entries of a file's manifest that were read by these mappings; all if there are none."""
+    if not chosen:
+        return manifest
+    mapping_hash = mappings.digest(chosen)
+    return [entry for entry in manifest if entry["mapping_hash"] == mapping_hash]
 
 
 def _nameless(source_id: str) -> str:
