@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from blake3 import blake3
 
 from battery_platform.contracts.registry import TABLES
 from battery_platform.errors import PlatformError, RefusedFile, StoreError
@@ -25,23 +24,21 @@ from battery_platform.records.cycling import (
     is_vendor_export,
 )
 from battery_platform.records.judging import judge_sheet
+from battery_platform.records.known_files import KnownBytes, content_hash, look_up
 from battery_platform.records.mapping import Mapping
 from battery_platform.records.reading import Sheet, kind_of, refuse, sheets
 from battery_platform.records.text_way import Subject, Tally
-from battery_platform.settings import MIB
 from battery_platform.store.commit import (
     Origin,
     Overtaken,
     Workbench,
     deliver,
-    known,
     known_file,
     workbench,
 )
 from battery_platform.store.lakehouse import Lakehouse
 
 Progress = Callable[[str, int], None]
-HASH_WINDOW = 4 * MIB
 OVERTAKEN_TRIES = 5
 NO_PROGRESS: Progress = lambda file_name, rows: None  # noqa: E731
 
@@ -126,23 +123,6 @@ def _first_reason(outcome: Outcome) -> str:
     return f"row {row['row_number']}: {row['message']}"
 
 
-def content_hash(path: Path) -> str:
-    """Hash of a file's bytes, read window by window so that a large file is never held."""
-    try:
-        hasher = blake3(max_threads=2)
-        window = memoryview(bytearray(HASH_WINDOW))
-        with path.open("rb", buffering=0) as stream:
-            while length := stream.readinto(window):
-                hasher.update(window[:length])
-        return hasher.hexdigest()
-    except OSError as error:
-        raise refuse(
-            path,
-            f"the file cannot be read ({error.strerror}).",
-            "Check that it exists and its permissions.",
-        ) from error
-
-
 def ingest(
     lake: Lakehouse,
     path: Path,
@@ -151,17 +131,36 @@ def ingest(
     again: bool = False,
     filed_as: Path | None = None,
     progress: Progress = NO_PROGRESS,
+    seen: KnownBytes | None = None,
 ) -> Report:
     """Take one file into the lake; a refusal becomes a report, not an exception.
 
-    `filed_as` is where the file will stand afterwards, for those who come back to it.
+    `filed_as` is where the file will stand afterwards, for those who come back to it; `seen` is
+    what `look_up` found of the file, so that it need not be hashed a second time.
     """
     try:
         return _ingest(
-            lake, path, mapping, tuple(replaces), again, progress, filed_as=filed_as, commit=True
+            lake,
+            path,
+            mapping,
+            tuple(replaces),
+            again,
+            progress,
+            filed_as=filed_as,
+            seen=seen,
+            commit=True,
         )
     except RefusedFile as error:
         return Report(path, "refused", reason=str(error))
+
+
+def ingest_all(
+    lake: Lakehouse, paths: Iterable[Path], progress: Progress = NO_PROGRESS
+) -> list[Report]:
+    """Take files in the order of the process; those that are in the lake are not opened."""
+    ordered = in_order(lake, paths)
+    seen = look_up(lake, ordered)
+    return [ingest(lake, path, progress=progress, seen=seen.get(path)) for path in ordered]
 
 
 def check(
@@ -186,21 +185,24 @@ def _ingest(
     progress: Progress,
     commit: bool,
     filed_as: Path | None = None,
+    seen: KnownBytes | None = None,
 ) -> Report:
     if not path.is_file():
         kind_of(path)  # refuses it by the name that was given
     path = path.resolve()
-    fingerprint = content_hash(path)
+    seen = seen or KnownBytes(content_hash(path))
+    fingerprint = seen.fingerprint
     chosen = _given(path, mapping, lake)
+    displaced: list[str] = []
+    if not again:
+        manifest = seen.manifest_in(lake)
+        before = _under_mapping(manifest, chosen)
+        if before and not replaces:
+            return known_report(path, before)
+        displaced = _displaced(manifest)
     reader = chosen[0].reader if chosen else reader_of(path)
     if reader is None:
         kind_of(path)
-    manifest = known(lake, fingerprint)
-    if not again and not replaces:
-        before = _under_mapping(manifest, chosen)
-        if before:
-            return known_report(path, before)
-    displaced = _displaced(manifest) if commit and not again else []
     resolved = None
     if reader != mappings.CYCLER:
         try:
@@ -635,5 +637,6 @@ def retry(
                 )
             )
             continue
-        reports.append(ingest(lake, path, parts, again=True, progress=progress))
+        seen = KnownBytes(fingerprint)
+        reports.append(ingest(lake, path, parts, again=True, progress=progress, seen=seen))
     return reports

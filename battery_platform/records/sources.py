@@ -14,11 +14,10 @@ from battery_platform.records.ingest import (
     NO_PROGRESS,
     Progress,
     Report,
-    content_hash,
     ingest,
     known_report,
 )
-from battery_platform.store.commit import known
+from battery_platform.records.known_files import KnownBytes, look_up
 from battery_platform.store.lakehouse import Lakehouse
 
 
@@ -27,19 +26,21 @@ def take_public(lake: Lakehouse, entry: Entry, progress: Progress = NO_PROGRESS)
     if not entry.fetched(lake.settings):
         return []
     folder = entry.folder(lake.settings)
+    items = {folder / item.name: item for item in entry.takeable(lake.settings)}
+    seen = look_up(lake, items)
     reports = []
-    for item in entry.takeable(lake.settings):
-        path = folder / item.name
-        ours = _handed_in(lake, entry, path)
+    for path, item in items.items():
+        mapping = mappings.parse(entry.mapping(item), path)
+        handed_in = _handed_in(lake, entry, path, seen.get(path))
         reports.append(
-            ours or ingest(lake, path, mappings.parse(entry.mapping(item), path), progress=progress)
+            handed_in or ingest(lake, path, mapping, progress=progress, seen=seen.get(path))
         )
     return reports
 
 
-def _handed_in(lake: Lakehouse, entry: Entry, path: Path) -> Report | None:
+def _handed_in(lake: Lakehouse, entry: Entry, path: Path, seen: KnownBytes | None) -> Report | None:
     """What became of these bytes when a person handed them in under a mapping: that stays."""
-    before = known(lake, content_hash(path))
+    before = seen.manifest_in(lake) if seen else []
     if not before or before[0]["source_id"] == entry.id:
         return None
     automatic = any(part.get("automatic") for part in json.loads(before[0]["mapping"])["parts"])

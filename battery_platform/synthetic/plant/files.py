@@ -21,6 +21,7 @@ from battery_platform.synthetic.plant.faults import (
 )
 from battery_platform.synthetic.plant.sheets import Fault, Sheet, header_text, sheet_of
 from battery_platform.synthetic.plant.simulation import records_of_campaign
+from battery_platform.synthetic.writing import write_if_changed
 
 SOURCE_ID = "synthetic_plant"
 MISSING_WORDS = ("", "-", "n/a")
@@ -101,14 +102,6 @@ def mapping_path(data: Path) -> Path:
     return data.with_name(data.stem + ".map.yaml")
 
 
-def _write_if_changed(path: Path, content: bytes) -> None:
-    if path.is_file() and path.read_bytes() == content:
-        return
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
-
-
 def write_plant(folder: Path, batches: int = 200, seed: int = 20260101) -> list[Path]:
     """Writes the plant's files, each with its mapping beside it; returns the data files in order.
 
@@ -120,8 +113,8 @@ def write_plant(folder: Path, batches: int = 200, seed: int = 20260101) -> list[
     written = []
     for sheet in sheets:
         path = folder / sheet.file
-        _write_if_changed(mapping_path(path), mapping_bytes(sheet))
-        _write_if_changed(path, data_bytes(sheet))
+        write_if_changed(mapping_path(path), mapping_bytes(sheet))
+        write_if_changed(path, data_bytes(sheet))
         written.append(path)
     return written
 
