@@ -1,6 +1,7 @@
 """One file, all the way: hash, mapping, judgement, commit, and a report that people can read.
 
-The same bytes under the same mapping are taken once. `check` does everything but commit.
+The same bytes under the same mapping are taken once. `check` does everything except commit.
+Reading cells belongs in `reading`, judging rows in `judging`, the transaction in `store.commit`.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Refused as a whole, or not one row could be accepted."""
+        """Whether the file was refused as a whole, or none of its rows was accepted."""
         return self.status == "refused" or (
             self.total("rows_in") > 0 and self.total("rows_accepted") == 0
         )
@@ -213,30 +214,30 @@ def _ingest(
             reader = mappings.CYCLER
     leaving = _replaced(lake, replaces)
     if reader == mappings.CYCLER:
-        one_mapping = chosen[0] if chosen else _anonymous(path, reader)
+        of_export = chosen[0] if chosen else _anonymous(path, reader)
         report = _ingest_export(
-            lake, path, fingerprint, one_mapping, leaving, again, progress, commit, filed_as
+            lake, path, fingerprint, of_export, leaving, again, progress, commit, filed_as
         )
         report.notes += displaced
         return report
     for _ in range(OVERTAKEN_TRIES):
         judged_at = lake.snapshot()
-        found = resolved or resolve(path, lake, chosen, reader)
+        resolution = resolved or resolve(path, lake, chosen, reader)
         resolved = None  # its rows can be walked once
-        one = _Judgement(path, fingerprint, *found, leaving, chosen if reader else [])
+        judgement = _Judgement(path, fingerprint, *resolution, leaving, chosen if reader else [])
         with workbench(lake) as bench:
-            tallies = one.judge(lake, bench, progress)
+            tallies = judgement.judge(lake, bench, progress)
             if not commit:
-                return one.report("checked", tallies)
-            withdrawn = (*one.replaced, *([one.file_id] if again else []))
+                return judgement.report("checked", tallies)
+            withdrawn = (*judgement.replaced, *([judgement.file_id] if again else []))
             parts = [tally.part for tally in tallies]
             try:
                 receipt = deliver(
-                    lake, bench, one.origin(filed_as or path), parts, withdrawn, judged_at
+                    lake, bench, judgement.origin(filed_as or path), parts, withdrawn, judged_at
                 )
             except Overtaken:
                 continue
-        report = one.report("taken" if receipt.committed else "known", tallies)
+        report = judgement.report("taken" if receipt.committed else "known", tallies)
         report.notes += displaced
         report.snapshot = receipt.snapshot
         return report
@@ -256,7 +257,7 @@ def _ingest_export(
     commit: bool,
     filed_as: Path | None,
 ) -> Report:
-    """Take a cycler's export: its points, the cycles they sum up to, and the test it is."""
+    """Take a cycler's export: its points, the cycles computed from them, and its test."""
     inherited = ""
     file_id = _file_id(fingerprint)
     for _ in range(OVERTAKEN_TRIES):
@@ -279,9 +280,9 @@ def _ingest_export(
                         citation=mapping.citation,
                         is_synthetic=mapping.synthetic,
                     )
-                    shorter = [one.file_id for one in export.continues]
+                    shorter = [earlier.file_id for earlier in export.continues]
                     leaving = (*replaced, *shorter, *([file_id] if again else []))
-                    parts = [one.part for one in tallies]
+                    parts = [tally.part for tally in tallies]
                     receipt = deliver(lake, bench, origin, parts, leaving, judged_at)
                     report.status = "taken" if receipt.committed else "known"
                     report.snapshot = receipt.snapshot
@@ -300,8 +301,8 @@ def _ingest_export(
         except Overtaken:
             continue
         nameless = [_nameless(mapping.source)] if mapping.automatic else []
-        report.notes += ([inherited] if inherited else nameless) + export.said()
-        report.outcomes = [_outcome(one) for one in tallies]
+        report.notes += ([inherited] if inherited else nameless) + export.report_notes()
+        report.outcomes = [_outcome(tally) for tally in tallies]
         return report
     raise StoreError(
         f"{path.name}: other files keep bringing the same test.", "Run the command again."
@@ -325,7 +326,7 @@ def _nameless(source_id: str) -> str:
 
 
 def _displaced(before: list[dict[str, Any]]) -> list[str]:
-    """A note where the same bytes stand in the lake under another mapping, whose place is taken."""
+    """A note if the lake held the same bytes under another mapping, which this one replaces."""
     if not before:
         return []
     first = before[0]
@@ -336,7 +337,7 @@ def _displaced(before: list[dict[str, Any]]) -> list[str]:
 
 
 def reader_of(path: Path) -> str | None:
-    """The reader that knows a file by its content; nothing for a form."""
+    """The reader that recognises a file by its content; None for a form."""
     if is_vendor_export(path):
         return mappings.CYCLER
     from battery_platform.records.instruments.readers import recognise
@@ -346,7 +347,7 @@ def reader_of(path: Path) -> str | None:
 
 
 def _anonymous(path: Path, reader: str) -> Mapping:
-    """What is taken of an instrument's file for which nobody wrote a mapping."""
+    """The mapping of an instrument's file for which nobody wrote one."""
     return Mapping(mappings.safe_source(path.stem), "", {}, reader=reader, automatic=True)
 
 
@@ -377,24 +378,26 @@ class _Judgement:
     sheets: list[tuple[Mapping, Sheet]]
     replaced: tuple[str, ...]
     stated: list[Mapping]
-    """What was said of an instrument's file, before its reader placed anything."""
+    """The mappings of an instrument's file as they were given, before its reader placed columns."""
 
     @property
     def file_id(self) -> str:
         return _file_id(self.fingerprint)
 
     def judge(self, lake: Lakehouse, bench: Workbench, progress: Progress) -> list[Tally]:
-        """Judge each sheet; both outcomes lie on the bench."""
-        if len({one.source for one in self.mappings}) != 1:
+        """Judge each sheet and leave both outcomes, accepted and quarantined, on the bench."""
+        if len({mapping.source for mapping in self.mappings}) != 1:
             raise refuse(
                 self.path,
                 "its sheets are mapped to different sources.",
                 "Use one `source` per file.",
             )
         tallies: list[Tally] = []
-        for one, sheet in sorted(self.sheets, key=lambda pair: list(TABLES).index(pair[0].table)):
+        for mapping, sheet in sorted(
+            self.sheets, key=lambda pair: list(TABLES).index(pair[0].table)
+        ):
             before = tuple(tally.part for tally in tallies)
-            subject = Subject(self.path, self.file_id, sheet, one, self.replaced, before)
+            subject = Subject(self.path, self.file_id, sheet, mapping, self.replaced, before)
             tallies.append(
                 judge_sheet(subject, lake, bench, lambda rows: progress(self.path.name, rows))
             )
@@ -402,33 +405,33 @@ class _Judgement:
 
     def origin(self, filed_as: Path) -> Origin:
         """What the manifest says of the file."""
-        first = self.mappings[0]
+        mapping = self.mappings[0]
         return Origin(
             file_id=self.file_id,
-            source_id=first.source,
+            source_id=mapping.source,
             path=filed_as,
             size_bytes=self.path.stat().st_size,
             content_hash=self.fingerprint,
             mapping_hash=mappings.digest(self.stated or self.mappings),
-            mapping={"parts": [one.as_dict() for one in self.mappings]},
-            licence=first.licence,
-            citation=first.citation,
-            is_synthetic=first.synthetic,
+            mapping={"parts": [part.as_dict() for part in self.mappings]},
+            licence=mapping.licence,
+            citation=mapping.citation,
+            is_synthetic=mapping.synthetic,
         )
 
     def report(self, status: str, tallies: list[Tally]) -> Report:
-        """What became of it."""
-        made = Report(self.path, status, self.mappings[0].source, self.file_id)
+        """What became of the file."""
+        report = Report(self.path, status, self.mappings[0].source, self.file_id)
         if self.mappings[0].automatic:
-            made.notes.append(_nameless(made.source_id))
-        for one, sheet in self.sheets:
-            made.notes += [*sheet.notes, *one.assumed]
-        made.outcomes = [_outcome(tally) for tally in tallies]
-        return made
+            report.notes.append(_nameless(report.source_id))
+        for mapping, sheet in self.sheets:
+            report.notes += [*sheet.notes, *mapping.assumed]
+        report.outcomes = [_outcome(tally) for tally in tallies]
+        return report
 
 
 def _given(path: Path, mapping: Sequence[Mapping] | Path | None, lake: Lakehouse) -> list[Mapping]:
-    """The mapping that was named, or that stands beside the file; empty if there is none."""
+    """The mappings named by the caller or found beside the file; empty if there are none."""
     if isinstance(mapping, Path):
         return mappings.load(mapping)
     if mapping is not None:
@@ -440,33 +443,33 @@ def _given(path: Path, mapping: Sequence[Mapping] | Path | None, lake: Lakehouse
 def resolve(
     path: Path, lake: Lakehouse, chosen: list[Mapping], reader: str | None = None
 ) -> tuple[list[Mapping], list[tuple[Mapping, Sheet]]]:
-    """Each mapping with the sheet that it reads; without mappings, those that fit for certain."""
+    """Each mapping with the sheet that it reads; without mappings, the sheets that fit for certain."""
     if reader is not None:
         from battery_platform.records.instruments.readers import mapped
 
         pairs = mapped(path, chosen or [_anonymous(path, reader)])
-        return [one for one, _ in pairs], pairs
+        return [mapping for mapping, _ in pairs], pairs
     if not chosen:
         return _automatic(path, lake)
     first = chosen[0]
-    if any(one.header_row != first.header_row for one in chosen):
-        found = []
-        for one in chosen:
+    if any(mapping.header_row != first.header_row for mapping in chosen):
+        matched = []
+        for mapping in chosen:
             there = sheets(
                 path,
                 lake.settings,
-                one.encoding,
-                one.delimiter,
-                one.decimal,
-                one.header_row,
-                only=one.sheet,
+                mapping.encoding,
+                mapping.delimiter,
+                mapping.decimal,
+                mapping.header_row,
+                only=mapping.sheet,
             )
-            found.append((one, _sheet_of(one, there, path)))
-        return chosen, found
+            matched.append((mapping, _sheet_of(mapping, there, path)))
+        return chosen, matched
     there = sheets(
         path, lake.settings, first.encoding, first.delimiter, first.decimal, first.header_row
     )
-    return chosen, [(one, _sheet_of(one, there, path)) for one in chosen]
+    return chosen, [(mapping, _sheet_of(mapping, there, path)) for mapping in chosen]
 
 
 def _sheet_of(mapping: Mapping, there: list[Sheet], path: Path) -> Sheet:
@@ -492,12 +495,12 @@ def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[M
             problems.append(mappings.no_table(path, sheet))
             skipped.append(sheet.name)
         elif not proposal.usable:
-            seen = ", ".join(text for text in sheet.header if text)[:300]
+            present = ", ".join(text for text in sheet.header if text)[:300]
             problems.append(
                 refuse(
                     path,
                     f"as a table of {TABLES[proposal.mapping.table].title} it lacks "
-                    f"{', '.join(proposal.missing)}; it has: {seen}.",
+                    f"{', '.join(proposal.missing)}; it has: {present}.",
                     "Add the column, or write a mapping: `battery-platform map FILE` begins one.",
                 )
             )
@@ -521,7 +524,7 @@ def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[M
 
 
 def first_cells(sheet: Sheet) -> pl.DataFrame:
-    """The first batch of a sheet, put back in front of the others."""
+    """The first batch of a sheet, which stays in front of the others."""
     from itertools import chain
 
     first = next(sheet.rows, None)
@@ -531,8 +534,8 @@ def first_cells(sheet: Sheet) -> pl.DataFrame:
     return first.cells
 
 
-def known_report(path: Path, before: list[dict[str, Any]]) -> Report:
-    first = before[0]
+def known_report(path: Path, manifest: list[dict[str, Any]]) -> Report:
+    first = manifest[0]
     report = Report(path, "known", first["source_id"], first["file_id"])
     report.reason = f"the same bytes were taken on {first['ingested_at']:%Y-%m-%d %H:%M} as {first['file_name']}"
     report.outcomes = [
@@ -545,14 +548,14 @@ def known_report(path: Path, before: list[dict[str, Any]]) -> Report:
             row["rows_quarantined"],
             pl.DataFrame(),
         )
-        for row in before
+        for row in manifest
     ]
     return report
 
 
 def _replaced(lake: Lakehouse, names: Iterable[str]) -> tuple[str, ...]:
-    """File ids behind the names, ids or paths given to `--replaces`."""
-    found = []
+    """The file ids meant by the names, ids or paths given to `--replaces`."""
+    file_ids = []
     for name in names:
         bare = name if Path(name).name == name else ""
         rows = lake.rows(
@@ -565,12 +568,12 @@ def _replaced(lake: Lakehouse, names: Iterable[str]) -> tuple[str, ...]:
                 f"--replaces {name}: {what} of that name in the lake.",
                 'Name the file_id, see `battery-platform sql "select distinct file_id, file_name from raw_files"`.',
             )
-        found.append(rows[0][0])
-    return tuple(found)
+        file_ids.append(rows[0][0])
+    return tuple(file_ids)
 
 
 def in_order(lake: Lakehouse, paths: Iterable[Path]) -> list[Path]:
-    """Files in the order of the process, so that references find what they name."""
+    """Files in the order of the process, so that records come before those that refer to them."""
     ranks = {name: rank for rank, name in enumerate(TABLES)}
 
     def rank(path: Path) -> tuple[int, str]:
@@ -580,18 +583,18 @@ def in_order(lake: Lakehouse, paths: Iterable[Path]) -> list[Path]:
                 chosen = _automatic(path, lake)[0]
         except PlatformError:
             return (len(ranks), path.name)
-        found = [ranks[one.table] for one in chosen if one.table]
-        return (min(found, default=len(ranks)), path.name)
+        table_ranks = [ranks[mapping.table] for mapping in chosen if mapping.table]
+        return (min(table_ranks, default=len(ranks)), path.name)
 
     return sorted(paths, key=rank)
 
 
 def files_below(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and those in the folders named; mapping files and hidden ones aside."""
-    found: list[Path] = []
+    """The files named and those in the folders named, without mapping files and hidden files."""
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(
+            files += sorted(
                 item
                 for item in path.rglob("*")
                 if item.is_file()
@@ -600,8 +603,8 @@ def files_below(paths: Iterable[Path]) -> list[Path]:
                 and item.name not in {"SOURCE.md", "README.md", "LICENSE", "LICENSE.md"}
             )
         else:
-            found.append(path)
-    return found
+            files.append(path)
+    return files
 
 
 def retry(
@@ -609,7 +612,7 @@ def retry(
 ) -> list[Report]:
     """Judge files with quarantined rows again, under the mapping they were read with.
 
-    `name` (a file name, file_id or source_id) keeps to some of them.
+    `name` (a file name, file_id or source_id) restricts it to some of them.
     """
     reports = []
     waiting = lake.rows(
@@ -623,10 +626,10 @@ def retry(
     order = []
     for _, path_text, fingerprint, mapping_json in waiting:
         path = Path(path_text)
-        parts = [mappings.parse(part, path)[0] for part in json.loads(mapping_json)["parts"]]
-        ranks = [list(TABLES).index(part.table) for part in parts if part.table]
-        order.append((min(ranks, default=len(TABLES)), path, fingerprint, parts))
-    for _, path, fingerprint, parts in sorted(order, key=lambda item: (item[0], str(item[1]))):
+        chosen = [mappings.parse(part, path)[0] for part in json.loads(mapping_json)["parts"]]
+        ranks = [list(TABLES).index(mapping.table) for mapping in chosen if mapping.table]
+        order.append((min(ranks, default=len(TABLES)), path, fingerprint, chosen))
+    for _, path, fingerprint, chosen in sorted(order, key=lambda item: (item[0], str(item[1]))):
         if not path.is_file() or content_hash(path) != fingerprint:
             reports.append(
                 Report(
@@ -638,5 +641,5 @@ def retry(
             )
             continue
         seen = KnownBytes(fingerprint)
-        reports.append(ingest(lake, path, parts, again=True, progress=progress, seen=seen))
+        reports.append(ingest(lake, path, chosen, again=True, progress=progress, seen=seen))
     return reports
