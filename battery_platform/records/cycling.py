@@ -24,7 +24,7 @@ from battery_platform.contracts.base import columns
 from battery_platform.contracts.registry import Table, table
 from battery_platform.contracts.verdicts import VIOLATION, judge, passes
 from battery_platform.errors import RefusedFile
-from battery_platform.records.cyclers import Finding, Stream, open_file, recognise
+from battery_platform.records.cyclers import Finding, Stream, open_file, recognise_format
 from battery_platform.records.cyclers.model import PositiveCurrent
 from battery_platform.records.cyclers.summary import Efficiency, Summary
 from battery_platform.records.judging import judge_sheet
@@ -48,13 +48,13 @@ COUNTERS_AGREE = 0.02
 
 def is_vendor_export(path: Path) -> bool:
     """Whether a file is the export of a known cycler and can be read without a mapping."""
-    export_format = recognise(path)
+    export_format = recognise_format(path)
     return export_format is not None and export_format.name != GENERIC
 
 
 def is_export(path: Path) -> bool:
     """Whether points of a cycler can be read from a file at all."""
-    return recognise(path) is not None
+    return recognise_format(path) is not None
 
 
 def almost_an_export(path: Path) -> RefusedFile | None:

@@ -340,9 +340,9 @@ def reader_of(path: Path) -> str | None:
     """The reader that recognises a file by its content; None for a form."""
     if is_vendor_export(path):
         return mappings.CYCLER
-    from battery_platform.records.instruments.readers import recognise
+    from battery_platform.records.instruments.readers import recognise_instrument
 
-    instrument = recognise(path)
+    instrument = recognise_instrument(path)
     return instrument.name if instrument else None
 
 
