@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     import dagster as dg
 
 Step = Callable[[str, float | None, bool], None]
-GRADED_CELLS = {"demo": 768, "nightly": 4096, "full": 8192}
-HALF_CELLS = {"demo": 768, "nightly": 1024, "full": 4096}
-"""Simulated for the surrogates, by the size of the refresh."""
 
 
 @dataclass
@@ -72,19 +69,12 @@ def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False
     import dagster as dg
 
     from battery_platform.definitions import build_defs
-    from battery_platform.defs.electrochemistry import GRADED_SPACE_KEY, HALF_CELL_SWEEP_KEY
+    from battery_platform.defs.jobs import size_config
     from battery_platform.defs.launching import create_run, run_here
-    from battery_platform.defs.sources import PLANT_KEY
-    from battery_platform.records.sources import SIZES
 
     job = build_defs().resolve_job_def("refresh")
     run_config = {
-        "ops": {
-            PLANT_KEY.to_python_identifier(): {"config": {"batches": SIZES[size]}},
-            GRADED_SPACE_KEY.to_python_identifier(): {"config": {"points": GRADED_CELLS[size]}},
-            HALF_CELL_SWEEP_KEY.to_python_identifier(): {"config": {"points": HALF_CELLS[size]}},
-            "dbt_models": {"config": {"only_if_new": not rebuild}},
-        },
+        **size_config(size, rebuild),
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
     progress = _Progress(step)

@@ -60,7 +60,7 @@ print(json.dumps({{"times": times, **told(found)}}))
 
 OURS = """
 from pathlib import Path
-from battery_platform.records.cyclers import read as read_export
+from battery_platform.records.cyclers import read_export
 from battery_platform.records.cyclers.summary import cycles
 
 def read():

@@ -28,8 +28,8 @@ def refresh(
 
     With nothing new the marts stay; models are trained only if data, code or parameters changed.
     """
-    from battery_platform.records.sources import SIZES
     from battery_platform.refresh import run_refresh
+    from battery_platform.sizes import SIZES
 
     if size not in SIZES:
         raise typer.BadParameter(f"'{size}' is none of {', '.join(SIZES)}", param_hint="--size")

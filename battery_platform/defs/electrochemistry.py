@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from battery_platform.defs.products import Check, Outcome, Verdict, product_asset, some
-from battery_platform.defs.sizes import GRADED_CELLS, HALF_CELLS, NIGHTLY
+from battery_platform.sizes import NIGHTLY, SIZES
 
 if TYPE_CHECKING:
     from battery_platform.store.lakehouse import Lakehouse
@@ -127,7 +127,7 @@ class HalfCellSweep(dg.Config):
         "empty for points that fill the space of the six properties.",
     )
     points: int = Field(
-        default=HALF_CELLS[NIGHTLY],
+        default=SIZES[NIGHTLY].half_cells,
         ge=1,
         le=100_000,
         description="Points of that space; a quarter as many more at loads from C/2 to 11C.",
@@ -367,7 +367,7 @@ class GradedSpace(dg.Config):
     """How many cells with profiles of their own are simulated."""
 
     points: int = Field(
-        default=GRADED_CELLS[NIGHTLY],
+        default=SIZES[NIGHTLY].graded_cells,
         ge=64,
         le=100_000,
         description="Cells, each a fresh pair.",

@@ -4,28 +4,54 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
-from battery_platform.defs.electrochemistry import OPTIMA_KEY, SWEEP_KEY
+from battery_platform.defs.electrochemistry import (
+    GRADED_SPACE_KEY,
+    HALF_CELL_SWEEP_KEY,
+    OPTIMA_KEY,
+    SWEEP_KEY,
+)
 from battery_platform.defs.literature import MENTIONS_KEY
 from battery_platform.defs.models import COMPARISON_KEY, model_key
 from battery_platform.defs.resources import LakehouseResource
-from battery_platform.defs.sources import DROP_KEY
+from battery_platform.defs.sources import DROP_KEY, PLANT_KEY
 from battery_platform.defs.threads import threads_executor
+from battery_platform.defs.upkeep import UPKEEP_KEY
 from battery_platform.settings import Settings
+from battery_platform.sizes import NIGHTLY, SIZES
 
-UPKEEP = dg.AssetSelection.keys(["store", "lake_upkeep"])
+UPKEEP = dg.AssetSelection.keys(UPKEEP_KEY)
 SWEEP = dg.AssetSelection.keys(SWEEP_KEY)
 OPTIMA = dg.AssetSelection.keys(OPTIMA_KEY)
 COMPARISON = dg.AssetSelection.keys(COMPARISON_KEY)
 ONLY_IF_NEW = {"ops": {"dbt_models": {"config": {"only_if_new": True}}}}
+
+
+def size_config(size: str, rebuild: bool = False) -> dict[str, Any]:
+    """What the steps of a refresh are told; `rebuild` has the marts built although nothing is new."""
+    chosen = SIZES[size]
+    steps = {
+        PLANT_KEY: {"batches": chosen.plant_batches},
+        GRADED_SPACE_KEY: {"points": chosen.graded_cells},
+        HALF_CELL_SWEEP_KEY: {"points": chosen.half_cells},
+    }
+    return {
+        "ops": {key.to_python_identifier(): {"config": config} for key, config in steps.items()}
+        | {"dbt_models": {"config": {"only_if_new": not rebuild}}}
+    }
+
+
+ON_DEMAND = (UPKEEP_KEY, SWEEP_KEY, OPTIMA_KEY, COMPARISON_KEY)
+"""What is no part of the nightly refresh."""
 REFRESH_TAGS = {"battery_platform/refresh": "true"}
 
 refresh_job = dg.define_asset_job(
     "refresh",
     selection=dg.AssetSelection.all() - UPKEEP - SWEEP - OPTIMA - COMPARISON,
-    config=ONLY_IF_NEW,
+    config=size_config(NIGHTLY),
     description="Take all sources, judge them, build the marts, train, design, simulate, publish.",
     executor_def=threads_executor,
     tags=REFRESH_TAGS,

@@ -5,8 +5,6 @@ Dagster is told follows from that here. The code version is the fingerprint of t
 page shows what is stale; the data version is what the stored rows rest on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -29,6 +27,10 @@ if TYPE_CHECKING:
     from battery_platform.store.lakehouse import Lakehouse
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+
+
+class NoConfig(dg.Config):
+    """Of assets that cannot be asked for in different ways."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Outcome:
     is_synthetic: bool = False
     numbers: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    pictures: dict[str, Figure] = field(default_factory=dict)
+    pictures: "dict[str, Figure]" = field(default_factory=dict)
     """The first one stands on the asset's page; the others are a click away."""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
@@ -84,7 +86,7 @@ def product_asset(
     metadata: Mapping[str, Any] | None = None,
 ) -> dg.AssetsDefinition:
     """An asset whose rows `make` puts into the lake; `made_by` names the functions that decide them."""
-    asked = config or dg.Config
+    asked = config or NoConfig
 
     @dg.asset(
         key=key,
@@ -121,7 +123,7 @@ def product_asset(
 
 
 def _metadata(
-    key: dg.AssetKey, lake: Lakehouse, outcome: Outcome, is_partition: bool
+    key: dg.AssetKey, lake: "Lakehouse", outcome: Outcome, is_partition: bool
 ) -> dict[str, Any]:
     if outcome.pictures:
         keep_picture(lake.settings, key, next(iter(outcome.pictures.values())))

@@ -143,7 +143,7 @@ def synthetic_plant(
     context: dg.AssetExecutionContext, config: PlantConfig, lakehouse: LakehouseResource
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Write the plant's files and take them."""
-    from battery_platform.records.sources import take_plant
+    from battery_platform.synthetic.deliveries import take_plant
 
     reports = take_plant(lakehouse.lake(), config.batches)
     _raise_if_refused(reports)
@@ -165,7 +165,7 @@ def synthetic_graphite_cells(
     context: dg.AssetExecutionContext, lakehouse: LakehouseResource
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Write the table and take it."""
-    from battery_platform.records.sources import take_cell_cases
+    from battery_platform.synthetic.deliveries import take_cell_cases
 
     reports = take_cell_cases(lakehouse.lake())
     _raise_if_refused(reports)

@@ -81,6 +81,10 @@ def _digest(roots: frozenset[Symbol], cut: frozenset[Symbol], declared: str) -> 
 
 @lru_cache(maxsize=1024)
 def _closure(roots: frozenset[Symbol], cut: frozenset[Symbol]) -> frozenset[Symbol]:
+    for module_name, name in roots:
+        defined = _module(module_name).statements
+        if name != WHOLE and name not in defined and name not in _module(module_name).imports:
+            raise ValueError(f"{module_name} defines no {name}")
     seen: set[Symbol] = set()
     waiting = list(roots)
     carries_only = set(CARRIES_ONLY) - {_folder(module) for module, _ in roots}

@@ -54,7 +54,9 @@ def code_of(model: Specification) -> str:
 
 def _algorithms(model: Specification) -> list[str]:
     return [
-        makers_of(part)[name] for part in model.parts for name in (*part.algorithms, *part.when_many)
+        makers_of(part)[name]
+        for part in model.parts
+        for name in (*part.algorithms, *part.when_many)
     ]
 
 

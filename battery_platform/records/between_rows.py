@@ -32,15 +32,20 @@ _KNOWN_ROWS = {
 
 
 def judge_between_rows(subject: Subject, lake: Lakehouse, bench: Workbench, way: TextWay) -> None:
-    """Doubled identifiers, time running backwards, unknown references, conflicts with the lake."""
+    """Doubled identifiers, time running backwards, unknown references, conflicts with the lake.
+
+    What is asked of the lake is asked in one transaction: one snapshot, looked up once.
+    """
     part = way.tally.part
     part.rows_new = part.rows_accepted
     if not part.accepted:
         return
-    found = [_judge_order(subject, part, way.absent)]
-    found += _unknown_references(subject, lake, part)
-    conflicts, known = _against_the_lake(subject, lake, part, way.absent)
-    violations = pl.concat([*found, conflicts])
+    disorder = _judge_order(subject, part, way.absent)
+    with lake.cursor() as cursor:
+        cursor.execute("BEGIN TRANSACTION")
+        unknown = _unknown_references(subject, cursor, part)
+        conflicts, known = _against_the_lake(subject, cursor, part, way.absent)
+    violations = pl.concat([disorder, *unknown, conflicts])
     if violations.is_empty() and known.is_empty():
         return
     out = violations["row_number"].unique()
@@ -64,6 +69,12 @@ def judge_between_rows(subject: Subject, lake: Lakehouse, bench: Workbench, way:
 
 def _scan(part: Part) -> pl.LazyFrame:
     return pl.scan_parquet(part.accepted)
+
+
+def _read_parquet(part: Part) -> str:
+    """The accepted rows as SQL reads them."""
+    files = ", ".join(sql_text(str(path)) for path in part.accepted)
+    return f"read_parquet([{files}])"
 
 
 def _rewrite(bench: Workbench, part: Part, leave: pl.Series) -> None:
@@ -241,24 +252,24 @@ def _backwards(frame: pl.DataFrame, group: str, time: str) -> pl.DataFrame:
     ).sort("row_number")
 
 
-def _unknown_references(subject: Subject, lake: Lakehouse, part: Part) -> list[pl.DataFrame]:
-    """Identifiers that point to no record of the lake."""
-    found = []
+def _unknown_references(
+    subject: Subject, cursor: duckdb.DuckDBPyConnection, part: Part
+) -> list[pl.DataFrame]:
+    """Rows whose identifiers point to no record of the lake, column by column."""
+    violations = []
+    here = _read_parquet(part)
     for column in columns(subject.contract):
         if column.refers_to is None:
             continue
         target = TABLES[column.refers_to]
-        used = _scan(part).select(column.name).unique().drop_nulls().collect()
         known = known_ids(target)
         for sibling in subject.before:
             if sibling.accepted and (id_column := stated_ids(sibling.table, target)):
-                files = ", ".join(sql_text(str(path)) for path in sibling.accepted)
-                known += f" UNION SELECT {id_column} FROM read_parquet([{files}])"
-        with lake.cursor() as cursor:
-            cursor.register("used_ids", used.to_arrow())
-            unknown = cursor.execute(
-                f"SELECT {column.name} FROM used_ids WHERE {column.name} NOT IN ({known})"
-            ).pl()
+                known += f" UNION SELECT {id_column} FROM {_read_parquet(sibling)}"
+        unknown = cursor.execute(
+            f"SELECT DISTINCT {column.name} FROM {here} "
+            f"WHERE {column.name} IS NOT NULL AND {column.name} NOT IN ({known})"
+        ).pl()
         if unknown.is_empty():
             continue
         rows = (
@@ -267,7 +278,7 @@ def _unknown_references(subject: Subject, lake: Lakehouse, part: Part) -> list[p
             .join(unknown.lazy(), on=column.name, how="semi")
             .collect()
         )
-        found.append(
+        violations.append(
             _violation(
                 rows,
                 column.name,
@@ -280,11 +291,11 @@ def _unknown_references(subject: Subject, lake: Lakehouse, part: Part) -> list[p
                 "`battery-platform quarantine retry`.",
             )
         )
-    return found
+    return violations
 
 
 def _against_the_lake(
-    subject: Subject, lake: Lakehouse, part: Part, derived: set[str]
+    subject: Subject, cursor: duckdb.DuckDBPyConnection, part: Part, derived: set[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Records that other files already brought: the same ones are known, others contradict.
 
@@ -292,13 +303,12 @@ def _against_the_lake(
     """
     own = ", ".join(sql_text(file_id) for file_id in (subject.file_id, *subject.replaces))
     try:
-        with lake.cursor() as cursor:
-            if not cursor.execute(f"SELECT 1 FROM ({_others(part, own)}) LIMIT 1").fetchall():
-                return no_violations(), pl.DataFrame(schema=_KNOWN_ROWS)
-            met = cursor.execute(_meeting(subject, part, derived, own)).pl()
-            named = dict(
-                cursor.execute("SELECT DISTINCT file_id, file_name FROM raw_files").fetchall()
-            )
+        if not cursor.execute(_shared_keys(subject, part)).fetchall():
+            return no_violations(), pl.DataFrame(schema=_KNOWN_ROWS)
+        met = cursor.execute(_meeting(subject, part, derived, own)).pl()
+        file_names = dict(
+            cursor.execute("SELECT DISTINCT file_id, file_name FROM raw_files").fetchall()
+        )
     except duckdb.OutOfMemoryException as error:
         raise refuse(
             subject.path,
@@ -319,7 +329,19 @@ def _against_the_lake(
     contradicting = met.filter(
         ~pl.col("same") & ~pl.col("row_number").is_in(known["row_number"].implode())
     )
-    return _contradictions(contradicting, named, keys(subject.contract)[0]), known
+    return _contradictions(contradicting, file_names, keys(subject.contract)[0]), known
+
+
+def _shared_keys(subject: Subject, part: Part) -> str:
+    """The query whether any identifier of this file is in the lake, whoever brought it.
+
+    It reads nothing but identifiers. Mostly none is, and nothing else has to be compared.
+    """
+    names = ", ".join(sql_name(name) for name in keys(subject.contract))
+    return (
+        f"SELECT 1 FROM {_read_parquet(part)} SEMI JOIN "
+        f"(SELECT {names} FROM {part.table.raw}) USING ({names}) LIMIT 1"
+    )
 
 
 def _meeting(subject: Subject, part: Part, derived: set[str], own: str) -> str:
@@ -344,11 +366,10 @@ def _meeting(subject: Subject, part: Part, derived: set[str], own: str) -> str:
         )
         or "''"
     )
-    files = ", ".join(sql_text(str(path)) for path in part.accepted)
     return f"""
         SELECT n.row_number, n.{sql_name(names[0])} AS id, o.file_id, o.row_number AS other_row,
                o.sheet AS other_sheet, ({same}) AS same, concat_ws('; ', {differing}) AS differing
-        FROM read_parquet([{files}]) AS n JOIN ({_others(part, own)}) AS o ON {on}"""
+        FROM {_read_parquet(part)} AS n JOIN ({_others(part, own)}) AS o ON {on}"""
 
 
 def _others(part: Part, own: str) -> str:

@@ -1,9 +1,9 @@
 """The public catalogue: data sets made by others, each with licence, address and checksums.
 
-An entry is a YAML file in `public/`; where it has hundreds of files, their checksums stand in a
-list beside it (`NAME.sums`), and the YAML says what becomes of each pattern of names. Its files
-are fetched by an explicit command, verified, and then taken by the same way as any form, under
-the entry's own mapping. No data come with the platform.
+An entry is a YAML file in `public/`. If it has hundreds of files, their checksums are listed
+beside it (`NAME.sums`), and the YAML says what becomes of each pattern of names. The files are
+fetched by an explicit command, verified, and then taken like any form, under the entry's own
+mapping. No data come with the platform.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import httpx
 
 Progress = Callable[[str, int], None]
-"""Is told a file's name and how many of its bytes have come since it was last told."""
+"""Called with a file's name and the number of its bytes that arrived since the last call."""
 
 
 OF_READERS: dict[str, tuple[str, ...]] = {
@@ -67,11 +67,11 @@ class PublicFile:
     skip: str
     mirror_only: bool
     at: str = "{name}"
-    """Where it stands below the entry's address."""
+    """Its path below the entry's address."""
     part_of: str = ""
-    """The list through which it is taken together with others."""
+    """The list of checksums through which it is taken together with other files."""
     content: bytes | None = field(default=None, repr=False)
-    """Its bytes, where it comes with the platform: a list of checksums."""
+    """The bytes of a file that comes with the platform, such as a list of checksums."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class PublicFile:
 
     @property
     def needed(self) -> bool:
-        """Whether rows come from it."""
+        """Whether rows come from this file."""
         return self.mapping is not None or bool(self.part_of)
 
 
@@ -100,7 +100,7 @@ class Entry:
     address: str
     files: tuple[PublicFile, ...]
     fills: dict[str, int] = field(default_factory=dict)
-    """How many rows of which table are in it."""
+    """How many rows the entry brings to each table."""
 
     def url(self, item: PublicFile) -> str | None:
         if item.mirror_only or item.content is not None:
@@ -111,18 +111,18 @@ class Entry:
         return settings.public_folder / self.id
 
     def here(self, settings: Settings, item: PublicFile) -> bool:
-        """Whether a file was fetched, by its size."""
+        """Whether a file was fetched, judged by its size."""
         path = self.folder(settings) / item.name
         return path.is_file() and path.stat().st_size == item.size_bytes
 
     def fetched(self, settings: Settings) -> bool:
-        """All files that rows come from are here, save those that not everybody can have."""
+        """Whether all files with rows are here, except those that only mirrors hold."""
         needed = [item for item in self.files if item.needed and not self.dispensable(item)]
         whole = all(self.here(settings, item) for item in needed)
         return whole and bool(self.takeable(settings))
 
     def dispensable(self, item: PublicFile) -> bool:
-        """Whether the entry is of use without a file that only mirrors have."""
+        """Whether the entry is of use without this file, which only mirrors hold."""
         return item.mirror_only and not item.part_of
 
     def takeable(self, settings: Settings) -> list[PublicFile]:
@@ -147,12 +147,12 @@ class Entry:
 def entries() -> dict[str, Entry]:
     """All entries, by id."""
     folder = package_files("battery_platform.records").joinpath("public")
-    found = {}
+    by_id = {}
     for source in sorted(folder.iterdir(), key=lambda item: item.name):
         if source.name.endswith(".yaml"):
             entry = _entry(yaml.safe_load(source.read_text(encoding="utf-8")), folder)
-            found[entry.id] = entry
-    return found
+            by_id[entry.id] = entry
+    return by_id
 
 
 def _entry(content: dict[str, Any], folder: Traversable) -> Entry:
@@ -179,36 +179,36 @@ def _entry(content: dict[str, Any], folder: Traversable) -> Entry:
 
 
 def _of_sums(content: dict[str, Any], sums: bytes) -> Iterator[PublicFile]:
-    """The list itself, if its files are taken together, and each file under its pattern."""
+    """The list itself, if its files are taken together, and each listed file under its pattern."""
     name = content["sums"]
     together = content.get("together")
     if together:
         digest = hashlib.sha256(sums).hexdigest()
         yield PublicFile(name, len(sums), digest, together, "", False, content=sums)
-    for one in read_sums(sums.decode(), content["id"]):
-        said = next(
-            (rule for rule in content["patterns"] if fnmatchcase(one.name, rule["match"])), None
+    for listed in read_sums(sums.decode(), content["id"]):
+        pattern = next(
+            (item for item in content["patterns"] if fnmatchcase(listed.name, item["match"])), None
         )
-        if said is None:
+        if pattern is None:
             raise PlatformError(
-                f"{content['id']}: no pattern says what becomes of {one.name}.",
+                f"{content['id']}: no pattern says what becomes of {listed.name}.",
                 "Add a pattern with `part`, `mapping` or `skip` to the entry.",
             )
         yield PublicFile(
-            one.name,
-            one.size_bytes,
-            one.sha256,
-            said.get("mapping"),
-            said.get("skip", ""),
-            said.get("mirror_only", False),
-            said.get("at", "{name}"),
-            name if said.get("part") else "",
+            listed.name,
+            listed.size_bytes,
+            listed.sha256,
+            pattern.get("mapping"),
+            pattern.get("skip", ""),
+            pattern.get("mirror_only", False),
+            pattern.get("at", "{name}"),
+            name if pattern.get("part") else "",
         )
 
 
 def read_sums(text: str, where: str) -> list[Sum]:
     """A list of checksums: on each line SHA-256, size and name."""
-    found = []
+    sums = []
     for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split(maxsplit=2)
         if len(fields) != 3 or len(fields[0]) != 64 or not fields[1].isdecimal():
@@ -216,12 +216,12 @@ def read_sums(text: str, where: str) -> list[Sum]:
                 f"{where}: line {number} of the list of checksums cannot be read: {line[:80]!r}.",
                 "Each line holds a SHA-256, a size in bytes and a name.",
             )
-        found.append(Sum(fields[0], int(fields[1]), safe_name(fields[2], where)))
-    return found
+        sums.append(Sum(fields[0], int(fields[1]), safe_name(fields[2], where)))
+    return sums
 
 
 def safe_name(name: str, where: str) -> str:
-    """A name that stays below the folder it is put into; any other is refused."""
+    """The name, provided that it stays below its folder; any other is refused."""
     parts = PurePosixPath(name).parts
     strange = "\\" in name or ":" in name or "\x00" in name or name.endswith((".part", "/"))
     if not parts or name.startswith("/") or ".." in parts or strange or "/".join(parts) != name:
@@ -233,12 +233,12 @@ def safe_name(name: str, where: str) -> str:
 
 
 def entry(name: str) -> Entry:
-    found = entries().get(name)
-    if found is None:
+    public = entries().get(name)
+    if public is None:
         raise PlatformError(
             f"The catalogue has no entry '{name}'.", f"It has: {', '.join(entries())}."
         )
-    return found
+    return public
 
 
 # -- fetching ---------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ class Fetched:
 def fetch(
     chosen: Entry, settings: Settings, progress: Progress = lambda name, come: None
 ) -> list[Fetched]:
-    """Bring an entry's files into the public folder; each is verified before it has its name."""
+    """Fetch an entry's files into the public folder; each gets its name only once verified."""
     with ExitStack() as stack:
         connection = _Connection(stack)
         return [_fetch_one(chosen, item, settings, connection, progress) for item in chosen.files]
@@ -275,35 +275,35 @@ def _fetch_one(
         return Fetched(item.name, "here already", target)
     target.parent.mkdir(parents=True, exist_ok=True)
     mirrored = settings.mirror / chosen.id / item.name if settings.mirror else None
-    part = target.with_name(target.name + ".part")
+    unfinished = target.with_name(target.name + ".part")
     if item.content is not None:
-        part.write_bytes(item.content)
+        unfinished.write_bytes(item.content)
         origin = "platform"
     elif mirrored is not None and mirrored.is_file():
-        shutil.copyfile(mirrored, part)
+        shutil.copyfile(mirrored, unfinished)
         origin = "mirror"
     elif (url := chosen.url(item)) is not None:
-        _download(connection, url, part, item, progress)
+        _download(connection, url, unfinished, item, progress)
         origin = "download"
     else:
         return _not_to_be_had(chosen, item, target)
     if origin != "download":
         progress(item.name, item.size_bytes)
-    found = _digest(part)
-    if found != item.sha256:
-        part.unlink()
+    checksum = _digest(unfinished)
+    if checksum != item.sha256:
+        unfinished.unlink()
         raise PlatformError(
-            f"{chosen.id}: {item.name} from the {origin} has the checksum {found[:12]}..., "
+            f"{chosen.id}: {item.name} from the {origin} has the checksum {checksum[:12]}..., "
             f"expected {item.sha256[:12]}...; it was removed.",
             "Fetch it again; if that persists, the source has changed.",
         )
-    part.replace(target)
+    unfinished.replace(target)
     return Fetched(item.name, origin, target)
 
 
 def _not_to_be_had(chosen: Entry, item: PublicFile, target: Path) -> Fetched:
-    """A file that only mirrors have: others of the entry may do without it."""
-    others = any(one.mapping and not one.mirror_only for one in chosen.files)
+    """Report a file that only mirrors hold, or refuse if the entry cannot do without it."""
+    others = any(file.mapping and not file.mirror_only for file in chosen.files)
     if item.needed and not (chosen.dispensable(item) and others):
         raise PlatformError(
             f"{chosen.id}: {item.name} is only to be had from a mirror.",
@@ -314,14 +314,14 @@ def _not_to_be_had(chosen: Entry, item: PublicFile, target: Path) -> Fetched:
 
 
 class _Connection:
-    """One connection for all files of an entry, opened where the first one needs it."""
+    """One connection for all files of an entry, opened when the first of them needs it."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._client: httpx.Client | None = None
 
     def client(self) -> httpx.Client:
-        """The client; the entry's end closes it."""
+        """The client, which is closed after the entry's last file."""
         import httpx
 
         if self._client is None:
@@ -331,14 +331,14 @@ class _Connection:
 
 
 def _download(
-    connection: _Connection, url: str, part: Path, item: PublicFile, progress: Progress
+    connection: _Connection, url: str, unfinished: Path, item: PublicFile, progress: Progress
 ) -> None:
-    """Download with resume: what an earlier try brought is kept and continued."""
+    """Download with resume: what an earlier attempt brought is kept and continued."""
     import httpx
 
-    have = part.stat().st_size if part.is_file() else 0
+    have = unfinished.stat().st_size if unfinished.is_file() else 0
     if have >= item.size_bytes:
-        part.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         have = 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     try:
@@ -347,7 +347,7 @@ def _download(
             resumed = have > 0 and response.status_code == 206
             done = have if resumed else 0
             progress(item.name, done)
-            with part.open("ab" if resumed else "wb") as stream:
+            with unfinished.open("ab" if resumed else "wb") as stream:
                 for block in response.iter_bytes():
                     done += len(block)
                     if done > item.size_bytes:

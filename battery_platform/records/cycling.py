@@ -1,8 +1,8 @@
 """Exports of cyclers on their way into the lake: logged points, cycles, and the test they are of.
 
-What a vendor's file says is the business of `cyclers`; here it is judged by the contracts, named
-and handed to the commit, as any other file is. The mapping says what no export knows: the cell,
-its mass, the time zone of the clock, and what a positive current means there.
+Reading a vendor's format belongs in `cyclers`. Here an export is judged by the contracts, named
+and handed to the commit like any other file. The mapping supplies what no export contains: the
+cell, its mass, the time zone of the clock and the sign convention of the current.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from battery_platform.contracts.base import columns
 from battery_platform.contracts.registry import Table, table
 from battery_platform.contracts.verdicts import VIOLATION, judge, passes
 from battery_platform.errors import RefusedFile
-from battery_platform.records.cyclers import Finding, Stream, open_file, recognise
+from battery_platform.records.cyclers import Finding, Stream, open_file, recognise_format
 from battery_platform.records.cyclers.model import PositiveCurrent
 from battery_platform.records.cyclers.summary import Efficiency, Summary
 from battery_platform.records.judging import judge_sheet
@@ -37,28 +37,28 @@ from battery_platform.store.schema import QUARANTINE, raw_columns
 
 GENERIC = "generic_text"
 CYCLES_SHEET = "cycles"
-"""The cycles are no part of the file: they are summed up from its points."""
+"""Cycles are not part of the file; they are computed from its points."""
 TEST_SHEET = "test"
 NAMING_POINTS = 50
-"""A test is known by its first points, so that a longer export of it has the same name."""
+"""A test is identified by its first points, so that a longer export gets the same name."""
 BLOCKS_WAITING = 2
 COUNTERS_AGREE = 0.02
-"""A larger difference between counters and the current over time is told."""
+"""A larger difference between the counters and the integrated current is reported."""
 
 
 def is_vendor_export(path: Path) -> bool:
-    """Whether a file is the export of a known cycler, which no mapping needs to explain."""
-    found = recognise(path)
-    return found is not None and found.name != GENERIC
+    """Whether a file is the export of a known cycler and can be read without a mapping."""
+    export_format = recognise_format(path)
+    return export_format is not None and export_format.name != GENERIC
 
 
 def is_export(path: Path) -> bool:
     """Whether points of a cycler can be read from a file at all."""
-    return recognise(path) is not None
+    return recognise_format(path) is not None
 
 
 def almost_an_export(path: Path) -> RefusedFile | None:
-    """The refusal of a file whose header is a cycler's, but lacks a column."""
+    """The refusal of a file that has a cycler's header with a column missing."""
     try:
         open_file(path)
     except RefusedFile as error:
@@ -68,7 +68,7 @@ def almost_an_export(path: Path) -> RefusedFile | None:
 
 @dataclass(frozen=True)
 class Earlier:
-    """An export in the lake: how long it is, what it begins with, and how it was mapped."""
+    """An export already in the lake: its length, its first points and its mapping."""
 
     file_id: str
     points: int
@@ -79,16 +79,16 @@ class Earlier:
     mapping: dict[str, Any]
 
 
-class KnownThrough(Exception):  # noqa: N818 -- told to the caller, who reports it
-    """All points of a file are in the lake as the beginning of another one's."""
+class KnownThrough(Exception):  # noqa: N818 -- a signal to the caller, which reports it
+    """All points of a file are in the lake already, as the beginning of a longer export."""
 
     def __init__(self, earlier: Earlier) -> None:
         super().__init__(earlier.file_id)
         self.earlier = earlier
 
 
-class Inherits(Exception):  # noqa: N818 -- told to the caller, who reads the file again
-    """A longer export came without a mapping; what was said of the shorter one holds for it."""
+class Inherits(Exception):  # noqa: N818 -- a signal to the caller, which reads the file again
+    """A longer export came without a mapping, so it inherits that of the shorter one."""
 
     def __init__(self, earlier: Earlier) -> None:
         super().__init__(earlier.file_id)
@@ -96,9 +96,9 @@ class Inherits(Exception):  # noqa: N818 -- told to the caller, who reads the fi
 
 
 class Export:
-    """One export, under the names that it has in the lake.
+    """One export on its way into the lake.
 
-    `leaving` are files whose place it takes, because somebody said so.
+    `leaving` are the files that it replaces at the user's request.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Export:
         self.summary = Summary(self.stream.format.resets)
         self.notes: list[str] = []
         self.continues: list[Earlier] = []
-        """Files whose points this one begins with."""
+        """Shorter exports of the same test, whose points this file begins with."""
         self.test_id = ""
         self.points = 0
         self._first = ""
@@ -142,7 +142,7 @@ class Export:
                     self._take_points(bench, tally, block.points, writer)
                 if block.quarantine:
                     self._hold(bench, tally, _violations(block.quarantine), {})
-                    tally.part.rows_in += len({one.row for one in block.quarantine})
+                    tally.part.rows_in += len({finding.row for finding in block.quarantine})
                 progress(tally.part.rows_in)
         self._accepted = tally.part.accepted
         self._continue(tally.part)
@@ -158,8 +158,8 @@ class Export:
             tallies.append(self._test(bench))
         return tallies
 
-    def said(self) -> list[str]:
-        """What a reader of the report should know of the file."""
+    def report_notes(self) -> list[str]:
+        """Sentences on how the file was read, for the report."""
         about = self.stream.format
         shown = [f"read as an export of {about.instrument} ({about.name}); {about.current}"]
         basis = self.mapping.efficiency.replace("_per_", " / ")
@@ -170,7 +170,10 @@ class Export:
         return [*shown, way, *self.stream.notes, *self._clock.notes(), *self.notes]
 
     def described(self) -> dict[str, object]:
-        """How it was read, for the manifest; length and content let a longer export be known."""
+        """How the file was read, for the manifest.
+
+        Length and content hash allow a longer export of the same test to be recognised later.
+        """
         return {
             "format": self.stream.format.name,
             "metadata": self.stream.metadata,
@@ -209,49 +212,54 @@ class Export:
         if stated is not None:
             return f"{self.mapping.id_prefix}{stated}"
         name = f"{self.mapping.id_prefix}{self.mapping.source}-T{self._first}"
-        if name in {one.test_id for one in self._earlier}:
-            # Known for certain only at the end; until then it has a name of its own.
+        if name in {earlier.test_id for earlier in self._earlier}:
+            # Whether it is the same test is certain only at the end; until then it has its own name.
             own = self.file_id.removeprefix("f-")[:10]
             return f"{self.mapping.id_prefix}{self.mapping.source}-T{own}"
         return name
 
     def _recognise(self, points: pl.DataFrame) -> None:
-        """Hash what was read, and look whether it is what an earlier file held."""
+        """Hash the points read so far and note each earlier export that they match."""
         self._moved |= bool((points["current_a"] != 0).any())
         data = memoryview(_bytes(points))
         width = len(data) // points.height
         done = 0
-        for one in self._earlier:
-            here = one.points - self.points
-            if not (done < here <= points.height and self._may_be(one)):
+        for earlier in self._earlier:
+            here = earlier.points - self.points
+            if not (done < here <= points.height and self._may_be(earlier)):
                 continue
             self._content.update(data[done * width : here * width])
             done = here
-            if self._content.hexdigest() == one.content:
-                self.continues.append(one)
+            if self._content.hexdigest() == earlier.content:
+                self.continues.append(earlier)
         self._content.update(data[done * width :])
         self.points += points.height
 
-    def _may_be(self, one: Earlier) -> bool:
-        """Whether an earlier file could be of the same test: cells at rest all look alike."""
-        said = one.mapping.get("constants", {})
+    def _may_be(self, earlier: Earlier) -> bool:
+        """Whether an earlier export could be of the same test; cells at rest all look alike."""
+        stated = earlier.mapping.get("constants", {})
         agree = all(
-            said.get(name) is None or given is None or said[name] == given
+            stated.get(name) is None or given is None or stated[name] == given
             for name, given in (
                 (name, self.mapping.constants.get(name)) for name in ("test_id", "cell_id")
             )
         )
-        return one.moved and one.points >= NAMING_POINTS and one.first == self._first and agree
+        return (
+            earlier.moved
+            and earlier.points >= NAMING_POINTS
+            and earlier.first == self._first
+            and agree
+        )
 
     def _continue(self, part: Part) -> None:
-        """Take the place and the name of a shorter export; a shorter or equal one is known."""
-        for one in self._earlier:
-            if one.points >= self.points and self._may_be(one) and self._begins(one):
-                raise KnownThrough(one)
-        self.continues = [one for one in self.continues if one.points < self.points]
-        for one in self.continues:
+        """Replace shorter exports of the same test; stop if this export adds nothing to a longer one."""
+        for earlier in self._earlier:
+            if earlier.points >= self.points and self._may_be(earlier) and self._begins(earlier):
+                raise KnownThrough(earlier)
+        self.continues = [earlier for earlier in self.continues if earlier.points < self.points]
+        for earlier in self.continues:
             self.notes.append(
-                f"begins with the {one.points:,} points of file {one.file_id}: a longer export of "
+                f"begins with the {earlier.points:,} points of file {earlier.file_id}: a longer export of "
                 "the same test, which takes its place"
             )
         if self.continues:
@@ -264,8 +272,8 @@ class Export:
                     rows = pl.read_parquet(path).with_columns(pl.lit(self.test_id).alias("test_id"))
                     rows.write_parquet(path, **PARQUET)
                 return
-        leaving = {one.file_id for one in self.continues}
-        others = {one.test_id for one in self._earlier if one.file_id not in leaving}
+        leaving = {earlier.file_id for earlier in self.continues}
+        others = {earlier.test_id for earlier in self._earlier if earlier.file_id not in leaving}
         if self.test_id in others:
             raise refuse(
                 self.path,
@@ -273,13 +281,13 @@ class Export:
                 "Name it otherwise under `constants`, or hand the file in with `--replaces`.",
             )
 
-    def _begins(self, one: Earlier) -> bool:
-        """Whether an earlier file's points in the lake begin with those of this file."""
+    def _begins(self, earlier: Earlier) -> bool:
+        """Whether an earlier export, as stored in the lake, begins with this file's points."""
         with self.lake.cursor() as cursor:
             stored = cursor.execute(
                 """SELECT test_time_s, voltage_v, current_a FROM raw_test_points
                    WHERE file_id = ? ORDER BY point LIMIT ?""",
-                [one.file_id, self.points],
+                [earlier.file_id, self.points],
             ).pl()
         mine = pl.concat([pl.read_parquet(path, columns=list(_SAME)) for path in self._accepted])
         return stored.height == mine.height == self.points and bool(
@@ -291,7 +299,7 @@ class Export:
     # -- cycles and test -------------------------------------------------------------------
 
     def _compare(self, cycles: pl.DataFrame) -> None:
-        """Say where counters and current do not agree, and where a cycle is several."""
+        """Note where counters and current disagree, and where one cycle holds several discharges."""
         several = cycles.filter(pl.col("discharges") > 1)["cycle"].to_list()
         if several:
             shown = ", ".join(map(str, several[:10])) + (", ..." if len(several) > 10 else "")
@@ -332,32 +340,32 @@ class Export:
         return _shaped(made, table("test_cycles"))
 
     def _mass(self) -> tuple[float | None, str | None, float | None]:
-        """Active mass in mg, how it is known, and theory: the mapping's, or the cell's."""
+        """Active mass in mg, its source and the theoretical capacity, from the mapping or the cell."""
         given = self.mapping.constants
-        found: dict[str, Any] = {}
+        cell: dict[str, Any] = {}
         if "cell_id" in given:
             rows = self.lake.records(_CELL, [f"{self.mapping.id_prefix}{given['cell_id']}"])
-            found = rows[0] if rows else {}
+            cell = rows[0] if rows else {}
         if "active_mass_mg" in given and "active_mass_source" not in given:
             raise refuse(
                 self.path,
                 "the mapping gives an active mass without saying how it is known.",
                 "Add `active_mass_source` (weighed, from_loading_and_area, ...) to `constants`.",
             )
-        mass, source, theory = (given.get(name, found.get(name)) for name in _OF_THE_MASS)
+        mass, source, theory = (given.get(name, cell.get(name)) for name in _OF_THE_MASS)
         return mass, source, theory
 
     def _test(self, bench: Workbench) -> Tally:
-        """The row that says whose test it is, judged as a form would be."""
-        part = table("cycling_tests")
+        """The row of `cycling_tests` that ties the test to its cell, judged like a form's row."""
+        tests = table("cycling_tests")
         given = {k: v for k, v in self.mapping.constants.items() if k not in _OF_THE_MASS}
         cells: dict[str, str] = {"test_id": self.test_id.removeprefix(self.mapping.id_prefix)}
         if self._span:
-            started, ended = (f"{one:%Y-%m-%d %H:%M:%S}" for one in self._span)
+            started, ended = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in self._span)
             cells |= {"started_at": started, "ended_at": ended}
         form = Mapping(
             source=self.mapping.source,
-            table=part.name,
+            table=tests.name,
             columns={name: Place(header=name) for name in cells},
             sheet=TEST_SHEET,
             id_prefix=self.mapping.id_prefix,
@@ -370,7 +378,7 @@ class Export:
             yield Batch(pl.DataFrame(row))
 
         sheet = Sheet(TEST_SHEET, list(cells), 0, 0, rows(), again=rows)
-        replaced = tuple(one.file_id for one in self.continues)
+        replaced = tuple(shorter.file_id for shorter in self.continues)
         subject = Subject(self.path, self.file_id, sheet, form, replaced)
         return judge_sheet(subject, self.lake, bench)
 
@@ -471,27 +479,28 @@ _CELL = """
 
 
 def _earlier(lake: Lakehouse, without: set[str]) -> list[Earlier]:
-    """Exports in the lake, the shortest first."""
+    """Exports already in the lake, the shortest first."""
     rows = lake.rows(
         """SELECT DISTINCT file_id, mapping FROM raw_files
            WHERE table_name = 'test_points' AND mapping LIKE '%"content"%'"""
     )
-    found = []
+    exports = []
     for file_id, text in rows:
-        known = json.loads(text)
+        description = json.loads(text)
         if file_id not in without:
-            said = {
-                name: known[name] for name in ("points", "first", "content", "moved", "test_id")
+            identity = {
+                name: description[name]
+                for name in ("points", "first", "content", "moved", "test_id")
             }
-            found.append(Earlier(file_id, mapping=known["parts"][0], **said))
-    return sorted(found, key=lambda one: (one.points, one.file_id))
+            exports.append(Earlier(file_id, mapping=description["parts"][0], **identity))
+    return sorted(exports, key=lambda export: (export.points, export.file_id))
 
 
 _SAME = ("test_time_s", "voltage_v", "current_a")
 
 
 def _bytes(points: pl.DataFrame) -> bytes:
-    """What makes a point, as bytes: time, voltage, size of the current, and the clock if there is one."""
+    """The bytes that identify points: time, voltage, absolute current, and clock time if present."""
     names = [*_SAME, *(name for name in ("recorded_at", "unix_time_s") if name in points.columns)]
     clock = pl.col("recorded_at").cast(pl.Int64).cast(pl.Float64)
     frame = points.select(clock if name == "recorded_at" else pl.col(name).abs() for name in names)
@@ -500,7 +509,7 @@ def _bytes(points: pl.DataFrame) -> bytes:
 
 
 class _Clock:
-    """The cycler's wall clock in UTC; an hour that the clock shows twice is told by the test time."""
+    """Converts the cycler's wall clock to UTC; the test time resolves an hour shown twice."""
 
     def __init__(self, timezone: str) -> None:
         self.timezone = timezone
@@ -520,7 +529,7 @@ class _Clock:
             return points
         first, second = (self._converted(points["recorded_at"], way) for way in _WAYS)
         test_time = points["test_time_s"].to_numpy()
-        early, late = (one.cast(pl.Int64).to_numpy() / 1e6 for one in (first, second))
+        early, late = (clock.cast(pl.Int64).to_numpy() / 1e6 for clock in (first, second))
         if self._zero is None and np.isfinite(early).any():
             at = int(np.flatnonzero(np.isfinite(early))[0])
             self._zero = float(early[at] - test_time[at])
@@ -545,33 +554,33 @@ class _Clock:
                 "timezone: the file does not say; its wall clock is taken as UTC (`timezone` in a "
                 "mapping says where the cycler stands)"
             ]
-        found = []
+        notes = []
         if self._twice:
-            found.append(
+            notes.append(
                 f"{self._twice} rows were logged in an hour that the clock showed twice; the test "
                 "time tells which"
             )
         if self._never:
-            found.append(
+            notes.append(
                 f"{self._never} rows carry a time that the clock of {self.timezone} never showed; "
                 "their wall clock is left empty"
             )
-        return found
+        return notes
 
 
 _WAYS = ("earliest", "latest")
 
 
-def _shaped(found: pl.DataFrame, of: Table) -> pl.DataFrame:
-    """The contract's columns in its types; what the file does not say is empty."""
+def _shaped(frame: pl.DataFrame, of: Table) -> pl.DataFrame:
+    """The contract's columns in their types; columns that the file lacks are empty."""
     wanted = columns(of.contract)
-    return found.select(
+    return frame.select(
         pl.col("row_number").cast(pl.Int64),
         *(
-            pl.col(one.name).cast(one.dtype)
-            if one.name in found.columns
-            else pl.lit(None, dtype=one.dtype).alias(one.name)
-            for one in wanted
+            pl.col(column.name).cast(column.dtype)
+            if column.name in frame.columns
+            else pl.lit(None, dtype=column.dtype).alias(column.name)
+            for column in wanted
         ),
     )
 
@@ -579,13 +588,13 @@ def _shaped(found: pl.DataFrame, of: Table) -> pl.DataFrame:
 def _violations(findings: tuple[Finding, ...]) -> pl.DataFrame:
     rows: Iterator[dict[str, object]] = (
         {
-            "row_number": one.row,
-            "field": one.field,
-            "value": one.value,
-            "rule": one.rule,
-            "message": one.message,
-            "remedy": one.remedy,
+            "row_number": finding.row,
+            "field": finding.field,
+            "value": finding.value,
+            "rule": finding.rule,
+            "message": finding.message,
+            "remedy": finding.remedy,
         }
-        for one in findings
+        for finding in findings
     )
     return pl.DataFrame(list(rows), schema=VIOLATION)

@@ -1,6 +1,7 @@
 """One file, all the way: hash, mapping, judgement, commit, and a report that people can read.
 
-The same bytes under the same mapping are taken once. `check` does everything but commit.
+The same bytes under the same mapping are taken once. `check` does everything except commit.
+Reading cells belongs in `reading`, judging rows in `judging`, the transaction in `store.commit`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from blake3 import blake3
 
 from battery_platform.contracts.registry import TABLES
 from battery_platform.errors import PlatformError, RefusedFile, StoreError
@@ -25,23 +25,21 @@ from battery_platform.records.cycling import (
     is_vendor_export,
 )
 from battery_platform.records.judging import judge_sheet
+from battery_platform.records.known_files import KnownBytes, content_hash, look_up
 from battery_platform.records.mapping import Mapping
 from battery_platform.records.reading import Sheet, kind_of, refuse, sheets
 from battery_platform.records.text_way import Subject, Tally
-from battery_platform.settings import MIB
 from battery_platform.store.commit import (
     Origin,
     Overtaken,
     Workbench,
     deliver,
-    known,
     known_file,
     workbench,
 )
 from battery_platform.store.lakehouse import Lakehouse
 
 Progress = Callable[[str, int], None]
-HASH_WINDOW = 4 * MIB
 OVERTAKEN_TRIES = 5
 NO_PROGRESS: Progress = lambda file_name, rows: None  # noqa: E731
 
@@ -78,7 +76,7 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Refused as a whole, or not one row could be accepted."""
+        """Whether the file was refused as a whole, or none of its rows was accepted."""
         return self.status == "refused" or (
             self.total("rows_in") > 0 and self.total("rows_accepted") == 0
         )
@@ -126,23 +124,6 @@ def _first_reason(outcome: Outcome) -> str:
     return f"row {row['row_number']}: {row['message']}"
 
 
-def content_hash(path: Path) -> str:
-    """Hash of a file's bytes, read window by window so that a large file is never held."""
-    try:
-        hasher = blake3(max_threads=2)
-        window = memoryview(bytearray(HASH_WINDOW))
-        with path.open("rb", buffering=0) as stream:
-            while length := stream.readinto(window):
-                hasher.update(window[:length])
-        return hasher.hexdigest()
-    except OSError as error:
-        raise refuse(
-            path,
-            f"the file cannot be read ({error.strerror}).",
-            "Check that it exists and its permissions.",
-        ) from error
-
-
 def ingest(
     lake: Lakehouse,
     path: Path,
@@ -151,17 +132,36 @@ def ingest(
     again: bool = False,
     filed_as: Path | None = None,
     progress: Progress = NO_PROGRESS,
+    seen: KnownBytes | None = None,
 ) -> Report:
     """Take one file into the lake; a refusal becomes a report, not an exception.
 
-    `filed_as` is where the file will stand afterwards, for those who come back to it.
+    `filed_as` is where the file will stand afterwards, for those who come back to it; `seen` is
+    what `look_up` found of the file, so that it need not be hashed a second time.
     """
     try:
         return _ingest(
-            lake, path, mapping, tuple(replaces), again, progress, filed_as=filed_as, commit=True
+            lake,
+            path,
+            mapping,
+            tuple(replaces),
+            again,
+            progress,
+            filed_as=filed_as,
+            seen=seen,
+            commit=True,
         )
     except RefusedFile as error:
         return Report(path, "refused", reason=str(error))
+
+
+def ingest_all(
+    lake: Lakehouse, paths: Iterable[Path], progress: Progress = NO_PROGRESS
+) -> list[Report]:
+    """Take files in the order of the process; those that are in the lake are not opened."""
+    ordered = in_order(lake, paths)
+    seen = look_up(lake, ordered)
+    return [ingest(lake, path, progress=progress, seen=seen.get(path)) for path in ordered]
 
 
 def check(
@@ -186,20 +186,24 @@ def _ingest(
     progress: Progress,
     commit: bool,
     filed_as: Path | None = None,
+    seen: KnownBytes | None = None,
 ) -> Report:
     if not path.is_file():
         kind_of(path)  # refuses it by the name that was given
     path = path.resolve()
-    fingerprint = content_hash(path)
+    seen = seen or KnownBytes(content_hash(path))
+    fingerprint = seen.fingerprint
     chosen = _given(path, mapping, lake)
+    displaced: list[str] = []
+    if not again:
+        manifest = seen.manifest_in(lake)
+        before = _under_mapping(manifest, chosen)
+        if before and not replaces:
+            return known_report(path, before)
+        displaced = _displaced(manifest)
     reader = chosen[0].reader if chosen else reader_of(path)
     if reader is None:
         kind_of(path)
-    if not again and not replaces:
-        before = known(lake, fingerprint, mappings.digest(chosen) if chosen else None)
-        if before:
-            return known_report(path, before)
-    displaced = _displaced(known(lake, fingerprint)) if commit and not again else []
     resolved = None
     if reader != mappings.CYCLER:
         try:
@@ -210,30 +214,30 @@ def _ingest(
             reader = mappings.CYCLER
     leaving = _replaced(lake, replaces)
     if reader == mappings.CYCLER:
-        one_mapping = chosen[0] if chosen else _anonymous(path, reader)
+        of_export = chosen[0] if chosen else _anonymous(path, reader)
         report = _ingest_export(
-            lake, path, fingerprint, one_mapping, leaving, again, progress, commit, filed_as
+            lake, path, fingerprint, of_export, leaving, again, progress, commit, filed_as
         )
         report.notes += displaced
         return report
     for _ in range(OVERTAKEN_TRIES):
         judged_at = lake.snapshot()
-        found = resolved or resolve(path, lake, chosen, reader)
+        resolution = resolved or resolve(path, lake, chosen, reader)
         resolved = None  # its rows can be walked once
-        one = _Judgement(path, fingerprint, *found, leaving, chosen if reader else [])
+        judgement = _Judgement(path, fingerprint, *resolution, leaving, chosen if reader else [])
         with workbench(lake) as bench:
-            tallies = one.judge(lake, bench, progress)
+            tallies = judgement.judge(lake, bench, progress)
             if not commit:
-                return one.report("checked", tallies)
-            withdrawn = (*one.replaced, *([one.file_id] if again else []))
+                return judgement.report("checked", tallies)
+            withdrawn = (*judgement.replaced, *([judgement.file_id] if again else []))
             parts = [tally.part for tally in tallies]
             try:
                 receipt = deliver(
-                    lake, bench, one.origin(filed_as or path), parts, withdrawn, judged_at
+                    lake, bench, judgement.origin(filed_as or path), parts, withdrawn, judged_at
                 )
             except Overtaken:
                 continue
-        report = one.report("taken" if receipt.committed else "known", tallies)
+        report = judgement.report("taken" if receipt.committed else "known", tallies)
         report.notes += displaced
         report.snapshot = receipt.snapshot
         return report
@@ -253,7 +257,7 @@ def _ingest_export(
     commit: bool,
     filed_as: Path | None,
 ) -> Report:
-    """Take a cycler's export: its points, the cycles they sum up to, and the test it is."""
+    """Take a cycler's export: its points, the cycles computed from them, and its test."""
     inherited = ""
     file_id = _file_id(fingerprint)
     for _ in range(OVERTAKEN_TRIES):
@@ -276,9 +280,9 @@ def _ingest_export(
                         citation=mapping.citation,
                         is_synthetic=mapping.synthetic,
                     )
-                    shorter = [one.file_id for one in export.continues]
+                    shorter = [earlier.file_id for earlier in export.continues]
                     leaving = (*replaced, *shorter, *([file_id] if again else []))
-                    parts = [one.part for one in tallies]
+                    parts = [tally.part for tally in tallies]
                     receipt = deliver(lake, bench, origin, parts, leaving, judged_at)
                     report.status = "taken" if receipt.committed else "known"
                     report.snapshot = receipt.snapshot
@@ -297,12 +301,20 @@ def _ingest_export(
         except Overtaken:
             continue
         nameless = [_nameless(mapping.source)] if mapping.automatic else []
-        report.notes += ([inherited] if inherited else nameless) + export.said()
-        report.outcomes = [_outcome(one) for one in tallies]
+        report.notes += ([inherited] if inherited else nameless) + export.report_notes()
+        report.outcomes = [_outcome(tally) for tally in tallies]
         return report
     raise StoreError(
         f"{path.name}: other files keep bringing the same test.", "Run the command again."
     )
+
+
+def _under_mapping(manifest: list[dict[str, Any]], chosen: list[Mapping]) -> list[dict[str, Any]]:
+    """The entries of a file's manifest that were read by these mappings; all if there are none."""
+    if not chosen:
+        return manifest
+    mapping_hash = mappings.digest(chosen)
+    return [entry for entry in manifest if entry["mapping_hash"] == mapping_hash]
 
 
 def _nameless(source_id: str) -> str:
@@ -314,7 +326,7 @@ def _nameless(source_id: str) -> str:
 
 
 def _displaced(before: list[dict[str, Any]]) -> list[str]:
-    """A note where the same bytes stand in the lake under another mapping, whose place is taken."""
+    """A note if the lake held the same bytes under another mapping, which this one replaces."""
     if not before:
         return []
     first = before[0]
@@ -325,17 +337,17 @@ def _displaced(before: list[dict[str, Any]]) -> list[str]:
 
 
 def reader_of(path: Path) -> str | None:
-    """The reader that knows a file by its content; nothing for a form."""
+    """The reader that recognises a file by its content; None for a form."""
     if is_vendor_export(path):
         return mappings.CYCLER
-    from battery_platform.records.instruments.readers import recognise
+    from battery_platform.records.instruments.readers import recognise_instrument
 
-    instrument = recognise(path)
+    instrument = recognise_instrument(path)
     return instrument.name if instrument else None
 
 
 def _anonymous(path: Path, reader: str) -> Mapping:
-    """What is taken of an instrument's file for which nobody wrote a mapping."""
+    """The mapping of an instrument's file for which nobody wrote one."""
     return Mapping(mappings.safe_source(path.stem), "", {}, reader=reader, automatic=True)
 
 
@@ -366,24 +378,26 @@ class _Judgement:
     sheets: list[tuple[Mapping, Sheet]]
     replaced: tuple[str, ...]
     stated: list[Mapping]
-    """What was said of an instrument's file, before its reader placed anything."""
+    """The mappings of an instrument's file as they were given, before its reader placed columns."""
 
     @property
     def file_id(self) -> str:
         return _file_id(self.fingerprint)
 
     def judge(self, lake: Lakehouse, bench: Workbench, progress: Progress) -> list[Tally]:
-        """Judge each sheet; both outcomes lie on the bench."""
-        if len({one.source for one in self.mappings}) != 1:
+        """Judge each sheet and leave both outcomes, accepted and quarantined, on the bench."""
+        if len({mapping.source for mapping in self.mappings}) != 1:
             raise refuse(
                 self.path,
                 "its sheets are mapped to different sources.",
                 "Use one `source` per file.",
             )
         tallies: list[Tally] = []
-        for one, sheet in sorted(self.sheets, key=lambda pair: list(TABLES).index(pair[0].table)):
+        for mapping, sheet in sorted(
+            self.sheets, key=lambda pair: list(TABLES).index(pair[0].table)
+        ):
             before = tuple(tally.part for tally in tallies)
-            subject = Subject(self.path, self.file_id, sheet, one, self.replaced, before)
+            subject = Subject(self.path, self.file_id, sheet, mapping, self.replaced, before)
             tallies.append(
                 judge_sheet(subject, lake, bench, lambda rows: progress(self.path.name, rows))
             )
@@ -391,33 +405,33 @@ class _Judgement:
 
     def origin(self, filed_as: Path) -> Origin:
         """What the manifest says of the file."""
-        first = self.mappings[0]
+        mapping = self.mappings[0]
         return Origin(
             file_id=self.file_id,
-            source_id=first.source,
+            source_id=mapping.source,
             path=filed_as,
             size_bytes=self.path.stat().st_size,
             content_hash=self.fingerprint,
             mapping_hash=mappings.digest(self.stated or self.mappings),
-            mapping={"parts": [one.as_dict() for one in self.mappings]},
-            licence=first.licence,
-            citation=first.citation,
-            is_synthetic=first.synthetic,
+            mapping={"parts": [part.as_dict() for part in self.mappings]},
+            licence=mapping.licence,
+            citation=mapping.citation,
+            is_synthetic=mapping.synthetic,
         )
 
     def report(self, status: str, tallies: list[Tally]) -> Report:
-        """What became of it."""
-        made = Report(self.path, status, self.mappings[0].source, self.file_id)
+        """What became of the file."""
+        report = Report(self.path, status, self.mappings[0].source, self.file_id)
         if self.mappings[0].automatic:
-            made.notes.append(_nameless(made.source_id))
-        for one, sheet in self.sheets:
-            made.notes += [*sheet.notes, *one.assumed]
-        made.outcomes = [_outcome(tally) for tally in tallies]
-        return made
+            report.notes.append(_nameless(report.source_id))
+        for mapping, sheet in self.sheets:
+            report.notes += [*sheet.notes, *mapping.assumed]
+        report.outcomes = [_outcome(tally) for tally in tallies]
+        return report
 
 
 def _given(path: Path, mapping: Sequence[Mapping] | Path | None, lake: Lakehouse) -> list[Mapping]:
-    """The mapping that was named, or that stands beside the file; empty if there is none."""
+    """The mappings named by the caller or found beside the file; empty if there are none."""
     if isinstance(mapping, Path):
         return mappings.load(mapping)
     if mapping is not None:
@@ -429,33 +443,33 @@ def _given(path: Path, mapping: Sequence[Mapping] | Path | None, lake: Lakehouse
 def resolve(
     path: Path, lake: Lakehouse, chosen: list[Mapping], reader: str | None = None
 ) -> tuple[list[Mapping], list[tuple[Mapping, Sheet]]]:
-    """Each mapping with the sheet that it reads; without mappings, those that fit for certain."""
+    """Each mapping with the sheet that it reads; without mappings, the sheets that fit for certain."""
     if reader is not None:
         from battery_platform.records.instruments.readers import mapped
 
         pairs = mapped(path, chosen or [_anonymous(path, reader)])
-        return [one for one, _ in pairs], pairs
+        return [mapping for mapping, _ in pairs], pairs
     if not chosen:
         return _automatic(path, lake)
     first = chosen[0]
-    if any(one.header_row != first.header_row for one in chosen):
-        found = []
-        for one in chosen:
+    if any(mapping.header_row != first.header_row for mapping in chosen):
+        matched = []
+        for mapping in chosen:
             there = sheets(
                 path,
                 lake.settings,
-                one.encoding,
-                one.delimiter,
-                one.decimal,
-                one.header_row,
-                only=one.sheet,
+                mapping.encoding,
+                mapping.delimiter,
+                mapping.decimal,
+                mapping.header_row,
+                only=mapping.sheet,
             )
-            found.append((one, _sheet_of(one, there, path)))
-        return chosen, found
+            matched.append((mapping, _sheet_of(mapping, there, path)))
+        return chosen, matched
     there = sheets(
         path, lake.settings, first.encoding, first.delimiter, first.decimal, first.header_row
     )
-    return chosen, [(one, _sheet_of(one, there, path)) for one in chosen]
+    return chosen, [(mapping, _sheet_of(mapping, there, path)) for mapping in chosen]
 
 
 def _sheet_of(mapping: Mapping, there: list[Sheet], path: Path) -> Sheet:
@@ -481,12 +495,12 @@ def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[M
             problems.append(mappings.no_table(path, sheet))
             skipped.append(sheet.name)
         elif not proposal.usable:
-            seen = ", ".join(text for text in sheet.header if text)[:300]
+            present = ", ".join(text for text in sheet.header if text)[:300]
             problems.append(
                 refuse(
                     path,
                     f"as a table of {TABLES[proposal.mapping.table].title} it lacks "
-                    f"{', '.join(proposal.missing)}; it has: {seen}.",
+                    f"{', '.join(proposal.missing)}; it has: {present}.",
                     "Add the column, or write a mapping: `battery-platform map FILE` begins one.",
                 )
             )
@@ -510,7 +524,7 @@ def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[M
 
 
 def first_cells(sheet: Sheet) -> pl.DataFrame:
-    """The first batch of a sheet, put back in front of the others."""
+    """The first batch of a sheet, which stays in front of the others."""
     from itertools import chain
 
     first = next(sheet.rows, None)
@@ -520,8 +534,8 @@ def first_cells(sheet: Sheet) -> pl.DataFrame:
     return first.cells
 
 
-def known_report(path: Path, before: list[dict[str, Any]]) -> Report:
-    first = before[0]
+def known_report(path: Path, manifest: list[dict[str, Any]]) -> Report:
+    first = manifest[0]
     report = Report(path, "known", first["source_id"], first["file_id"])
     report.reason = f"the same bytes were taken on {first['ingested_at']:%Y-%m-%d %H:%M} as {first['file_name']}"
     report.outcomes = [
@@ -534,14 +548,14 @@ def known_report(path: Path, before: list[dict[str, Any]]) -> Report:
             row["rows_quarantined"],
             pl.DataFrame(),
         )
-        for row in before
+        for row in manifest
     ]
     return report
 
 
 def _replaced(lake: Lakehouse, names: Iterable[str]) -> tuple[str, ...]:
-    """File ids behind the names, ids or paths given to `--replaces`."""
-    found = []
+    """The file ids meant by the names, ids or paths given to `--replaces`."""
+    file_ids = []
     for name in names:
         bare = name if Path(name).name == name else ""
         rows = lake.rows(
@@ -554,12 +568,12 @@ def _replaced(lake: Lakehouse, names: Iterable[str]) -> tuple[str, ...]:
                 f"--replaces {name}: {what} of that name in the lake.",
                 'Name the file_id, see `battery-platform sql "select distinct file_id, file_name from raw_files"`.',
             )
-        found.append(rows[0][0])
-    return tuple(found)
+        file_ids.append(rows[0][0])
+    return tuple(file_ids)
 
 
 def in_order(lake: Lakehouse, paths: Iterable[Path]) -> list[Path]:
-    """Files in the order of the process, so that references find what they name."""
+    """Files in the order of the process, so that records come before those that refer to them."""
     ranks = {name: rank for rank, name in enumerate(TABLES)}
 
     def rank(path: Path) -> tuple[int, str]:
@@ -569,18 +583,18 @@ def in_order(lake: Lakehouse, paths: Iterable[Path]) -> list[Path]:
                 chosen = _automatic(path, lake)[0]
         except PlatformError:
             return (len(ranks), path.name)
-        found = [ranks[one.table] for one in chosen if one.table]
-        return (min(found, default=len(ranks)), path.name)
+        table_ranks = [ranks[mapping.table] for mapping in chosen if mapping.table]
+        return (min(table_ranks, default=len(ranks)), path.name)
 
     return sorted(paths, key=rank)
 
 
 def files_below(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and those in the folders named; mapping files and hidden ones aside."""
-    found: list[Path] = []
+    """The files named and those in the folders named, without mapping files and hidden files."""
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(
+            files += sorted(
                 item
                 for item in path.rglob("*")
                 if item.is_file()
@@ -589,8 +603,8 @@ def files_below(paths: Iterable[Path]) -> list[Path]:
                 and item.name not in {"SOURCE.md", "README.md", "LICENSE", "LICENSE.md"}
             )
         else:
-            found.append(path)
-    return found
+            files.append(path)
+    return files
 
 
 def retry(
@@ -598,7 +612,7 @@ def retry(
 ) -> list[Report]:
     """Judge files with quarantined rows again, under the mapping they were read with.
 
-    `name` (a file name, file_id or source_id) keeps to some of them.
+    `name` (a file name, file_id or source_id) restricts it to some of them.
     """
     reports = []
     waiting = lake.rows(
@@ -612,10 +626,10 @@ def retry(
     order = []
     for _, path_text, fingerprint, mapping_json in waiting:
         path = Path(path_text)
-        parts = [mappings.parse(part, path)[0] for part in json.loads(mapping_json)["parts"]]
-        ranks = [list(TABLES).index(part.table) for part in parts if part.table]
-        order.append((min(ranks, default=len(TABLES)), path, fingerprint, parts))
-    for _, path, fingerprint, parts in sorted(order, key=lambda item: (item[0], str(item[1]))):
+        chosen = [mappings.parse(part, path)[0] for part in json.loads(mapping_json)["parts"]]
+        ranks = [list(TABLES).index(mapping.table) for mapping in chosen if mapping.table]
+        order.append((min(ranks, default=len(TABLES)), path, fingerprint, chosen))
+    for _, path, fingerprint, chosen in sorted(order, key=lambda item: (item[0], str(item[1]))):
         if not path.is_file() or content_hash(path) != fingerprint:
             reports.append(
                 Report(
@@ -626,5 +640,6 @@ def retry(
                 )
             )
             continue
-        reports.append(ingest(lake, path, parts, again=True, progress=progress))
+        seen = KnownBytes(fingerprint)
+        reports.append(ingest(lake, path, chosen, again=True, progress=progress, seen=seen))
     return reports

@@ -140,13 +140,15 @@ def digest(mappings: list[Mapping]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+_LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 # -- reading a mapping file -----------------------------------------------------------------
 
 
 def load(path: Path) -> list[Mapping]:
     """Mappings of a YAML file: one, or one per sheet under `sheets`."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 -- safe either way
     except FileNotFoundError as error:
         raise refuse(
             path, "there is no such mapping file.", "Write one with `map FILE`."

@@ -81,7 +81,7 @@ def test_refresh_builds_every_mart(refreshed: dict[str, Any]) -> None:
 def test_the_quarantine_holds_just_the_faults_that_the_plant_planted(
     refreshed: dict[str, Any], ask: Callable[[str], list[dict[str, Any]]]
 ) -> None:
-    from battery_platform.records.plant import planted_faults
+    from battery_platform.synthetic.plant.files import planted_faults
 
     planted = {
         (fault.file, fault.line)

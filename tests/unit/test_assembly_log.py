@@ -13,8 +13,8 @@ import pytest
 from battery_platform.contracts.base import columns
 from battery_platform.contracts.instruments import EVENT_KINDS, LineEvents, LineRuns, LineSteps
 from battery_platform.errors import RefusedFile
-from battery_platform.records.instruments.assembly_lines import recognise
-from battery_platform.records.instruments.assembly_log import ASSEMBLY_LOG, read
+from battery_platform.records.instruments.assembly_lines import is_assembly_log
+from battery_platform.records.instruments.assembly_log import ASSEMBLY_LOG, read_assembly_log
 from battery_platform.records.instruments.model import Tidy
 
 PARTS = (
@@ -89,8 +89,8 @@ def table(tidy: Tidy) -> list[dict[str, str]]:
 
 def tables(path: Path, content: bytes) -> tuple[list[dict[str, str]], ...]:
     path.write_bytes(content)
-    assert recognise(path)
-    return tuple(table(tidy) for tidy in read(path))
+    assert is_assembly_log(path)
+    return tuple(table(tidy) for tidy in read_assembly_log(path))
 
 
 def of(events: list[dict[str, str]], message: str) -> list[str]:
@@ -106,8 +106,8 @@ def real(mirror: Path) -> Path:
 
 
 def test_real_log(real: Path) -> None:
-    assert recognise(real)
-    made = read(real)
+    assert is_assembly_log(real)
+    made = read_assembly_log(real)
     assert [(tidy.table, tidy.sheet) for tidy in made] == [
         ("line_runs", "runs"),
         ("line_steps", "steps"),
@@ -133,18 +133,20 @@ def test_real_log(real: Path) -> None:
 
 def test_real_log_is_read_fast(real: Path) -> None:
     begun = time.process_time()
-    read(real)
+    read_assembly_log(real)
     assert time.process_time() - begun < 0.5
 
 
 def test_tables_have_the_columns_of_their_contracts_in_order(file: Path) -> None:
     file.write_bytes(log(*stamped(cell(4))))
-    for tidy, contract in zip(read(file), (LineRuns, LineSteps, LineEvents), strict=True):
+    for tidy, contract in zip(
+        read_assembly_log(file), (LineRuns, LineSteps, LineEvents), strict=True
+    ):
         wanted = [column.name for column in columns(contract) if column.name != "cell_id"]
         assert list(tidy.units) == wanted
         assert set(tidy.units.values()) == {None}
         assert all(len(cells) == len(wanted) for _, cells in tidy.rows)
-    events = table(read(file)[2])
+    events = table(read_assembly_log(file)[2])
     assert {event["kind"] for event in events} <= set(EVENT_KINDS)
 
 
@@ -278,7 +280,7 @@ def test_days_come_first_and_are_not_swapped(file: Path) -> None:
     assert events[3]["occurred_at"] == "04/14/2022, 10:00:00"
     assert events[4]["occurred_at"] == "31/02/2022, 10:00:00"
     assert events[5]["occurred_at"] == "2022-04-06 10:00:00"
-    notes = " ".join(read(file)[2].notes)
+    notes = " ".join(read_assembly_log(file)[2].notes)
     assert "lines 7, 8" in notes
     assert "above 12" in notes
     assert "line 7" in notes
@@ -339,7 +341,7 @@ def test_doses_without_volume_or_confirmation(file: Path) -> None:
     runs, _, events = tables(file, log(*stamped([*without[:19], told[0], *without[19:]])))
     assert (runs[0]["doses"], runs[0]["dose_total_ul"]) == ("1", "")
     assert [event["dose_ul"] for event in events if event["kind"] == "dose"] == [""]
-    assert "total is left open" in read(file)[0].notes[-1]
+    assert "total is left open" in read_assembly_log(file)[0].notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -360,7 +362,7 @@ def test_clock_that_goes_back(file: Path) -> None:
     assert [event["message"] for event in events] == whole
     assert len({event["session_id"] for event in events}) == 1
     assert runs[0]["ended_at"] < runs[0]["started_at"]
-    assert read(file)[2].notes == [
+    assert read_assembly_log(file)[2].notes == [
         "the clock goes back, events keep the order of the log and times across it are no "
         "durations: line 24"
     ]
@@ -406,7 +408,7 @@ def test_start_of_a_run_may_be_missing(file: Path) -> None:
         ("4", "completed"),
         ("5", "completed"),
     ]
-    assert "start of the run is not in the log" in read(file)[0].notes[0]
+    assert "start of the run is not in the log" in read_assembly_log(file)[0].notes[0]
 
 
 def test_a_longer_version_keeps_what_was_over(file: Path) -> None:
@@ -427,7 +429,7 @@ def test_a_longer_version_keeps_what_was_over(file: Path) -> None:
 def test_open_run_at_the_end_is_told(file: Path) -> None:
     runs, _, _ = tables(file, log(*stamped([*cell(4), *assembled(5)[:9]])))
     assert runs[1]["outcome"] == "abandoned"
-    assert read(file)[0].notes[0].endswith(runs[1]["run_id"])
+    assert read_assembly_log(file)[0].notes[0].endswith(runs[1]["run_id"])
 
 
 @pytest.mark.parametrize(
@@ -443,32 +445,32 @@ def test_open_run_at_the_end_is_told(file: Path) -> None:
 )
 def test_other_files_are_not_recognised(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    assert not recognise(file)
+    assert not is_assembly_log(file)
     if b"Event" not in content:
         with pytest.raises(RefusedFile):
-            read(file)
+            read_assembly_log(file)
 
 
 def test_what_cannot_be_opened_is_not_recognised(tmp_path: Path) -> None:
-    assert not recognise(tmp_path)
-    assert not recognise(tmp_path / "absent.txt")
-    assert not recognise(Path("a\x00b"))
+    assert not is_assembly_log(tmp_path)
+    assert not is_assembly_log(tmp_path / "absent.txt")
+    assert not is_assembly_log(Path("a\x00b"))
     with pytest.raises(RefusedFile, match="cannot be read"):
-        read(tmp_path / "absent.txt")
+        read_assembly_log(tmp_path / "absent.txt")
 
 
 def test_long_logs_take_time_in_proportion(file: Path) -> None:
     lines = "\n".join(stamped(cell(4), start=0) * 800).encode("latin-1")
     file.write_bytes(lines + b"\n")
     begun = time.process_time()
-    runs, _, events = read(file)
+    runs, _, events = read_assembly_log(file)
     assert len(runs.rows) == 800
     assert time.process_time() - begun < 20e-6 * len(events.rows) + 0.5
 
 
 def test_cells_are_text_that_polars_takes(file: Path) -> None:
     file.write_bytes(log(*stamped(cell(4)), "\x00\x00garbled\x00"))
-    for tidy in read(file):
+    for tidy in read_assembly_log(file):
         frame = pl.DataFrame([cells for _, cells in tidy.rows], list(tidy.units), orient="row")
         assert set(frame.dtypes) == {pl.String}
     assert ASSEMBLY_LOG.name == "assembly_log"

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from battery_platform.errors import RefusedFile
-from battery_platform.records.cyclers import neware_binary, read, recognise
+from battery_platform.records.cyclers import neware_binary, read_export, recognise_format
 from battery_platform.records.cyclers.lines import is_whole
 from battery_platform.records.cyclers.model import PositiveCurrent
 from battery_platform.records.cyclers.summary import cycles, largest_deviation
@@ -292,10 +292,10 @@ DIALECTS = {
 def test_dialect(name: str, write: Write) -> None:
     known = DIALECTS[name]
     path = write("export.txt", known.content)
-    found = recognise(path)
+    found = recognise_format(path)
     assert found is not None
     assert found.name == known.format
-    file = read(path, known.positive)
+    file = read_export(path, known.positive)
     assert len(file.quarantine) == known.rows_held, file.quarantine
     ours = {"test_time_s": known.times, "voltage_v": known.volts, "current_a": known.amperes}
     for column, values in (ours | known.more).items():
@@ -326,11 +326,11 @@ SIGNED = table(
 
 
 def test_stated_sign_turns_every_reader_round(write: Write) -> None:
-    wanted = read(write("a.csv", SIGNED)).points["current_a"].to_list()
+    wanted = read_export(write("a.csv", SIGNED)).points["current_a"].to_list()
     inverted = write("b.csv", turned(SIGNED))
-    assert read(inverted, "discharge").points["current_a"].to_list() == wanted
+    assert read_export(inverted, "discharge").points["current_a"].to_list() == wanted
     with pytest.raises(RefusedFile, match="wrong sign"):
-        read(inverted)
+        read_export(inverted)
 
 
 @pytest.mark.parametrize("positive", ["charge", "discharge"])
@@ -342,10 +342,10 @@ def test_current_against_the_voltage_is_refused(positive: PositiveCurrent, write
         rows.append(f"{10 * n},{volts},{amperes}")
     path = write("a.csv", table("", "Test Time / s,Voltage / V,Current / A", *rows))
     if positive == "discharge":
-        assert read(path, positive).points.height == 8
+        assert read_export(path, positive).points.height == 8
     else:
         with pytest.raises(RefusedFile, match="the voltage moves the other way"):
-            read(path)
+            read_export(path)
 
 
 def test_simulated_bdf_with_discharge_positive_is_refused_and_read_when_stated(
@@ -355,14 +355,14 @@ def test_simulated_bdf_with_discharge_positive_is_refused_and_read_when_stated(
         "100,charge", "-100,charge"
     )
     with pytest.raises(RefusedFile, match="wrong sign"):
-        read(write("a.csv", content))
-    points = read(write("b.csv", content), "discharge").points
+        read_export(write("a.csv", content))
+    points = read_export(write("b.csv", content), "discharge").points
     assert points["current_a"].to_list() == pytest.approx([0, -0.1, 0.1])
 
 
 def test_unsigned_current_in_a_state_without_direction_is_held_back(write: Write) -> None:
     content = MACCOR_MILLI + "4\t7\t1\t4\t13.0\t1.0\t1.0\t90.0\t3.0\tP\n"
-    file = read(write("a.txt", content))
+    file = read_export(write("a.txt", content))
     assert [(f.row, f.rule) for f in file.quarantine] == [(5, "direction")]
 
 
@@ -375,7 +375,7 @@ def test_unsigned_current_with_counters_both_ways_is_refused(write: Write) -> No
         "72,3.4,1,0.01,0.01",
     )
     with pytest.raises(RefusedFile, match="without sign"):
-        read(write("a.csv", content))
+        read_export(write("a.csv", content))
 
 
 # -- units and clocks ------------------------------------------------------------------------
@@ -393,7 +393,7 @@ def clocked(unit: str, step: float, seconds: int = 10, rows: int = 12) -> str:
 def test_time_without_a_unit_goes_by_the_wall_clock(
     step: float, says: str | None, write: Write
 ) -> None:
-    file = read(write("a.csv", clocked("", step)))
+    file = read_export(write("a.csv", clocked("", step)))
     assert file.points["test_time_s"].to_list() == pytest.approx([10 * n for n in range(12)])
     assert any("by the wall clock" in note for note in file.notes) == (says is not None)
 
@@ -401,13 +401,13 @@ def test_time_without_a_unit_goes_by_the_wall_clock(
 @pytest.mark.parametrize("step", [10_000.0, 1 / 6])
 def test_time_that_the_wall_clock_belies_is_refused(step: float, write: Write) -> None:
     with pytest.raises(RefusedFile, match="as fast as the wall clock"):
-        read(write("a.csv", clocked(" / s", step)))
+        read_export(write("a.csv", clocked(" / s", step)))
 
 
 def test_volts_without_a_unit_that_are_millivolts_are_refused(write: Write) -> None:
     content = table("", "time,voltage,current", "0,3700,0", "1,3701,0")
     with pytest.raises(RefusedFile, match="hardly volts"):
-        read(write("a.csv", content))
+        read_export(write("a.csv", content))
 
 
 def test_counters_of_another_unit_than_current_over_time_are_refused(write: Write) -> None:
@@ -415,8 +415,8 @@ def test_counters_of_another_unit_than_current_over_time_are_refused(write: Writ
     header = "Test Time / s,Voltage / V,Current / A,Charging Capacity / {}"
     wrong = table("", header.format("Ah"), *rows)
     with pytest.raises(RefusedFile, match="1000 times"):
-        read(write("a.csv", wrong))
-    file = read(write("b.csv", table("", header.format("mAh"), *rows)))
+        read_export(write("a.csv", wrong))
+    file = read_export(write("b.csv", table("", header.format("mAh"), *rows)))
     assert largest_deviation(cycles(file.points)) < 1e-9
 
 
@@ -424,7 +424,7 @@ def test_counters_of_another_unit_than_current_over_time_are_refused(write: Writ
 def test_a_unit_that_is_not_known_is_refused(unit: str, write: Write) -> None:
     content = table("", f"Test Time / s,Voltage / {unit},Current / A,Cycle Count / 1", "0,3,0,1")
     with pytest.raises(RefusedFile, match="no column of the voltage"):
-        read(write("a.csv", content))
+        read_export(write("a.csv", content))
 
 
 @pytest.mark.parametrize(
@@ -463,7 +463,7 @@ def test_durations(text: str, seconds: float | None) -> None:
 )
 def test_wall_clocks(clock: str, moment: str, write: Write) -> None:
     content = table("", "Date Time;Test Time / s;Voltage / V;Current / A", f"{clock};0;3;0")
-    points = read(write("a.csv", content)).points
+    points = read_export(write("a.csv", content)).points
     assert str(points["recorded_at"][0]) == moment
     if "+" in clock:
         assert points["unix_time_s"].to_list() == [1296506305]
@@ -494,7 +494,7 @@ def test_last_cell_without_line_end(cell: str, above: list[str], whole: bool) ->
 
 
 def test_last_line_that_may_be_cut_is_held_back(write: Write) -> None:
-    file = read(write("a.csv", SAMPLE_BDF.replace("2,3.5,0.1", "2,3.5,0")))
+    file = read_export(write("a.csv", SAMPLE_BDF.replace("2,3.5,0.1", "2,3.5,0")))
     assert [f.rule for f in file.quarantine] == ["cut"]
 
 
@@ -537,7 +537,7 @@ def test_arbin_workbook_of_several_sheets(write: Write) -> None:
             "Statistics_1": [ARBIN_HEADER, *statistics],
         }
     )
-    file = read(write("a.xlsx", content))
+    file = read_export(write("a.xlsx", content))
     assert file.format.name == "arbin_text"
     assert file.points["test_time_s"].to_list() == [10, 20, 30, 40, 50]
     assert file.quarantine == ()
@@ -557,7 +557,7 @@ def test_neware_workbook_with_durations_of_days(write: Write) -> None:
     ]
     cycle: list[list[object]] = [["Cycle Index", "Chg. Cap.(mAh)"], [1, 360]]
     sheets = {"unit": [["a", "b"]], "cycle": cycle, "record": [header, *rows]}
-    file = read(write("a.xlsx", workbook(sheets, durations=(4, 5))))
+    file = read_export(write("a.xlsx", workbook(sheets, durations=(4, 5))))
     assert file.format.name == "neware_text"
     assert file.points["test_time_s"].to_list() == [0, 43200, 129600, 151200]
     assert file.points["current_a"].to_list() == pytest.approx([0, 0.01, 0.01, -0.01])
@@ -588,7 +588,7 @@ def test_neware_workbook_in_three_levels(write: Write) -> None:
         ["", 2, 2, "CC DChg", "00:15:00"],
         ["", "", 3, "00:15:00", "00:45:00", -10, 3.4, 2.5],
     ]
-    file = read(write("a.xlsx", workbook({"Sheet1": rows})))
+    file = read_export(write("a.xlsx", workbook({"Sheet1": rows})))
     points = file.points
     assert points["cycle"].to_list() == [1, 1, 2]
     assert points["step"].to_list() == [1, 1, 2]
@@ -604,7 +604,7 @@ def test_two_channels_in_a_workbook_are_refused(write: Write) -> None:
     ]
     content = workbook({"Channel_1-1": [ARBIN_HEADER, *rows], "Channel_1-2": [ARBIN_HEADER, *rows]})
     with pytest.raises(RefusedFile, match="second test"):
-        read(write("a.xlsx", content))
+        read_export(write("a.xlsx", content))
 
 
 def test_bdf_as_parquet_with_machine_names_and_a_zone(tmp_path: Path) -> None:
@@ -619,16 +619,16 @@ def test_bdf_as_parquet_with_machine_names_and_a_zone(tmp_path: Path) -> None:
         }
     )
     frame.write_parquet(tmp_path / "a.bdf.parquet")
-    file = read(tmp_path / "a.bdf.parquet")
+    file = read_export(tmp_path / "a.bdf.parquet")
     assert file.format.name == "bdf"
     assert file.points["unix_time_s"].to_list() == [1_700_000_000, 1_700_000_001]
 
 
 def test_json_and_archives_are_refused_by_what_they_are(write: Write) -> None:
     with pytest.raises(RefusedFile, match="JSON"):
-        read(write("a.json", '{"Test Time / s": [0, 1], "Voltage / V": [3, 3]}\n'))
+        read_export(write("a.json", '{"Test Time / s": [0, 1], "Voltage / V": [3, 3]}\n'))
     with pytest.raises(RefusedFile, match="compressed"):
-        read(write("a.csv.gz", b"\x1f\x8b\x08\x00" + bytes(40)))
+        read_export(write("a.csv.gz", b"\x1f\x8b\x08\x00" + bytes(40)))
 
 
 # -- Neware's binary files -------------------------------------------------------------------

@@ -15,7 +15,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from battery_platform.errors import RefusedFile
-from battery_platform.records.cyclers import open_file, read, recognise
+from battery_platform.records.cyclers import open_file, read_export, recognise_format
 from battery_platform.records.cyclers.summary import cycles, largest_deviation, steps
 
 Write = Callable[[str, str | bytes], Path]
@@ -118,10 +118,10 @@ FIRST_AND_LAST = {
 def test_format_is_known_by_content_and_read_to_the_end(name: str, write: Write) -> None:
     content, rows, first, last = FIRST_AND_LAST[name]
     path = write("export.dat", content)
-    found = recognise(path)
+    found = recognise_format(path)
     assert found is not None
     assert found.name == name
-    file = read(path)
+    file = read_export(path)
     assert (file.points.height, file.quarantine) == (rows, ())
     values = file.points.select("test_time_s", "voltage_v", "current_a").rows()
     assert values[0] == pytest.approx(first)
@@ -131,7 +131,7 @@ def test_format_is_known_by_content_and_read_to_the_end(name: str, write: Write)
 
 
 def test_maccor_state_gives_the_sign_and_the_counters_keep_their_names(write: Write) -> None:
-    file = read(write("a.txt", MACCOR))
+    file = read_export(write("a.txt", MACCOR))
     assert file.points["current_a"].to_list() == [0.0, 3.6, 3.6, -3.6, -0.1]
     assert file.points["charge_ah"].to_list() == [0.0, 0.0, 3.6, 0.0, 0.0]
     assert file.points["discharge_ah"].to_list() == [0.0, 0.0, 0.0, 0.0005, 3.4]
@@ -140,7 +140,7 @@ def test_maccor_state_gives_the_sign_and_the_counters_keep_their_names(write: Wr
 
 
 def test_layers_of_neware_give_cycle_and_step_and_lines_keep_their_numbers(write: Write) -> None:
-    file = read(write("a.csv", NEWARE_NESTED))
+    file = read_export(write("a.csv", NEWARE_NESTED))
     assert file.points["cycle"].to_list() == [1, 1, 1, 1, 2]
     assert file.points["step"].to_list() == [1, 1, 2, 2, 3]
     assert file.points["row_number"].to_list() == [5, 6, 8, 9, 11]
@@ -148,22 +148,22 @@ def test_layers_of_neware_give_cycle_and_step_and_lines_keep_their_numbers(write
 
 
 def test_basytec_command_is_the_state(write: Write) -> None:
-    file = read(write("a.txt", BASYTEC))
+    file = read_export(write("a.txt", BASYTEC))
     assert file.points["Command"].to_list() == ["Pause", "Charge"]
     turned = BASYTEC.replace(b"\t0.5\t", b"\t-0.5\t")
     with pytest.raises(RefusedFile, match="wrong sign"):
-        read(write("b.txt", turned))
+        read_export(write("b.txt", turned))
 
 
 def test_old_landt_in_milliampere(write: Write) -> None:
-    file = read(write("a.csv", LANDT_OLD))
+    file = read_export(write("a.csv", LANDT_OLD))
     assert file.format.instrument == "Landt"
     assert file.points["current_a"].to_list() == pytest.approx([0, 0.1, -0.1])
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1", "utf-8-sig"])
 def test_encodings(encoding: str, write: Write) -> None:
-    file = read(write("a.csv", NOVONIX.encode(encoding)))
+    file = read_export(write("a.csv", NOVONIX.encode(encoding)))
     assert file.points["temperature_degc"].to_list() == [24.6, 24.7]
 
 
@@ -180,16 +180,16 @@ def test_workbook_is_read_like_its_text(write: Write) -> None:
             number, 0, [float(c) if number and i != 3 else c for i, c in enumerate(cells)]
         )
     book.close()
-    file = read(write("a.bin", held.getvalue()))
+    file = read_export(write("a.bin", held.getvalue()))
     assert file.format.name == "arbin_text"
     names = ["test_time_s", "voltage_v", "current_a", "cycle", "step", "charge_ah"]
-    assert file.points.select(names).equals(read(write("a.csv", ARBIN)).points.select(names))
+    assert file.points.select(names).equals(read_export(write("a.csv", ARBIN)).points.select(names))
 
 
 def test_bdf_as_parquet(write: Write, tmp_path: Path) -> None:
     frame = pl.read_csv(BDF.encode())
     frame.write_parquet(tmp_path / "a")
-    file = read(tmp_path / "a")
+    file = read_export(tmp_path / "a")
     assert file.format.name == "bdf"
     assert file.points["unix_time_s"].to_list() == [1.7e9, 1.7e9 + 1, 1.7e9 + 2]
 
@@ -216,14 +216,14 @@ def test_bdf_as_parquet(write: Write, tmp_path: Path) -> None:
 def test_files_refused_as_a_whole(content: str | bytes, says: str, write: Write) -> None:
     path = write("export.csv", content)
     with pytest.raises(RefusedFile, match=says) as refused:
-        read(path)
+        read_export(path)
     assert refused.value.remedy
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "", "3,4x"])
 def test_values_that_are_none_hold_the_row_back(value: str, write: Write) -> None:
     content = custom().replace("2;120.00;1;1;0.50;3.02", f"2;120.00;1;1;0.50;{value}")
-    file = read(write("a.csv", content))
+    file = read_export(write("a.csv", content))
     assert (file.points.height, file.rows) == (5, 6)
     assert [finding.row for finding in file.quarantine] == [6]
     assert file.quarantine[0].message
@@ -233,7 +233,7 @@ def test_values_that_are_none_hold_the_row_back(value: str, write: Write) -> Non
 def test_lines_with_other_widths_are_held_back(write: Write) -> None:
     content = custom().replace("2;120.00;1;1;0.50;3.02", "2;120.00;1;0.50;3.02")
     content = content.replace("4;240.00;1", "4;240.00;1;1")
-    file = read(write("a.csv", content))
+    file = read_export(write("a.csv", content))
     assert [(f.row, f.rule) for f in file.quarantine] == [(6, "fields"), (8, "fields")]
 
 
@@ -241,28 +241,28 @@ def test_missing_cycles_are_told_and_not_renumbered(write: Write) -> None:
     content = (
         custom().replace("4;240.00;1;1", "4;240.00;1;3").replace("5;300.00;1;1", "5;300.00;1;3")
     )
-    file = read(write("a.csv", content))
+    file = read_export(write("a.csv", content))
     assert file.points["cycle"].to_list() == [1, 1, 1, 1, 3, 3]
     assert any("cycle 2 is missing" in note for note in file.notes)
 
 
 def test_repeated_cycles_and_records_are_held_back(write: Write) -> None:
     content = custom().replace("3;180.00;1;1", "3;180.00;1;2")
-    file = read(write("a.csv", content))
+    file = read_export(write("a.csv", content))
     assert {(f.row, f.field) for f in file.quarantine} == {(8, "cycle"), (9, "cycle")}
     twice = custom().replace("4;240", "3;240")
-    assert [f.field for f in read(write("b.csv", twice)).quarantine] == ["record"]
+    assert [f.field for f in read_export(write("b.csv", twice)).quarantine] == ["record"]
 
 
 def test_test_clock_that_goes_back_an_hour(write: Write) -> None:
     content = BDF.replace("2,3.5,-0.1", "7000,3.5,-0.1") + "3400,3.5,-0.1,1,2,1700000003,25\n"
-    file = read(write("a.csv", content))
+    file = read_export(write("a.csv", content))
     assert [(f.row, f.rule) for f in file.quarantine] == [(5, "clock")]
     assert "7000 s to 3400 s" in file.quarantine[0].message
 
 
 def test_wall_clock_that_goes_back_is_told_and_the_rows_stay(write: Write) -> None:
-    file = read(write("a.csv", BDF.replace("1700000002", "1699996402")))
+    file = read_export(write("a.csv", BDF.replace("1700000002", "1699996402")))
     assert file.points.height == 3
     assert any("wall clock goes back 1 times by at most 3599" in note for note in file.notes)
 
@@ -271,9 +271,9 @@ def test_the_sign_is_checked_and_not_guessed(write: Write) -> None:
     turned = ARBIN.replace(",0.5,3.2", ",-0.5,3.2").replace(",-0.5,3.0", ",0.5,3.0")
     path = write("a.csv", turned)
     with pytest.raises(RefusedFile, match="wrong sign"):
-        read(path)
-    right = read(write("b.csv", ARBIN)).points
-    assert read(path, positive_current="discharge").points.equals(right)
+        read_export(path)
+    right = read_export(write("b.csv", ARBIN)).points
+    assert read_export(path, positive_current="discharge").points.equals(right)
 
 
 def test_unsigned_current_without_a_state_is_refused_where_it_must_discharge(write: Write) -> None:
@@ -282,8 +282,8 @@ def test_unsigned_current_without_a_state_is_refused_where_it_must_discharge(wri
         "1,1,1,0,0,3.6,23-Nov-23 3:56:11 PM\n2,1,2,9,20,3.4,23-Nov-23 3:56:20 PM\n"
     )
     with pytest.raises(RefusedFile, match="without sign"):
-        read(write("a.csv", content))
-    file = read(write("b.csv", content.replace("20,3.4", "20,3.8")))
+        read_export(write("a.csv", content))
+    file = read_export(write("b.csv", content.replace("20,3.4", "20,3.8")))
     assert any("taken as charging" in note for note in file.notes)
 
 
@@ -302,11 +302,11 @@ def test_cutting_a_file_anywhere_makes_no_false_row(data: st.DataObject, tmp_pat
     content = WHOLE[name]
     path = tmp_path / "whole"
     path.write_bytes(content)
-    whole = read(path).points
+    whole = read_export(path).points
     cut = data.draw(st.integers(0, len(content) - 1))
     path.write_bytes(content[:cut])
     try:
-        file = read(path)
+        file = read_export(path)
     except RefusedFile:
         return
     assert [f.rule for f in file.quarantine] in ([], ["cut"])
@@ -327,7 +327,7 @@ def test_blocks_join_to_the_same_rows(write: Write) -> None:
         path = write("a", content)
         table = find_table(path)
         assert table is not None
-        whole = read(path)
+        whole = read_export(path)
         parts = list(open_text(path, table, block_bytes=40).blocks)
         assert (
             pl.concat([p.points for p in parts], how="diagonal_relaxed")
@@ -361,7 +361,7 @@ MPR_ROWS = [(0.0, 3.5, 0.0, 0.0), (3600.0, 3.75, 2.0, 2.0), (7200.0, 3.25, -2.0,
 
 
 def test_biologic_binary(write: Write) -> None:
-    file = read(write("a.txt", mpr(MPR_ROWS)))
+    file = read_export(write("a.txt", mpr(MPR_ROWS)))
     assert file.format.name == "biologic_mpr"
     assert file.points["current_a"].to_list() == pytest.approx([0.0, 2e-3, -2e-3])
     assert file.points["charge_ah"].to_list() == pytest.approx([0, 2e-3, 2e-3])
@@ -372,12 +372,12 @@ def test_biologic_binary(write: Write) -> None:
 def test_biologic_refuses_what_it_cannot_tell_apart(write: Write) -> None:
     whole = mpr(MPR_ROWS)
     with pytest.raises(RefusedFile, match="is not known"):
-        read(write("a.mpr", mpr(MPR_ROWS, (1, 4, 6, 8, 7, 999))))
+        read_export(write("a.mpr", mpr(MPR_ROWS, (1, 4, 6, 8, 7, 999))))
     with pytest.raises(RefusedFile, match="another width"):
-        read(write("a.mpr", mpr(MPR_ROWS, (1, 4, 6, 8, 7, 131, 9))))
+        read_export(write("a.mpr", mpr(MPR_ROWS, (1, 4, 6, 8, 7, 131, 9))))
     for cut in (*range(0, 700, 7), len(whole) - 1):
         with pytest.raises(RefusedFile):
-            read(write("a.mpr", whole[:cut]))
+            read_export(write("a.mpr", whole[:cut]))
 
 
 def res(rows: int, announced: int | None = None) -> bytes:
@@ -422,7 +422,7 @@ def res(rows: int, announced: int | None = None) -> bytes:
 
 
 def test_arbin_database(write: Write) -> None:
-    file = read(write("a.csv", res(5)))
+    file = read_export(write("a.csv", res(5)))
     assert file.format.name == "arbin_res"
     assert file.points["test_time_s"].to_list() == [0, 60, 120, 180, 240]
     assert file.points["voltage_v"].to_list() == [3, 3.125, 3.25, 3.375, 3.5]
@@ -433,7 +433,7 @@ def test_arbin_database_cut_or_damaged_is_refused(write: Write) -> None:
     whole = res(5)
     for content in (whole[:-1], whole[:-4096], whole[:5000], res(5, announced=6), whole[:40]):
         with pytest.raises(RefusedFile):
-            read(write("a.res", content))
+            read_export(write("a.res", content))
 
 
 def test_neware_binary_without_its_reader_names_the_package(
@@ -443,10 +443,10 @@ def test_neware_binary_without_its_reader_names_the_package(
     with zipfile.ZipFile(held, "w") as archive:
         archive.writestr("data.ndc", bytes(100))
     path = write("a.zip", held.getvalue())
-    assert recognise(path) is not None
+    assert recognise_format(path) is not None
     monkeypatch.setitem(__import__("sys").modules, "fastnda", None)
     with pytest.raises(RefusedFile, match="fastnda"):
-        read(path)
+        read_export(path)
 
 
 def test_neware_binary_cut_is_refused(write: Write) -> None:
@@ -455,14 +455,14 @@ def test_neware_binary_cut_is_refused(write: Write) -> None:
         archive.writestr("EditStep.xml", "<root/>")
         archive.writestr("data.ndc", bytes(100))
     with pytest.raises(RefusedFile, match="cut"):
-        read(write("a.ndax", held.getvalue()[:-20]))
+        read_export(write("a.ndax", held.getvalue()[:-20]))
 
 
 # -- per step and per cycle ----------------------------------------------------------------
 
 
 def test_charge_of_steps_is_their_end_minus_what_came_before(write: Write) -> None:
-    file = read(write("a.csv", ARBIN))
+    file = read_export(write("a.csv", ARBIN))
     table = steps(file.points, file.format.resets)
     assert table["charge_ah"].to_list() == [0, 0.5, 0]
     assert table["discharge_ah"].to_list() == [0, 0, 0.5]
@@ -475,7 +475,7 @@ def test_charge_of_steps_is_their_end_minus_what_came_before(write: Write) -> No
 
 
 def test_counters_that_start_again_with_each_step(write: Write) -> None:
-    file = read(write("a.csv", NEWARE_NESTED))
+    file = read_export(write("a.csv", NEWARE_NESTED))
     table = cycles(file.points, file.format.resets)
     assert table["charge_ah"].to_list() == [1.0, 0.0]
     assert table["discharge_ah"].to_list() == [0.0, 0.9]
@@ -485,8 +485,10 @@ def test_counters_that_start_again_with_each_step(write: Write) -> None:
 
 def test_efficiency_without_charge_is_undefined_and_its_way_round_is_said(write: Write) -> None:
     resting = custom().replace("0.50", "0.00")
-    assert cycles(read(write("a.csv", resting)).points)["coulombic_efficiency"].to_list() == [None]
-    points = read(write("b.csv", MACCOR)).points
+    assert cycles(read_export(write("a.csv", resting)).points)[
+        "coulombic_efficiency"
+    ].to_list() == [None]
+    points = read_export(write("b.csv", MACCOR)).points
     table = cycles(points, "step", efficiency="charge_per_discharge")
     assert table["coulombic_efficiency"].item() == pytest.approx(3.6 / 3.4)
     assert table["efficiency_is"].item() == "charge_per_discharge"

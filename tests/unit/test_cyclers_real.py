@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from battery_platform.errors import RefusedFile
-from battery_platform.records.cyclers import read, recognise
+from battery_platform.records.cyclers import read_export, recognise_format
 from battery_platform.records.cyclers.summary import cycles, largest_deviation, steps
 
 
@@ -115,10 +115,10 @@ def test_file_is_read_right(name: str, exports: Path) -> None:
         pytest.importorskip("fastnda")
     known = KNOWN[name]
     path = exports / name
-    found = recognise(path)
+    found = recognise_format(path)
     assert found is not None
     assert found.name == known.format
-    file = read(path)
+    file = read_export(path)
     points = file.points
     assert (points.height, file.quarantine) == (known.rows, ())
     values = points.select("test_time_s", "voltage_v", "current_a").rows()
@@ -137,7 +137,7 @@ def test_file_is_read_right(name: str, exports: Path) -> None:
 
 
 def test_unfinished_cycles_have_no_efficiency(exports: Path) -> None:
-    file = read(exports / "20160805_test001_45_cc_01.res")
+    file = read_export(exports / "20160805_test001_45_cc_01.res")
     table = cycles(file.points, file.format.resets, efficiency="charge_per_discharge")
     assert table["coulombic_efficiency"].to_list()[-1] is None
     assert table["coulombic_efficiency"].to_list()[0] == pytest.approx(0.9261, abs=1e-3)
@@ -156,7 +156,7 @@ DAMAGED = {
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damaged_files_beside_their_good_twin(name: str, exports: Path) -> None:
     rows, held = DAMAGED[name]
-    file = read(exports / name)
+    file = read_export(exports / name)
     assert file.points.height == rows
     assert [finding.row for finding in file.quarantine] == held
     efficiency = cycles(file.points)["coulombic_efficiency"]
@@ -167,7 +167,7 @@ def test_damaged_files_beside_their_good_twin(name: str, exports: Path) -> None:
 
 def test_missing_column_is_refused_with_what_was_seen(exports: Path) -> None:
     with pytest.raises(RefusedFile, match="voltage") as refused:
-        read(exports / "bad_custom_missing_column.csv")
+        read_export(exports / "bad_custom_missing_column.csv")
     assert "charge_capacity" in refused.value.says
 
 
@@ -182,11 +182,11 @@ def test_cut_binary_files_are_refused(
         path = tmp_path / "cut"
         path.write_bytes(content[:size])
         if name.endswith(".res") and size == pages and share == 0.98:
-            whole = read(exports / name).points
-            assert read(path).points.equals(whole)
+            whole = read_export(exports / name).points
+            assert read_export(path).points.equals(whole)
             continue
         with pytest.raises(RefusedFile):
-            read(path)
+            read_export(path)
 
 
 @pytest.mark.parametrize("name", ["maccor_001.txt", "neware_uio.csv", "pec.csv"])
@@ -194,11 +194,11 @@ def test_cut_text_files_lose_at_most_their_last_line(
     name: str, exports: Path, tmp_path: Path
 ) -> None:
     content = (exports / name).read_bytes()
-    whole = read(exports / name).points
+    whole = read_export(exports / name).points
     for share in (0.2, 0.5, 0.9):
         path = tmp_path / "cut"
         path.write_bytes(content[: int(len(content) * share)])
-        file = read(path)
+        file = read_export(path)
         assert file.points.equals(whole.head(file.points.height))
         assert len(file.quarantine) <= 1
 
@@ -208,14 +208,14 @@ def test_two_cells_in_one_file(exports: Path, tmp_path: Path) -> None:
     path = tmp_path / "both"
     path.write_text(content + content)
     with pytest.raises(RefusedFile, match="header comes again"):
-        read(path)
+        read_export(path)
     path.write_text(content + content.split("\n", 4)[4])
     with pytest.raises(RefusedFile, match="second test"):
-        read(path)
+        read_export(path)
 
 
 def test_frames_hold_our_columns_first(exports: Path) -> None:
-    points = read(exports / "pec.csv").points
+    points = read_export(exports / "pec.csv").points
     assert points.columns[:6] == [
         "row_number",
         "test_time_s",

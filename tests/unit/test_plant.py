@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,24 @@ from battery_platform.contracts.base import Contract, columns, keys, rules
 from battery_platform.contracts.registry import TABLES
 from battery_platform.contracts.units import conversion, unit_of
 from battery_platform.errors import PlatformError
-from battery_platform.records.plant import (
-    CAMPAIGNS,
-    FAULT_KINDS,
-    GRAPHITE,
-    MAX_CYCLE_ROWS,
-    NMC,
+from battery_platform.synthetic.cell_cases import write_cell_cases
+from battery_platform.sizes import SIZES
+from battery_platform.synthetic.plant.campaigns import CAMPAIGNS
+from battery_platform.synthetic.plant.cell_lab import MAX_CYCLE_ROWS
+from battery_platform.synthetic.plant.chemistry import GRAPHITE, NMC
+from battery_platform.synthetic.plant.faults import FAULT_KINDS
+from battery_platform.synthetic.plant.files import (
     SOURCE_ID,
-    composite_density,
     mapping_path,
     planted_counts,
     planted_faults,
+    write_plant,
+)
+from battery_platform.synthetic.plant.physics import (
+    composite_density,
     rate_penalty,
     slurry_viscosity,
     spring_back,
-    write_plant,
 )
 
 
@@ -169,6 +173,30 @@ def test_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     assert {p.name for p in (tmp_path / "a").iterdir()} == {p.name for p in first} | {
         mapping_path(p).name for p in first
     }
+
+
+def digest(folder: Path) -> str:
+    """One hash of the names and bytes of a folder's files."""
+    total = sha256()
+    for path in sorted(folder.iterdir()):
+        total.update(path.name.encode() + b"\0" + sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [("demo", "973f27276c5c3502"), ("nightly", "1537aeea98f2d399"), ("full", "8d667bbf27e41295")],
+)
+def test_bytes_of_the_plant_at_each_size_stay_as_they_are(
+    tmp_path: Path, size: str, expected: str
+) -> None:
+    write_plant(tmp_path, SIZES[size].plant_batches)
+    assert digest(tmp_path) == expected
+
+
+def test_bytes_of_the_cell_cases_stay_as_they_are(tmp_path: Path) -> None:
+    write_cell_cases(tmp_path)
+    assert digest(tmp_path) == "f8602c39358fb2c5"
 
 
 def test_unchanged_files_are_left_alone(tmp_path: Path) -> None:

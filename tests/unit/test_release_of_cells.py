@@ -26,10 +26,10 @@ from battery_platform.models.served.surrogate import predict_rows
 from battery_platform.models.sparse import evaluation, simple, stack
 from battery_platform.models.specification import MODELS
 from battery_platform.models.training import TrainingSet, training_set
-from battery_platform.records.sources import take_cell_cases
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.made.products import put
+from battery_platform.synthetic.deliveries import take_cell_cases
 
 CELLS = MODELS["cell-outcome"]
 GRADED = MODELS["graded-energy"]

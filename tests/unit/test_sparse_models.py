@@ -26,7 +26,7 @@ from battery_platform.models.sparse.simple import SIMPLE
 from battery_platform.models.sparse.space import latent, space_of
 from battery_platform.models.sparse.table import EARLY, SparseTable, table_of
 from battery_platform.models.splits import LeakingSplit
-from battery_platform.records.case_plant import simulate_cell_cases
+from battery_platform.synthetic.cell_cases import simulate_cell_cases
 
 FEW = Choices(networks=30, steps=60)
 QUICK = {"stack": stack.candidate, "mean": SIMPLE["mean"]}

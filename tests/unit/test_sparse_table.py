@@ -16,7 +16,11 @@ from battery_platform.contracts.registry import TABLES
 from battery_platform.contracts.verdicts import judge
 from battery_platform.errors import PlatformError
 from battery_platform.models.sparse.table import DESCRIPTORS, ENDPOINTS, table_of
-from battery_platform.records.case_plant import (
+from battery_platform.records.ingest import ingest
+from battery_platform.records.mapping import load
+from battery_platform.store.balance import balance
+from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.synthetic.cell_cases import (
     CASES,
     CELLS,
     CYCLES,
@@ -25,10 +29,6 @@ from battery_platform.records.case_plant import (
     simulate_cell_cases,
     write_cell_cases,
 )
-from battery_platform.records.ingest import ingest
-from battery_platform.records.mapping import load
-from battery_platform.store.balance import balance
-from battery_platform.store.lakehouse import Lakehouse
 
 CONTRACT = TABLES["cell_cases"].contract
 SCHEMA = {column.name: column.dtype for column in columns(CONTRACT)}

@@ -1,7 +1,7 @@
-"""Exports of battery cyclers, read by content: to the Battery Data Format's quantities.
+"""Exports of battery cyclers, recognised by content and read as quantities of the Battery Data Format.
 
-`recognise` says what a file is, `read` reads it to its end, `open_file` streams it in blocks. The
-readers stand in modules of their own; which one takes a file is decided here and nowhere else.
+`recognise_format` names a file's format, `read_export` reads a file to its end, `open_file`
+streams it in blocks. Each reader has a module of its own; only here is decided which one is used.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ __all__ = [
     "Format",
     "Stream",
     "open_file",
-    "read",
     "read_blocks",
-    "recognise",
+    "read_export",
+    "recognise_format",
 ]
 
 _HEAD = 64
@@ -46,7 +46,7 @@ _TEXT_REMEDY = (
 _Open = Callable[[Path, PositiveCurrent], Stream]
 
 
-def recognise(path: Path) -> Format | None:
+def recognise_format(path: Path) -> Format | None:
     """The format of a file, by its content; nothing where it is no cycler's export that is read."""
     try:
         if (binary := _binary(path)) is not None:
@@ -115,7 +115,7 @@ def read_blocks(path: Path, positive_current: PositiveCurrent = "charge") -> Ite
     return open_file(path, positive_current).blocks
 
 
-def read(path: Path, positive_current: PositiveCurrent = "charge") -> CyclerFile:
+def read_export(path: Path, positive_current: PositiveCurrent = "charge") -> CyclerFile:
     """A file read to its end. Positive current charges, whatever the file's own convention."""
     stream = open_file(path, positive_current)
     blocks = list(stream.blocks)

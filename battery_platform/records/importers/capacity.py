@@ -44,7 +44,7 @@ _CURVE: dict[str, str | None] = {
 _LIFE: dict[str, str | None] = {"cell_id": None, "data_set": None, "cycle_life": None}
 
 
-def read(path: Path) -> list[Tidy]:
+def read_capacity_matrices(path: Path) -> list[Tidy]:
     """Curves per part of the data set, and the lives of the cells."""
     found = members(path)
     parts: dict[str, dict[int, Member]] = {}
@@ -68,7 +68,9 @@ def read(path: Path) -> list[Tidy]:
 
 
 CAPACITY_MATRICES = importer(
-    "capacity_matrices", "discharge capacities of cells by voltage and cycle", read
+    "capacity_matrices",
+    "discharge capacities of cells by voltage and cycle",
+    read_capacity_matrices,
 )
 
 

@@ -1,7 +1,7 @@
 """Annotated texts: brat's standoff files, MeasEval's tables, and records of properties.
 
-Texts are read untouched and offsets count characters. What a text has at an annotation's offsets
-stands beside what the annotation says it covers; that both are the same is the contract's rule.
+Texts are read untouched and offsets count characters. The text found at an annotation's offsets is
+stored beside the text that the annotation claims to cover; the contract demands that they agree.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _NOTE = [
     "line",
 ]
 UNREADABLE = "unreadable"
-"""Form of a line that is no annotation: no such form is allowed, so the contract holds it."""
+"""Form given to a line that is no annotation; the contract allows no such form and rejects it."""
 PARTS = {"train", "dev", "trial", "test", "eval"}
 
 
 @dataclass(frozen=True)
 class Note:
-    """One annotation as its file has it."""
+    """One annotation as its file states it."""
 
     line: int
     id: str
@@ -53,14 +53,14 @@ class Note:
     targets: tuple[str, ...] = ()
 
     def cells(self, document: str, text: str, known: set[str], file: str) -> tuple[str, ...]:
-        """Its row, with what the text has at its offsets."""
+        """The annotation's row, with the text found at its offsets."""
         start, end = (self.spans[0][0], self.spans[-1][1]) if self.spans else ("", "")
         there = " ".join(text[begin:until] for begin, until in self.spans)
         if there != self.surface and self.spans:
             there = f"⟦{there}⟧"  # else white space at its ends, which cells lose, would hide it
         spans = json.dumps([list(span) for span in self.spans]) if self.spans else ""
-        unknown = " ".join(dict.fromkeys(one for one in self.targets if one not in known))
-        said = json.dumps(dict(self.attributes), ensure_ascii=False)
+        unknown = " ".join(dict.fromkeys(target for target in self.targets if target not in known))
+        attributes = json.dumps(dict(self.attributes), ensure_ascii=False)
         place = (str(start), str(end), spans, self.surface, there)
         return (
             document,
@@ -68,7 +68,7 @@ class Note:
             self.form,
             self.kind,
             *place,
-            said,
+            attributes,
             unknown,
             file,
             str(self.line),
@@ -82,13 +82,13 @@ Parse = Callable[[Member], Iterator[Note]]
 
 
 def _read(path: Path, ending: str, parse: Parse) -> list[Tidy]:
-    """Texts and annotations of a list of files, or of one text or annotation file."""
-    found = members(path) if is_list(path) else _both(path, ending)
-    splits = _named_splits(found)
+    """Texts and annotations of a list of files, or of a single text and its annotations."""
+    listed = members(path) if is_list(path) else _both(path, ending)
+    splits = _named_splits(listed)
     texts: dict[str, str] = {}
     documents = Tidy("corpus_texts", "texts", dict.fromkeys(_TEXT))
     notes = Tidy("corpus_annotations", "annotations", dict.fromkeys(_NOTE))
-    for member in found:
+    for member in listed:
         if not member.name.endswith(".txt") or member.stem in splits.names:
             continue
         if member.stem in texts:
@@ -101,7 +101,7 @@ def _read(path: Path, ending: str, parse: Parse) -> list[Tidy]:
         split = splits.of.get(member.stem) or _folder_split(member)
         row = (member.stem, split, str(len(text)), "", member.name, text)
         documents.rows.append((len(documents.rows) + 1, row))
-    for member in found:
+    for member in listed:
         if not member.name.endswith(ending):
             continue
         if member.stem not in texts:
@@ -110,9 +110,9 @@ def _read(path: Path, ending: str, parse: Parse) -> list[Tidy]:
                 f"{member.name} annotates a text that is not there: {member.stem}.txt.",
                 "Hand in the text beside its annotations.",
             )
-        said = list(parse(member))
-        known = {note.id for note in said}
-        for note in said:
+        annotations = list(parse(member))
+        known = {note.id for note in annotations}
+        for note in annotations:
             line = len(notes.rows) + 1 if is_list(path) else note.line
             cells = note.cells(member.stem, texts[member.stem], known, member.name)
             notes.rows.append((line, cells))
@@ -122,28 +122,28 @@ def _read(path: Path, ending: str, parse: Parse) -> list[Tidy]:
 
 
 def _both(path: Path, ending: str) -> list[Member]:
-    """A text and its annotations, whichever of both was named."""
+    """A text and its annotations, whichever of the two was named."""
     text, notes = path.with_suffix(".txt"), path.with_suffix(ending)
     if path not in {text, notes}:
         raise refuse(path, f"it ends neither in .txt nor in {ending}.", "Name it accordingly.")
-    return [Member(one.name, one) for one in (text, notes) if one == path or one.is_file()]
+    return [Member(file.name, file) for file in (text, notes) if file == path or file.is_file()]
 
 
 @dataclass(frozen=True)
 class _Splits:
-    """Parts of a corpus as lists of names say them, and the names of those lists."""
+    """The split of each text according to lists of names, and the names of those lists."""
 
     of: dict[str, str]
     names: set[str]
 
 
-def _named_splits(found: list[Member]) -> _Splits:
+def _named_splits(listed: list[Member]) -> _Splits:
     lists = {
-        member.stem: (said[1], member.text().split())
-        for member in found
-        if (said := re.fullmatch(r"(?:.*-)?(\w+)-fnames\.txt", PurePosixPath(member.name).name))
+        member.stem: (match[1], member.text().split())
+        for member in listed
+        if (match := re.fullmatch(r"(?:.*-)?(\w+)-fnames\.txt", PurePosixPath(member.name).name))
     }
-    return _Splits({name: part for part, names in lists.values() for name in names}, set(lists))
+    return _Splits({name: split for split, names in lists.values() for name in names}, set(lists))
 
 
 def _folder_split(member: Member) -> str:
@@ -157,8 +157,8 @@ def _lines(member: Member) -> Iterator[tuple[int, str]]:
             yield number, line.removesuffix("\r")
 
 
-def _unreadable(line: int, said: str) -> Note:
-    return Note(line, f"line {line}", UNREADABLE, UNREADABLE, surface=said)
+def _unreadable(line: int, text: str) -> Note:
+    return Note(line, f"line {line}", UNREADABLE, UNREADABLE, surface=text)
 
 
 # -- brat -------------------------------------------------------------------------------------
@@ -175,15 +175,15 @@ def _brat(member: Member) -> Iterator[Note]:
 
 
 def _brat_span(line: int, name: str, rest: str) -> Note | None:
-    """`T1<tab>Material 0 5;7 9<tab>words`: one span or several, whose texts brat joins by blanks."""
+    """`T1<tab>Material 0 5;7 9<tab>words`: one or more spans, whose texts brat joins by blanks."""
     place, tab, surface = rest.partition("\t")
-    found = _BRAT_SPAN.fullmatch(place)
-    if found is None or not tab:
+    match = _BRAT_SPAN.fullmatch(place)
+    if match is None or not tab:
         return None
     spans = tuple(
-        (int(start), int(end)) for start, end in (one.split() for one in found[2].split(";"))
+        (int(start), int(end)) for start, end in (span.split() for span in match[2].split(";"))
     )
-    return Note(line, name, "span", found[1], spans, surface)
+    return Note(line, name, "span", match[1], spans, surface)
 
 
 def _brat_relation(line: int, name: str, rest: str) -> Note | None:
@@ -192,31 +192,31 @@ def _brat_relation(line: int, name: str, rest: str) -> Note | None:
     pairs = [argument.partition(":") for argument in arguments]
     if len(pairs) < 2 or not all(colon for _, colon, _ in pairs):
         return None
-    said = tuple((role, target) for role, _, target in pairs)
+    roles = tuple((role, target) for role, _, target in pairs)
     return Note(
-        line, name, "relation", kind, attributes=said, targets=tuple(one for _, one in said)
+        line, name, "relation", kind, attributes=roles, targets=tuple(aim for _, aim in roles)
     )
 
 
 def _brat_event(line: int, name: str, rest: str) -> Note | None:
-    """`E1<tab>Operation:T4 Target:T39`: a role may come more than once."""
+    """`E1<tab>Operation:T4 Target:T39`; a role may occur more than once."""
     pairs = [argument.partition(":") for argument in rest.split()]
     if not pairs or not all(colon and target for _, colon, target in pairs):
         return None
     (kind, _, trigger), *others = pairs
-    said = {"trigger": trigger, "arguments": [[role, target] for role, _, target in others]}
+    event = {"trigger": trigger, "arguments": [[role, target] for role, _, target in others]}
     targets = tuple(target for _, _, target in pairs)
-    return Note(line, name, "event", kind, attributes=tuple(said.items()), targets=targets)
+    return Note(line, name, "event", kind, attributes=tuple(event.items()), targets=targets)
 
 
 def _brat_attribute(line: int, name: str, rest: str) -> Note | None:
-    """`A1<tab>Start_Recipe E1`, with a value where the attribute has some."""
+    """`A1<tab>Start_Recipe E1`, followed by a value if the attribute has one."""
     words = rest.split(maxsplit=2)
     if len(words) < 2:
         return None
-    said = {"target": words[1]} | ({"value": words[2]} if len(words) == 3 else {})
+    attributes = {"target": words[1]} | ({"value": words[2]} if len(words) == 3 else {})
     return Note(
-        line, name, "attribute", words[0], attributes=tuple(said.items()), targets=(words[1],)
+        line, name, "attribute", words[0], attributes=tuple(attributes.items()), targets=(words[1],)
     )
 
 
@@ -226,9 +226,14 @@ def _brat_normalisation(line: int, name: str, rest: str) -> Note | None:
     fields = head.split()
     if len(fields) != 3:
         return None
-    said = {"target": fields[1], "entry": fields[2], "words": words}
+    attributes = {"target": fields[1], "entry": fields[2], "words": words}
     return Note(
-        line, name, "normalisation", fields[0], attributes=tuple(said.items()), targets=(fields[1],)
+        line,
+        name,
+        "normalisation",
+        fields[0],
+        attributes=tuple(attributes.items()),
+        targets=(fields[1],),
     )
 
 
@@ -238,17 +243,21 @@ def _brat_remark(line: int, name: str, rest: str) -> Note | None:
     fields = head.split()
     if len(fields) != 2:
         return None
-    said = {"target": fields[1], "words": words}
-    return Note(line, name, "note", fields[0], attributes=tuple(said.items()), targets=(fields[1],))
+    attributes = {"target": fields[1], "words": words}
+    return Note(
+        line, name, "note", fields[0], attributes=tuple(attributes.items()), targets=(fields[1],)
+    )
 
 
 def _brat_equivalence(line: int, name: str, rest: str) -> Note | None:
-    """`*<tab>Equiv T1 T2 T3`: brat gives them no number, so the line is their name."""
+    """`*<tab>Equiv T1 T2 T3`; brat does not number these, so the line number names them."""
     kind, *targets = rest.split()
     if len(targets) < 2:
         return None
-    said = (("targets", targets),)
-    return Note(line, f"{name}{line}", "equivalence", kind, attributes=said, targets=tuple(targets))
+    attributes = (("targets", targets),)
+    return Note(
+        line, f"{name}{line}", "equivalence", kind, attributes=attributes, targets=tuple(targets)
+    )
 
 
 _BRAT: dict[str, Callable[[int, str, str], Note | None]] = {
@@ -300,13 +309,13 @@ def _measeval_line(number: int, line: str, document: str) -> Note | None:
     if not (start.isdecimal() and end.isdecimal()):
         return None
     try:
-        said = json.loads(other) if other else {}
+        details = json.loads(other) if other else {}
     except ValueError:
         return None
-    if not isinstance(said, dict):
+    if not isinstance(details, dict):
         return None
-    targets = tuple(str(said[link]) for link in _LINKS if link in said)
-    attributes = tuple({"annotSet": group, **said}.items())
+    targets = tuple(str(details[link]) for link in _LINKS if link in details)
+    attributes = tuple({"annotSet": group, **details}.items())
     spans = ((int(start), int(end)),)
     return Note(number, name, "span", kind, spans, surface, attributes, targets)
 
@@ -325,7 +334,7 @@ _RECORD = ("Property", "Name", "Value", "Unit", "DOI", "Text")
 
 
 def read_records(path: Path) -> list[Tidy]:
-    """Sentences, each with the one property that it reports; where, the source does not say."""
+    """Sentences, each with the property that it reports; the source does not say where in it."""
     (member,) = members(path)
     reader = csv.DictReader(io.StringIO(member.text().removeprefix("\ufeff"), newline=""))
     if tuple(reader.fieldnames or ()) != _RECORD:
@@ -342,8 +351,8 @@ def read_records(path: Path) -> list[Tidy]:
         text = cells["Text"].strip()
         row = (document, "", str(len(text)), cells["DOI"].strip(), member.name, text)
         texts.rows.append((place, row))
-        said = tuple((name.lower(), cells[name]) for name in ("Name", "Value", "Unit"))
-        note = Note(reader.line_num, "P1", "record", cells["Property"], attributes=said)
+        attributes = tuple((name.lower(), cells[name]) for name in ("Name", "Value", "Unit"))
+        note = Note(reader.line_num, "P1", "record", cells["Property"], attributes=attributes)
         notes.rows.append((place, note.cells(document, text, {"P1"}, member.name)))
     if not texts.rows:
         raise refuse(path, "there is a header but no record below it.", "Export it again.")

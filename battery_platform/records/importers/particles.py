@@ -9,7 +9,7 @@ from battery_platform.records.instruments.model import Tidy
 from battery_platform.records.reading import refuse
 
 
-def read(path: Path) -> list[Tidy]:
+def read_diameters(path: Path) -> list[Tidy]:
     """The diameters in their order; which material they are of is the mapping's business."""
     (member,) = members(path)
     cells = [cell.strip() for cell in member.text().split("\n")]
@@ -23,4 +23,4 @@ def read(path: Path) -> list[Tidy]:
     return [Tidy("particle_sizes", "diameters", units, rows)]
 
 
-DIAMETER_LIST = importer("diameter_list", "list of particle diameters", read)
+DIAMETER_LIST = importer("diameter_list", "list of particle diameters", read_diameters)

@@ -35,7 +35,7 @@ _COLUMNS = [
 ]
 
 
-def read(path: Path) -> list[Tidy]:
+def read_labelled_volume(path: Path) -> list[Tidy]:
     """One row per volume."""
     found = [one for one in members(path) if one.name.lower().endswith(_ENDINGS)]
     if not found:
@@ -45,7 +45,9 @@ def read(path: Path) -> list[Tidy]:
     return [Tidy("voxel_volumes", "volumes" if is_list(path) else "", units, rows)]
 
 
-LABELLED_VOLUME = importer("labelled_volume", "segmented volume of an electrode (TIFF)", read)
+LABELLED_VOLUME = importer(
+    "labelled_volume", "segmented volume of an electrode (TIFF)", read_labelled_volume
+)
 
 
 def _volume(member: Member) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ _SHOW_COLUMNS = "Export a flow sweep or a flow ramp with shear rate, stress and 
 _SHOW_UNITS = "Export the steps again from TRIOS with their units."
 
 
-def recognise(path: Path) -> bool:
+def is_ares_export(path: Path) -> bool:
     """By names of the head that only TRIOS writes, with a geometry or a table of a rheometer."""
     found = heads(path)
     return any(_is_ours(rows) for rows in found) or _has_details(found)
@@ -108,7 +108,7 @@ class _File:
     steps: list[tuple[str, int, Grid, Table]] = field(default_factory=list)
 
 
-def read(path: Path) -> list[Tidy]:
+def read_ares_export(path: Path) -> list[Tidy]:
     """The flow sweeps and ramps of an export, and their points."""
     file = _File()
     for grid in grids(path, known_columns):
@@ -175,4 +175,4 @@ def _take_head(file: _File, cells: list[str]) -> None:
         file.name = file.name or value.removesuffix(".tri")
 
 
-ARES = Instrument("ta_rheometer", TITLE, recognise, read)
+ARES = Instrument("ta_rheometer", TITLE, is_ares_export, read_ares_export)

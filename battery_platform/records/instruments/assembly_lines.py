@@ -1,4 +1,4 @@
-"""The lines of an assembly line's event log: sessions of entries, and what a message says.
+"""The lines of an assembly line's event log: sessions of entries, and the event of each message.
 
 A line reads `[Time: dd/mm/yyyy, hh:mm:ss];<tab>Event: ...`; the day always comes first, and a
 stamp that is no date that way is left as it stands for the contract to reject. A ruler is written
@@ -20,7 +20,7 @@ from typing import Literal
 LINE_WITHOUT_NAME = "AutoBASS"
 _HEAD_BYTES = 64 * 1024
 _SHARE_OF_EVENTS = 1 / 3
-"""Least share of stamped lines in a log; texts over several lines take at most two of three."""
+"""Least share of stamped lines in a log; multi-line texts take up at most two lines of three."""
 
 _EVENT = re.compile(r"\[Time: ?([^\]]*)\];?\s*Event: ?(.*)", re.DOTALL)
 _STAMP = re.compile(r"(\d\d)/(\d\d)/(\d{4}), ?(\d\d):(\d\d):(\d\d)")
@@ -31,7 +31,7 @@ _WHOLE = re.compile(
     r"|Cell \[\d+\] complete\.|Storing cell complete, .+ Tray: \[\d+\]",
     re.IGNORECASE,
 )
-"""Messages whose last sign shows that the end of the file did not cut them."""
+"""Messages whose last character shows that they were not cut off by the end of the file."""
 
 _PROCESSING = re.compile(r"Processing (.+?) of NO\. ?\[?(\d{1,9})\]?[:.]?", re.IGNORECASE)
 _STORED = re.compile(r"Storing cell complete, Cell \[?(\d{1,9})\]?.*", re.IGNORECASE)
@@ -44,7 +44,7 @@ _DOSE = re.compile(
     re.IGNORECASE,
 )
 _MICROLITRE = re.compile(r"(?:u|\xb5|\u03bc|[^\x00-\x7f]{1,3})l?", re.IGNORECASE)
-"""However the micro sign came through the encodings that the file went through."""
+"""The micro sign in any form that changes of encoding may have left."""
 _DOSING = re.compile(r"Dropping electrolyte on .+", re.IGNORECASE)
 _NAMED = re.compile(r"\b(?:Cell|NO\.)\s*\[?(\d{1,9})\b", re.IGNORECASE)
 _FAULT = re.compile(
@@ -87,14 +87,14 @@ _PLACES: tuple[tuple[re.Pattern[str], Place], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a message says, whatever run it belongs to."""
+class LineEvent:
+    """The meaning of a message, whichever run it belongs to."""
 
     kind: str
     place: Place = "anywhere"
     number: int | None = None
     begins: str = ""
-    """Step that begins with it."""
+    """The step that begins with this event."""
     part: bool = False
     """Whether that step puts a part on the post: the first one begins a run."""
     ends: Literal["", "complete", "stored"] = ""
@@ -105,11 +105,11 @@ class Said:
 
 @dataclass(slots=True)
 class Entry:
-    """An event of the log, or a line that is none."""
+    """A line of the log, which is an event or garbled."""
 
     line: int
     time: str
-    """`YYYY-MM-DD HH:MM:SS`, or the text of the log where that is no day-first time."""
+    """`YYYY-MM-DD HH:MM:SS`, or the log's own text if that is not a day-first time."""
     dated: bool
     message: str
     garbled: bool = False
@@ -122,13 +122,13 @@ class Session:
     line_name: str
     entries: list[Entry]
     ruled_off: bool
-    """Whether a ruler, and no new header, parts it from the one before."""
+    """Whether a ruler, not a new header, separates it from the session before."""
 
 
 # -- lines -----------------------------------------------------------------------------------
 
 
-def recognise(path: Path) -> bool:
+def is_assembly_log(path: Path) -> bool:
     """Whether the beginning of a file consists of events of such a line."""
     try:
         with path.open("rb") as stream:
@@ -155,8 +155,8 @@ def _lines(content: bytes) -> Iterator[str]:
 def sessions(content: bytes) -> Iterator[Session]:
     """The sessions of a log.
 
-    A ruler after a line without a stamp is one that the line's program writes after any such
-    text; it parts sessions only where the date changes.
+    After any text without a time stamp the line's program writes a ruler of its own; such a ruler
+    separates sessions only if the date changes there.
     """
     name = LINE_WITHOUT_NAME
     session = Session(name, [], ruled_off=False)
@@ -173,14 +173,14 @@ def sessions(content: bytes) -> Iterator[Session]:
             if apart != "header":
                 apart = "ruler" if stamped else apart or "new day"
             continue
-        found = _EVENT.match(body)
-        if found is None and last is not None and _RULER.fullmatch(last.message):
+        match = _EVENT.match(body)
+        if match is None and last is not None and _RULER.fullmatch(last.message):
             last.message, last, stamped = body, None, False
             continue
-        if found is None and (header := _HEADER.fullmatch(body)) is not None:
+        if match is None and (header := _HEADER.fullmatch(body)) is not None:
             name, apart, stamped = header[1].strip() or LINE_WITHOUT_NAME, "header", True
             continue
-        entry = _entry(number, body, found, ended=number < unended)
+        entry = _entry(number, body, match, ended=number < unended)
         new_day = entry.dated and entry.time[:10] != day
         if apart in {"header", "ruler"} or (apart == "new day" and new_day):
             if session.entries:
@@ -193,14 +193,14 @@ def sessions(content: bytes) -> Iterator[Session]:
         yield session
 
 
-def _entry(number: int, body: str, found: re.Match[str] | None, ended: bool) -> Entry:
-    """One event; a line that is none, or that is cut, stands as its own time for all to see."""
-    if found is None or "[Time:" in found[2] or not (ended or _WHOLE.fullmatch(found[2])):
+def _entry(number: int, body: str, match: re.Match[str] | None, ended: bool) -> Entry:
+    """One line of the log; a line that is no event, or is cut off, is kept whole as its own time."""
+    if match is None or "[Time:" in match[2] or not (ended or _WHOLE.fullmatch(match[2])):
         return Entry(number, body, dated=False, message=body, garbled=True)
-    stamp = _STAMP.fullmatch(found[1].strip())
-    message = found[2].strip()
+    stamp = _STAMP.fullmatch(match[1].strip())
+    message = match[2].strip()
     if stamp is None:
-        return Entry(number, found[1].strip() or body, dated=False, message=message)
+        return Entry(number, match[1].strip() or body, dated=False, message=message)
     day, month, year, hour, minute, second = stamp.groups()
     if not (_is_day(year, month, day) and hour < "24" and minute < "60" and second < "60"):
         return Entry(number, stamp[0], dated=False, message=message)
@@ -226,46 +226,46 @@ def month_first(time: str) -> bool:
 
 
 @lru_cache(maxsize=16384)
-def said_by(message: str) -> Said:
-    """What a message says; messages are few, lines are many."""
-    return _said_of_a_cell(message) or _said_of_a_step(message) or _said_else(message)
+def event_of(message: str) -> LineEvent:
+    """The event that a message reports; cached, as few messages make up many lines."""
+    return _event_of_a_cell(message) or _event_of_a_step(message) or _event_by_words(message)
 
 
-def _said_of_a_cell(message: str) -> Said | None:
-    """Messages that move the run they name."""
-    if found := _PROCESSING.fullmatch(message):
-        return Said("step_started", "post", int(found[2]), found[1].lower(), part=True)
-    if found := _STORED.fullmatch(message):
-        return Said("run_ended", "store", int(found[1]), ends="stored")
-    if found := _COMPLETE.fullmatch(message):
-        return Said("step_ended", "crimper", int(found[1] or found[2]), ends="complete")
+def _event_of_a_cell(message: str) -> LineEvent | None:
+    """The event of a message that moves the run named in it."""
+    if match := _PROCESSING.fullmatch(message):
+        return LineEvent("step_started", "post", int(match[2]), match[1].lower(), part=True)
+    if match := _STORED.fullmatch(message):
+        return LineEvent("run_ended", "store", int(match[1]), ends="stored")
+    if match := _COMPLETE.fullmatch(message):
+        return LineEvent("step_ended", "crimper", int(match[1] or match[2]), ends="complete")
     return None
 
 
-def _said_of_a_step(message: str) -> Said | None:
-    """Messages known word by word, which name no run."""
+def _event_of_a_step(message: str) -> LineEvent | None:
+    """The event of a message of known wording that names no run."""
     for words, place, step in _BEGINS:
         if words.fullmatch(message):
-            return Said("step_started", place, begins=step)
-    if found := _DOSE.fullmatch(message):
-        return Said("dose", "post", dose_ul=_microlitres(found[1], found[2]))
+            return LineEvent("step_started", place, begins=step)
+    if match := _DOSE.fullmatch(message):
+        return LineEvent("dose", "post", dose_ul=_microlitres(match[1], match[2]))
     kind = _KINDS.get(message.rstrip(".:! ").lower())
-    return Said(kind[0], kind[1]) if kind else None
+    return LineEvent(kind[0], kind[1]) if kind else None
 
 
-def _said_else(message: str) -> Said:
-    """Messages of unknown wording, by the words in them."""
+def _event_by_words(message: str) -> LineEvent:
+    """The event of a message of unknown wording, judged by single words in it."""
     named = _NAMED.search(message)
     number = int(named[1]) if named else None
     place: Place = next((place for words, place in _PLACES if words.search(message)), "anywhere")
     if _FAULT.search(message):
         broken = _INTERRUPTED.search(message) is not None
-        return Said("fault", place, number, interrupts=broken)
-    return Said("note", place, number, dosing=_DOSING.fullmatch(message) is not None)
+        return LineEvent("fault", place, number, interrupts=broken)
+    return LineEvent("note", place, number, dosing=_DOSING.fullmatch(message) is not None)
 
 
 def _microlitres(value: str | None, unit: str | None) -> str:
-    """A dose as the log states it; nothing where it states none, or in no volume we know."""
+    """A dose in microlitres; empty if the log states none, or in a unit we do not know."""
     if value is None or unit is None:
         return ""
     if _MICROLITRE.fullmatch(unit):

@@ -4,9 +4,9 @@ Runs overlap: the crimper works on one cell while the next is put together. Even
 go to its run; those at the post to the run whose part was named last; those at the crimper to the
 run that was sent there last; those of storing to the run that was completed last.
 
-Nothing that is made of a line depends on later lines, except what sums up a run that was not yet
-over: the same log handed in again when it is longer has the same identifiers. How lines read is
-`assembly_lines`' business.
+Nothing made from a line depends on later lines, except the summary of a run that is not over yet,
+so a longer version of the same log yields the same identifiers. Understanding single lines belongs
+in `assembly_lines`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from pathlib import Path
 from battery_platform.records.instruments.assembly_lines import (
     LINE_WITHOUT_NAME,
     Entry,
-    Said,
+    LineEvent,
     Session,
+    event_of,
+    is_assembly_log,
     month_first,
-    recognise,
-    said_by,
     sessions,
 )
 from battery_platform.records.instruments.model import Instrument, Tidy
 from battery_platform.records.reading import refuse
 
 CARRIED_WITHIN = timedelta(hours=1)
-"""A run goes on over the ruler of midnight where no more time than this passed."""
+"""A run continues across the ruler at midnight if no more time than this has passed."""
 
 
 @dataclass(slots=True)
@@ -43,18 +43,18 @@ class _Doses:
     unknown: int = 0
     begun: int = 0
 
-    def take(self, said: Said) -> None:
-        """Count a dose, or that one was begun."""
-        if said.dosing:
+    def take(self, event: LineEvent) -> None:
+        """Count a dose, or the beginning of one."""
+        if event.dosing:
             self.begun += 1
-        elif said.kind == "dose":
+        elif event.kind == "dose":
             self.count += 1
             self.begun = max(0, self.begun - 1)
-            self.unknown += not said.dose_ul
-            self.volume_ul += Decimal(said.dose_ul or 0)
+            self.unknown += not event.dose_ul
+            self.volume_ul += Decimal(event.dose_ul or 0)
 
     def total(self) -> str:
-        """Electrolyte in all; nothing where a dose has no volume or was not confirmed."""
+        """Total electrolyte; empty if any dose has no volume or was not confirmed."""
         return "" if self.unknown or self.begun else str(self.volume_ul)
 
 
@@ -75,15 +75,15 @@ class _Run:
     started: str
     ended: str
     first: str
-    """Its first step."""
+    """The run's first step."""
     steps: list[_Step] = field(default_factory=list)
     doses: _Doses = field(default_factory=_Doses)
     completed: bool = False
     over: bool = False
-    """Whether the last event so far says that it is over."""
+    """Whether the latest event ended the run."""
 
 
-def read(path: Path) -> list[Tidy]:
+def read_assembly_log(path: Path) -> list[Tidy]:
     """Runs, steps and events of a log."""
     try:
         content = path.read_bytes()
@@ -94,14 +94,14 @@ def read(path: Path) -> list[Tidy]:
     log = _Log()
     seen: set[int] = set()
     for session in sessions(content):
-        said = hash(tuple((one.time, one.message) for one in session.entries))
-        if said in seen:
+        content_hash = hash(tuple((entry.time, entry.message) for entry in session.entries))
+        if content_hash in seen:
             log.events.notes.append(
                 f"the session from line {session.entries[0].line} on stands twice in the file, word "
                 "for word; it is taken once"
             )
             continue
-        seen.add(said)
+        seen.add(content_hash)
         log.take(session)
     if not log.known:
         raise refuse(
@@ -113,12 +113,12 @@ def read(path: Path) -> list[Tidy]:
 
 
 ASSEMBLY_LOG = Instrument(
-    "assembly_log", "event log of an assembly line (AutoBASS)", recognise, read
+    "assembly_log", "event log of an assembly line (AutoBASS)", is_assembly_log, read_assembly_log
 )
 
 
 class _Log:
-    """The log as it is walked: which run is where, and the rows made so far."""
+    """The state while a log is read: where each run is, and the rows made so far."""
 
     def __init__(self) -> None:
         self.runs: list[_Run] = []
@@ -131,7 +131,7 @@ class _Log:
         """Whether any line was an event."""
         self._identifiers: Counter[str] = Counter()
         self._first_part = "anode case"
-        """With which this line begins a cell: some lines lay the cathode's case first."""
+        """The part with which this line begins a cell; some lines place the cathode case first."""
         self._now = ""
         self._unreadable: list[int] = []
         self._month_first: list[int] = []
@@ -143,14 +143,14 @@ class _Log:
         self._free()
 
     def _free(self) -> None:
-        """Nothing is under way any more; a later event may still name a run."""
+        """Forget where cells are; a later event may still name an open run."""
         self._post: _Run | None = None
         self._pressed: _Run | None = None
         self._crimper: _Run | None = None
         self._finished: _Run | None = None
 
     def take(self, session: Session) -> None:
-        """The events of the next session."""
+        """Take in the events of the next session."""
         first = next((entry.time for entry in session.entries if entry.dated), "")
         if not (session.ruled_off and _over_midnight(self._now, first)):
             self._clear()
@@ -159,18 +159,18 @@ class _Log:
         session_id = self._identifier(f"{_slug(session.line_name)}-{stamp}")
         for number, entry in enumerate(session.entries, start=1):
             self._look_at_clock(entry)
-            said = Said("note") if entry.garbled else said_by(entry.message)
+            event = LineEvent("note") if entry.garbled else event_of(entry.message)
             self.known |= not entry.garbled
-            run, kind = self._placed(entry, said, session.line_name)
+            run, kind = self._placed(entry, event, session.line_name)
             cells = (
                 session_id,
                 str(number),
                 entry.time,
                 kind,
                 run.run_id if run else "",
-                "" if said.number is None else str(said.number),
+                "" if event.number is None else str(event.number),
                 run.steps[-1].name if run and run.steps else "",
-                said.dose_ul,
+                event.dose_ul,
                 entry.message,
             )
             self.events.rows.append((entry.line, cells))
@@ -185,86 +185,88 @@ class _Log:
             self._set_back.append(entry.line)
         self._now = entry.time
 
-    def _placed(self, entry: Entry, said: Said, line_name: str) -> tuple[_Run | None, str]:
-        """The run that an event belongs to, moved on by it, and the kind of the event."""
+    def _placed(self, entry: Entry, event: LineEvent, line_name: str) -> tuple[_Run | None, str]:
+        """Update the run that an event belongs to; returns the run and the kind of event."""
         if entry.garbled:
-            return None, said.kind
-        kind = said.kind
-        if said.part and said.number is not None:
-            run = self._open.get(said.number)
-            if run is None or self._starts_again(run, said.begins):
-                run, kind = self._start(entry, said, line_name), "run_started"
+            return None, event.kind
+        kind = event.kind
+        if event.part and event.number is not None:
+            run = self._open.get(event.number)
+            if run is None or self._starts_again(run, event.begins):
+                run, kind = self._start(entry, event, line_name), "run_started"
             self._post = run
         else:
-            owner = self._owner(said)
+            owner = self._owner(event)
             if owner is None:
                 return None, kind
             run = owner
-        run.ended, run.over = entry.time, said.ends != ""
-        if said.begins:
-            run.steps.append(_Step(said.begins, entry.line, entry.time))
-        run.doses.take(said)
+        run.ended, run.over = entry.time, event.ends != ""
+        if event.begins:
+            run.steps.append(_Step(event.begins, entry.line, entry.time))
+        run.doses.take(event)
         if run.steps:
-            run.steps[-1].doses.take(said)
-        self._move(run, said, entry.message)
+            run.steps[-1].doses.take(event)
+        self._move(run, event, entry.message)
         return run, kind
 
     def _starts_again(self, run: _Run, part: str) -> bool:
-        """Whether a part begins a new run of a number that is open, and is not its next part."""
+        """Whether a part begins a new run under an open run's number rather than continuing it."""
         return run.completed or part in {run.first, self._first_part}
 
-    def _start(self, entry: Entry, said: Said, line_name: str) -> _Run:
-        """A new run; an open one of the same number is abandoned or was not stored."""
-        assert said.number is not None
-        before = self._open.get(said.number)
+    def _start(self, entry: Entry, event: LineEvent, line_name: str) -> _Run:
+        """Begin a run; an open one of the same number was abandoned or never stored."""
+        assert event.number is not None
+        before = self._open.get(event.number)
         if before is not None:
             self._leave(before)
-        elif said.begins.endswith("case"):
-            self._first_part = said.begins
+        elif event.begins.endswith("case"):
+            self._first_part = event.begins
         stamp = _stamp(entry.time) if entry.dated else f"L{entry.line}"
-        run_id = self._identifier(f"{_slug(line_name)}-{stamp}-{said.number}")
-        run = _Run(run_id, line_name, said.number, entry.line, entry.time, entry.time, said.begins)
-        self._open[said.number] = run
+        run_id = self._identifier(f"{_slug(line_name)}-{stamp}-{event.number}")
+        run = _Run(
+            run_id, line_name, event.number, entry.line, entry.time, entry.time, event.begins
+        )
+        self._open[event.number] = run
         self.runs.append(run)
         return run
 
-    def _owner(self, said: Said) -> _Run | None:
-        """The run of an event that begins none."""
-        if said.number is not None:
-            return self._open.get(said.number)
-        if said.place == "anywhere":
-            return self._only_one() if said.kind == "fault" else None
-        unsent = self._post if said.begins else None
+    def _owner(self, event: LineEvent) -> _Run | None:
+        """The run to which an event belongs that begins no run."""
+        if event.number is not None:
+            return self._open.get(event.number)
+        if event.place == "anywhere":
+            return self._only_one() if event.kind == "fault" else None
+        unsent = self._post if event.begins else None
         return {
             "post": self._post,
             "sending": self._pressed or self._post,
             "crimper": self._crimper or unsent,
             "store": self._finished or self._crimper,
-        }[said.place]
+        }[event.place]
 
     def _only_one(self) -> _Run | None:
-        """The run under way, where there is but one: a fault that names no place is its own."""
+        """The only run under way, to which a fault without a place belongs; None if there are more."""
         busy = {run.run_id: run for run in (self._post, self._crimper) if run}
         busy = {run_id: run for run_id, run in busy.items() if not run.completed}
         return next(iter(busy.values())) if len(busy) == 1 else None
 
-    def _move(self, run: _Run, said: Said, message: str) -> None:
-        """Where the cell of a run is after an event."""
-        if said.begins == "pressing":
+    def _move(self, run: _Run, event: LineEvent, message: str) -> None:
+        """Update where the cell of a run is after an event."""
+        if event.begins == "pressing":
             self._pressed = run
-        elif said.begins in {"sending to crimper", "crimping"}:
+        elif event.begins in {"sending to crimper", "crimping"}:
             self._crimper = run
             self._pressed = None if self._pressed is run else self._pressed
         elif self._pressed is not run and message.lower().endswith("on post"):
             self._pressed = None  # the post is free: that cell is gone
-        if said.ends:
+        if event.ends:
             run.completed = True
             self._finished = run
             self._crimper = None if self._crimper is run else self._crimper
-        if said.ends == "stored":
+        if event.ends == "stored":
             self._leave(run)
             self._open.pop(run.number, None)
-        if said.interrupts:
+        if event.interrupts:
             self._free()
 
     def _leave(self, run: _Run) -> None:
@@ -274,7 +276,7 @@ class _Log:
         self._finished = None if self._finished is run else self._finished
 
     def _identifier(self, wanted: str) -> str:
-        """That identifier, or the next free one: two runs may start in the same second."""
+        """The wanted identifier, numbered if it is taken: two runs may start in the same second."""
         self._identifiers[wanted] += 1
         again = self._identifiers[wanted]
         return wanted if again == 1 else f"{wanted}-again{again}"
@@ -282,7 +284,7 @@ class _Log:
     # -- tables
 
     def tables(self) -> list[Tidy]:
-        """Runs, steps and events, with what is to be known of each."""
+        """Tables of runs, steps and events, with their notes."""
         self.events.notes = self._notes_on_events()
         return [self._run_table(), self._step_table(), self.events]
 
@@ -371,7 +373,7 @@ def _step_rows(run: _Run) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def _over_midnight(before: str, after: str) -> bool:
-    """Whether only the date's change parts two sessions."""
+    """Whether two sessions are separated by nothing but the change of date."""
     if not before or not after or before[:10] == after[:10]:
         return False
     gap = datetime.fromisoformat(after) - datetime.fromisoformat(before)
@@ -379,7 +381,7 @@ def _over_midnight(before: str, after: str) -> bool:
 
 
 def _units(names: str) -> dict[str, str | None]:
-    """All in the contract's own units."""
+    """The columns named, all in the contract's own units."""
     return dict.fromkeys(names.split())
 
 
@@ -392,6 +394,6 @@ def _slug(name: str) -> str:
 
 
 def _places(lines: list[int], shown: int = 5) -> str:
-    told = ", ".join(map(str, lines[:shown]))
+    listed = ", ".join(map(str, lines[:shown]))
     more = f" and {len(lines) - shown} more" if len(lines) > shown else ""
-    return f"line{'s' if len(lines) > 1 else ''} {told}{more}"
+    return f"line{'s' if len(lines) > 1 else ''} {listed}{more}"

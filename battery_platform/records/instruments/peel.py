@@ -144,7 +144,7 @@ _STATE_WIDTH = "State it in a line above the table, such as 'Width,25 mm'."
 # -- recognising ---------------------------------------------------------------------------
 
 
-def recognise(path: Path) -> bool:
+def is_peel_test(path: Path) -> bool:
     """By a table with a displacement and a force, both with their units, and nothing electrical."""
     return any(_has_table(rows) for rows in heads(path))
 
@@ -219,7 +219,7 @@ class _Said:
         return self.file | (self.specimen or {})
 
 
-def read(path: Path) -> list[Tidy]:
+def read_peel_test(path: Path) -> list[Tidy]:
     """The specimens of an export, each with its mean force on the plateau, and their points."""
     notes: list[str] = []
     said = _Said()
@@ -504,4 +504,4 @@ def _speed(specimen: _Specimen, notes: list[str]) -> str:
     return ""
 
 
-PEEL = Instrument("peel_test", TITLE, recognise, read)
+PEEL = Instrument("peel_test", TITLE, is_peel_test, read_peel_test)

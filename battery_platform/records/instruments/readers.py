@@ -25,7 +25,7 @@ INSTRUMENTS: dict[str, Instrument] = {
 }
 
 
-def recognise(path: Path) -> Instrument | None:
+def recognise_instrument(path: Path) -> Instrument | None:
     """The instrument that wrote a file, by its content."""
     return next((one for one in INSTRUMENTS.values() if one.recognise(path)), None)
 

@@ -68,7 +68,7 @@ _SHOW_UNITS = "Show the units in RheoCompass' table and export it again."
 # -- recognising ---------------------------------------------------------------------------
 
 
-def recognise(path: Path) -> bool:
+def is_rheocompass_export(path: Path) -> bool:
     """By the labels of its blocks, by its XML, or by a header with points, rates and stresses."""
     text = head_text(path)
     if _XML.match(text):
@@ -122,7 +122,7 @@ class _File:
         return test.results[-1]
 
 
-def read(path: Path) -> list[Tidy]:
+def read_rheocompass_export(path: Path) -> list[Tidy]:
     """The flow curves of an export, and their points."""
     if _XML.match(head_text(path)):
         raise _refused_xml(path)
@@ -258,4 +258,4 @@ def _refused_xml(path: Path) -> RefusedFile:
     )
 
 
-RHEOCOMPASS = Instrument("rheocompass", TITLE, recognise, read)
+RHEOCOMPASS = Instrument("rheocompass", TITLE, is_rheocompass_export, read_rheocompass_export)

@@ -38,6 +38,7 @@ import polars as pl
 from battery_platform.contracts.base import columns
 from battery_platform.contracts.registry import TABLES
 from battery_platform.contracts.units import shown_unit
+from battery_platform.synthetic.writing import write_if_changed
 
 SOURCE_ID = "synthetic_graphite_cells"
 CELLS, CASES, USABLE, CYCLES = 256, 27, 85, 50
@@ -82,12 +83,15 @@ OFTEN = (0.16, 0.14, 0.34, 0.09, 0.09, 0.09, 0.09)
 
 
 def write_cell_cases(folder: Path, seed: int = 20260101) -> list[Path]:
-    """Write the table and, before it, its mapping; hands back the data files."""
+    """Write the table and, before it, its mapping; hands back the data files.
+
+    A file whose content would not change is left alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     frame = simulate_cell_cases(seed)
     data = folder / f"{SOURCE_ID}.csv"
-    data.with_name(f"{data.stem}.map.yaml").write_text(_mapping(frame), encoding="utf-8")
-    data.write_bytes(_written(frame).encode())
+    write_if_changed(data.with_name(f"{data.stem}.map.yaml"), _mapping(frame).encode())
+    write_if_changed(data, _written(frame).encode())
     return [data]
 
 
@@ -108,7 +112,7 @@ def _sizes(total: int, rng: Rng | None = None) -> list[int]:
     """Cells per case, as even as can be; who has one more is drawn."""
     sizes = np.full(CASES, total // CASES)
     sizes[: total % CASES] += 1
-    return [int(one) for one in (sizes if rng is None else rng.permutation(sizes))]
+    return [int(size) for size in (sizes if rng is None else rng.permutation(sizes))]
 
 
 def _case(number: int, size: int, rng: Rng) -> list[dict[str, object]]:
