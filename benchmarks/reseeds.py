@@ -21,7 +21,7 @@ from battery_platform.errors import PlatformError
 from battery_platform.models.reseeds import TEST_SHARE, coefficient_of_determination, features_of
 from battery_platform.models.specification import MODELS
 from battery_platform.models.splits import holdout
-from battery_platform.models.training import training_set
+
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
 
@@ -30,7 +30,7 @@ def of_lake():
     settings = Settings.from_env()
     if not settings.home.is_dir():
         raise PlatformError("There is no lake.", "")
-    parts = [training_set(Lakehouse(settings), part) for part in model.parts]
+    parts = [part.source.read(Lakehouse(settings), part) for part in model.parts]
     some = np.random.default_rng(0).permutation(len(parts[0]))[:{ROWS}]
     targets = np.column_stack([part.target for part in parts])
     return features_of(model, parts[0].inputs)[some], targets[some], "half cells of the lake"

@@ -25,6 +25,7 @@ from battery_platform.models.served.surrogate import (
     predict_rows,
     trend_say,
 )
+from battery_platform.models.sources import ELECTRODES
 from battery_platform.models.specification import Feature, Specification
 from battery_platform.models.splits import grouped_folds
 
@@ -34,6 +35,7 @@ MODEL = Specification(
     "um",
     "A toy",
     "Tests.",
+    ELECTRODES,
     inputs=("a", "b", "c"),
     features=tuple(Feature(name, ((name, 1.0),)) for name in ("a", "b", "c")),
 )

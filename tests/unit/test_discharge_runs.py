@@ -32,7 +32,7 @@ from battery_platform.electrochemistry.half_cell_runs import (
 )
 from battery_platform.electrochemistry.kept_assumptions import keep_assumptions
 from battery_platform.electrochemistry.solving import CUT_OFF
-from battery_platform.electrochemistry.sweeps import curve_of
+from battery_platform.electrochemistry.curves import curve_of
 from battery_platform.errors import PlatformError
 from battery_platform.records.recipes import read_table
 from battery_platform.settings import Settings
@@ -43,14 +43,14 @@ USUAL = Asked(HalfCell(Electrode(15.0, "active_material", 50.0, 95.0)), True, "d
 
 
 def test_a_discharge_is_simulated_once_and_its_curve_kept(lake: Lakehouse) -> None:
-    (row,) = sweep(lake, [USUAL])
+    (row,) = sweep(lake, [USUAL]).rows
     before = lake.snapshot()
     again = replace(USUAL, subject="design-2")
-    (other,) = sweep(lake, [again])
+    (other,) = sweep(lake, [again]).rows
     assert (other["subject"], other["discharge_id"]) == ("design-2", row["discharge_id"])
     assert lake.value("SELECT count(*) FROM discharges") == 1
     before = lake.snapshot()
-    assert sweep(lake, [USUAL, again]) == [row, other]
+    assert sweep(lake, [USUAL, again]).rows == [row, other]
     assert lake.snapshot() == before
     seconds, volts = curve_of(row)
     current_a_m2 = 36_000 * row["areal_capacity_mah_cm2"] / row["discharge_time_s"]
@@ -64,7 +64,7 @@ def test_a_discharge_is_simulated_once_and_its_curve_kept(lake: Lakehouse) -> No
 
 
 def test_the_picture_says_what_it_shows(lake: Lakehouse) -> None:
-    (row,) = sweep(lake, [USUAL])
+    (row,) = sweep(lake, [USUAL]).rows
     (axes,) = curve_figure(row).axes
     words = [text.get_text() for text in axes.texts]
     assert "SYNTHETIC" in words
@@ -84,9 +84,9 @@ def test_what_cannot_be_is_refused_and_nothing_is_kept(lake: Lakehouse) -> None:
 
 
 def test_every_assumption_is_a_row(lake: Lakehouse) -> None:
-    assert keep_assumptions(lake)
+    assert keep_assumptions(lake).is_new
     before = lake.snapshot()
-    assert not keep_assumptions(lake)
+    assert not keep_assumptions(lake).is_new
     assert lake.snapshot() == before
     rows = lake.records("SELECT model, name, value, unit, reason, source FROM assumptions")
     tables = {"half_cell": HALF_CELL, "graded_full_cell": GRADED}
@@ -226,7 +226,7 @@ def test_the_space_of_designs_is_even_synthetic_and_believable() -> None:
 
 
 def test_energy_peaks_along_a_series_of_loadings(lake: Lakehouse) -> None:
-    found = volcano(sweep(lake, loading_series()))
+    found = volcano(sweep(lake, loading_series()).rows)
     assert found is not None
     assert found.stands
     assert 16 <= found.peak_mg_cm2 <= 32

@@ -606,7 +606,8 @@ def test_even_conditions_make_no_kinds():
 def test_all_methods_speak_once_and_again_only_when_something_changed(lake, monkeypatch):
     frame = bent_campaign().with_columns(porosity_pct=50.0 - pl.col("mass_loading_mg_cm2"))
     targets = {"mass_loading_mg_cm2": "mass-loading", "porosity_pct": "porosity"}
-    made = Campaign("made up", frame, RECIPE, targets, "batch", True)
+    names = tuple(f"e{number}" for number in range(frame.height))
+    made = Campaign("made up", frame, RECIPE, targets, "batch", True, "electrode", names)
     monkeypatch.setattr(campaigns_of_lake, "campaigns", lambda lake: [made])
     versions = {"mass-loading": None}
     first = analyse(lake, lambda *asked: None, versions)
@@ -617,6 +618,7 @@ def test_all_methods_speak_once_and_again_only_when_something_changed(lake, monk
     assert {"Spearman", "relevance (RBF)", "k-means, separation"} <= methods
     assert {row["target"] for row in first.rows} == {*targets, TARGET}
     assert lake.value("SELECT count(*) FROM critical_factors") == len(first.rows)
+    assert lake.value("SELECT count(*) FROM made_from WHERE child_kind = 'campaign'") == len(names)
 
     again = analyse(lake, lambda *asked: None, versions)
     assert len(again.rows) == len(first.rows)
@@ -626,7 +628,8 @@ def test_all_methods_speak_once_and_again_only_when_something_changed(lake, monk
 
 def test_a_method_that_cannot_judge_leaves_the_others_alone(lake, monkeypatch):
     frame = bent_campaign().with_columns(batch=pl.lit("b0"))
-    made = Campaign("c", frame, RECIPE, {"mass_loading_mg_cm2": "mass-loading"}, "batch", True)
+    targets = {"mass_loading_mg_cm2": "mass-loading"}
+    made = Campaign("c", frame, RECIPE, targets, "batch", True, "electrode", ())
     monkeypatch.setattr(campaigns_of_lake, "campaigns", lambda lake: [made])
     found = analyse(lake, lambda *asked: None, {})
     assert any("relevance: All rows come from one batch" in one for one in found.refused)

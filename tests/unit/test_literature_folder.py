@@ -155,7 +155,7 @@ def test_better_code_reads_again_without_doubling(
     path = write("paper.txt", TEXT)
     add(lake, [path])
     before = counts(lake)
-    monkeypatch.setattr(texts, "code_version", lambda: "better")
+    monkeypatch.setattr(texts, "extraction_code", lambda: "better")
     (reading,) = add(lake, [path])
     assert reading.status == "read"
     assert counts(lake) == before
@@ -167,7 +167,7 @@ def test_better_code_that_finds_less_leaves_no_old_mention(
     path = write("paper.txt", TEXT)
     add(lake, [path])
     extract = texts.extract
-    monkeypatch.setattr(texts, "code_version", lambda: "better")
+    monkeypatch.setattr(texts, "extraction_code", lambda: "better")
     monkeypatch.setattr(texts, "extract", lambda text: extract(text)[:1])
     add(lake, [path])
     assert counts(lake) == (1, 1, 3)

@@ -40,22 +40,22 @@ def test_a_part_that_was_not_swept_whole_is_not_ranked(lake: Lakehouse) -> None:
     swept(lake, 160.0, best=7)
     one = graded_runs.run_id(paper_designs(1, 160.0)[-1])
     lake.write(lambda c: c.execute("DELETE FROM graded_discharges WHERE run_id = ?", [one]))
-    assert rank(lake, PARTS) == []
+    assert rank(lake, PARTS).rows == []
 
 
 def test_a_part_that_lacks_a_rate_is_not_ranked(lake: Lakehouse) -> None:
     swept(lake, 120.0, best=7, rates=4)
     assert scored(lake, 1, 120.0).is_empty()
-    assert rank(lake, PARTS) == []
+    assert rank(lake, PARTS).rows == []
 
 
 @pytest.mark.parametrize(("at_120", "dependent"), [(7, 0), (3, 0), (60, 1)])
 def test_the_best_pair_is_looked_up_at_160_um(lake: Lakehouse, at_120: int, dependent: int) -> None:
     swept(lake, 120.0, best=at_120)
     swept(lake, 160.0, best=7)
-    rows = rank(lake, PARTS)
+    rows = rank(lake, PARTS).rows
     assert len(rows) == 6
     assert len(depends_on_thickness(rows)) == dependent
     before = lake.snapshot()
-    assert len(rank(lake, PARTS)) == 6
+    assert len(rank(lake, PARTS).rows) == 6
     assert lake.snapshot() == before

@@ -22,7 +22,6 @@ from battery_platform.models import release as releases
 from battery_platform.models.gate import Decision, _beside_champion
 from battery_platform.models.release import release
 from battery_platform.models.specification import MODELS
-from battery_platform.models.training import training_set
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.upkeep import upkeep
 
@@ -78,7 +77,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     monkeypatch.setattr(registry, "finish", made.finish)
     monkeypatch.setattr(registry, "tags", made.tags)
     monkeypatch.setattr(registry, "aliases", made.aliases)
-    monkeypatch.setattr(releases, "code_version", lambda: "code")
+    monkeypatch.setattr(releases, "code_of", lambda model: "code")
     return made
 
 
@@ -89,7 +88,7 @@ def test_real_and_synthetic_rows_are_never_mixed(lake: Lakehouse, marts: Marts) 
     made = marts(batches=24)
     both = made.with_columns(is_synthetic=pl.col("slurry_id") >= "real-S14")
     marts(batches=24, is_synthetic=both["is_synthetic"])
-    found = training_set(lake, MODEL)
+    found = MODEL.source.read(lake, MODEL)
     assert not found.is_synthetic
     assert set(found.batches) == {f"real-S{number:02d}" for number in range(14)}
 
@@ -97,10 +96,10 @@ def test_real_and_synthetic_rows_are_never_mixed(lake: Lakehouse, marts: Marts) 
 def test_synthetic_rows_serve_where_real_ones_are_too_few(lake: Lakehouse, marts: Marts) -> None:
     made = marts(batches=24)
     marts(batches=24, is_synthetic=made["slurry_id"] >= "real-S08")
-    found = training_set(lake, MODEL)
+    found = MODEL.source.read(lake, MODEL)
     assert found.is_synthetic
     assert (len(found), found.n_batches) == (64, 16)
-    assert "32 real, too few for a model" in found.said_left_out()
+    assert "32 real, too few for a model" in found.left_out_in_words()
 
 
 @pytest.mark.parametrize("batches", [1, 11])
@@ -124,7 +123,7 @@ def test_rows_that_cannot_serve_are_left_out_and_counted(lake: Lakehouse, marts:
         calendering_id=pl.when(first == 3).then(pl.lit("K1")).otherwise(None),
         loading_basis=pl.when(first < 8).then(pl.lit("coating")).otherwise("loading_basis"),
     )
-    found = training_set(lake, MODEL)
+    found = MODEL.source.read(lake, MODEL)
     assert (len(found), sum(found.left_out.values())) == (56, 8)
     assert found.left_out["of another material or meaning of the loading"] == 4
     assert found.loading_basis == "active_material"
@@ -132,27 +131,27 @@ def test_rows_that_cannot_serve_are_left_out_and_counted(lake: Lakehouse, marts:
 
 def test_a_pass_at_zero_compression_is_no_calendering(lake: Lakehouse, marts: Marts) -> None:
     made = marts(calendering_id=pl.lit("K1"), compression_degree_pct=pl.lit(0.0))
-    assert len(training_set(lake, MODEL)) == made.height
+    assert len(MODEL.source.read(lake, MODEL)) == made.height
 
 
 def test_the_digest_sees_every_value_and_no_order(lake: Lakehouse, marts: Marts) -> None:
     marts()
-    first = training_set(lake, MODEL).digest
+    first = MODEL.source.read(lake, MODEL).digest
     marts()
-    assert training_set(lake, MODEL).digest == first
+    assert MODEL.source.read(lake, MODEL).digest == first
     marts(
         comma_gap_um=pl.when(pl.int_range(48) == 5)
         .then(pl.col("comma_gap_um") + 1e-9)
         .otherwise("comma_gap_um")
     )
-    assert training_set(lake, MODEL).digest != first
+    assert MODEL.source.read(lake, MODEL).digest != first
 
 
 def test_what_the_card_says_of_the_rows_is_part_of_the_digest(
     lake: Lakehouse, marts: Marts
 ) -> None:
     marts()
-    found = training_set(lake, MODEL)
+    found = MODEL.source.read(lake, MODEL)
     others = (
         replace(found, loading_basis="coating"),
         replace(found, active_material="NMC622"),
@@ -190,7 +189,7 @@ def test_a_version_is_trained_again_for_each_kind_of_change(
     assert release(lake, MODEL).because == "data changed"
     other = replace(MODEL, seed=1)
     assert release(lake, other).because == "parameters changed"
-    monkeypatch.setattr(releases, "code_version", lambda: "other")
+    monkeypatch.setattr(releases, "code_of", lambda model: "other")
     done = release(lake, other)
     assert (done.because, done.version, done.champion) == ("code changed", 4, 4)
 

@@ -25,7 +25,7 @@ from battery_platform.models.rows import Rows
 from battery_platform.models.served.surrogate import predict_rows
 from battery_platform.models.sparse import evaluation, simple, stack
 from battery_platform.models.specification import MODELS
-from battery_platform.models.training import TrainingSet, training_set
+from battery_platform.models.training import TrainingSet
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.made.products import put
@@ -122,7 +122,7 @@ def test_a_graded_cell_that_shares_a_profile_is_not_learnt_from(lake: Lakehouse)
     layered = rows[5] | {"run_id": "layered", "positive_layers": "[]"}
     old = rows[6] | {"run_id": "old", "code_version": "old", "made_at": datetime(2026, 1, 1)}
     put(lake, {"graded_discharges": [*rows, twin, layered, old]})
-    found = training_set(lake, GRADED)
+    found = GRADED.source.read(lake, GRADED)
     assert set(found.ids) == {row["run_id"] for row in rows} - {"run-003"}
     assert found.left_out["that share a profile with another cell"] == 2
     assert found.inputs.shape == (419, 24)
@@ -229,4 +229,3 @@ def test_every_kind_of_model_has_its_picture(name: str) -> None:
 def test_every_candidate_for_cells_can_be_compared() -> None:
     assert {"stack", "networks", *simple.SIMPLE} == set(evaluation.CANDIDATES)
     assert set(CELLS.algorithms + CELLS.baselines) <= set(evaluation.CANDIDATES)
-    assert releases.code_version() == releases.code_version()

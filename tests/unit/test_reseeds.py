@@ -22,6 +22,7 @@ from battery_platform.models.reseeds import (
 )
 from battery_platform.models.specification import Specification
 from battery_platform.models.splits import holdout
+from battery_platform.models.sources import Source
 from battery_platform.models.training import TrainingSet
 
 LOW, HIGH = np.array([85.0, 43.0, 1.4]), np.array([96.8, 72.8, 38.8])
@@ -134,15 +135,14 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Specification:
     """Two quantities of rows that the lake need not hold; the second is learnt as its logarithm."""
     inputs, targets = factorial(60)
     names = ("active_material_pct", "solid_content_pct", "compression_degree_pct")
-    second = Specification("toy", "power_w_kg", "W/kg", "", "", inputs=names, logarithmic=True)
-    first = Specification("toy", "energy_wh_kg", "Wh/kg", "", "", inputs=names, also=(second,))
 
     def rows(lake: object, part: Specification) -> TrainingSet:
-        kept = slice(0, 60 if part is first else 55)
+        is_first = part.target == "energy_wh_kg"
+        kept = slice(0, 60 if is_first else 55)
         return TrainingSet(
             tuple(f"e{number:02}" for number in range(60))[kept],
             inputs[kept],
-            targets[kept, 0 if part is first else 1],
+            targets[kept, 0 if is_first else 1],
             np.array([f"e{number}" for number in range(60)])[kept],
             True,
             None,
@@ -152,14 +152,19 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Specification:
             1,
         )
 
-    monkeypatch.setattr(reseeds, "training_set", rows)
+    source = Source("toys", "toys", "toys", "toy", (), rows, "")
+    second = Specification(
+        "toy", "power_w_kg", "W/kg", "", "", source, inputs=names, logarithmic=True
+    )
+    first = Specification("toy", "energy_wh_kg", "Wh/kg", "", "", source, names, also=(second,))
     monkeypatch.setattr(reseeds, "features_of", lambda model, inputs: inputs)
     return first
 
 
 def test_the_protocol_is_kept_and_computed_only_when_something_changed(lake, model, monkeypatch):
     told = []
-    rows, found = protocol(lake, model, 6, lambda done, total: told.append((done, total)))
+    kept, found = protocol(lake, model, 6, lambda done, total: told.append((done, total)))
+    rows = kept.rows
     assert told[-1] == (6, 6)
     assert len(rows) == 2 * 2 * 5
     assert {row["n_rows"] for row in rows} == {55}, "rows that lack one quantity are left out"
@@ -172,10 +177,11 @@ def test_the_protocol_is_kept_and_computed_only_when_something_changed(lake, mod
     assert reseeds_figure(found).axes
 
     again, nothing = protocol(lake, model, 6)
-    assert (again, nothing) == (rows, [])
-    _, more = protocol(lake, model, 7)
+    assert (again.rows, again.because, nothing) == (rows, "", [])
+    changed, more = protocol(lake, model, 7)
+    assert changed.because == "parameters changed"
     assert len(more) == 2
-    monkeypatch.setattr(reseeds, "code_version", lambda: "other")
+    monkeypatch.setattr(reseeds, "fingerprint", lambda *makers: "other")
     _, anew = protocol(lake, model, 7)
     assert len(anew) == 2
     assert lake.value("SELECT count(*) FROM model_reseeds") == 20

@@ -19,7 +19,7 @@ from sklearn.metrics import f1_score, log_loss
 from battery_platform.electrochemistry.electrode_tables import SPACE_BOUNDS
 from battery_platform.electrochemistry.half_cell_runs import SPACE as SWEPT
 from battery_platform.errors import NoRows, PlatformError
-from battery_platform.models import events, gaussian_process, registry, tables
+from battery_platform.models import events, gaussian_process, registry, sources
 from battery_platform.models.evaluation import _class_scores
 from battery_platform.models.fade import features, features_of_cells
 from battery_platform.models.gaussian_process import fit
@@ -28,7 +28,6 @@ from battery_platform.models.rows import Rows
 from battery_platform.models.served.surrogate import answer, predict_rows
 from battery_platform.models.specification import FADE_INPUTS, HALF_CELL_INPUTS, MODELS
 from battery_platform.models.states import together
-from battery_platform.models.training import training_set
 from battery_platform.records.recipes import read_numbers
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
@@ -91,7 +90,7 @@ def test_a_sweep_is_learnt_from_and_only_the_newest_code_counts(lake: Lakehouse)
     for row in assumed:
         row["made_at"] = datetime(2026, 1, 1)
     swept(lake, discharges(5, "old") + assumed + discharges(60))
-    found = training_set(lake, MODEL)
+    found = MODEL.source.read(lake, MODEL)
     assert len(found) == 60
     assert set(found.ids) == {f"new-{n:03d}" for n in range(60)}
     assert found.is_synthetic
@@ -100,14 +99,14 @@ def test_a_sweep_is_learnt_from_and_only_the_newest_code_counts(lake: Lakehouse)
 
 
 def test_the_origin_that_is_learnt_from_is_the_one_that_is_swept() -> None:
-    assert tables.SPACE == SWEPT
+    assert sources.SPACE == SWEPT
     assert len(SPACE_BOUNDS) == len(HALF_CELL_INPUTS)
 
 
 @pytest.mark.parametrize("name", ["half-cell-performance", "mesostructure", "cycle-life"])
 def test_without_rows_it_is_told_what_to_do(lake: Lakehouse, name: str) -> None:
     with pytest.raises(NoRows, match=f"{name} needs 40") as none:
-        training_set(lake, MODELS[name])
+        MODELS[name].source.read(lake, MODELS[name])
     assert "battery-platform" in none.value.remedy
 
 

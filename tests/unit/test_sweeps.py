@@ -25,10 +25,13 @@ Write = Callable[[str, str], Path]
 
 def test_what_the_lake_has_is_not_solved_again(lake: Lakehouse) -> None:
     designs = [design(1, None, 120.0, 3.0), design(1, 1, 120.0, 3.0)]
-    first = sweep(lake, designs)
+    studied = sweep(lake, designs)
+    first = studied.rows
+    assert studied.solved == 2
     before = lake.snapshot()
     seen: list[tuple[int, int]] = []
-    again = sweep(lake, [*designs, designs[0]], lambda done, total: seen.append((done, total)))
+    progress = lambda done, total: seen.append((done, total))  # noqa: E731
+    again = sweep(lake, [*designs, designs[0]], progress).rows
     assert lake.snapshot() == before
     assert seen == [(2, 2)]
     assert [row["run_id"] for row in again] == [
