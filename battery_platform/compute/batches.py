@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, TypeVar
 
-from battery_platform.compute import cluster
-from battery_platform.compute.job import Done, Job, job
-from battery_platform.compute.pool import Pool
+from battery_platform.compute import cluster, pool
+from battery_platform.compute.job import Done, job
 from battery_platform.settings import Settings
 
 T = TypeVar("T")
@@ -34,15 +32,16 @@ def map_batches(
     from the moment it is yielded: prefer that where items may hang. An item gets `limit_s`, a batch
     that is not yielded item by item gets it times its items. `prepare` is called once in each
     process, to build what is used for all batches; it and the imports get `start_s`. `workers` is
-    the number of local processes, one per core unless told; a cluster has its own.
+    the most local processes that it has at once. There is one per core, which all maps of this
+    process share, whichever thread asks, and which stay for the next map; a cluster has its own.
     """
     if batch < 1 or limit_s <= 0 or (workers is not None and workers < 1):
         raise ValueError("batch and workers must be at least 1, limit_s above 0")
-    told = job(function, prepare, limit_s, start_s)
+    wanted = job(function, prepare, limit_s, start_s)
     if settings.dask:
-        done = cluster.run(settings.dask, told, items, batch)
+        done = cluster.run(settings.dask, wanted, items, batch)
     else:
-        done = _local(told, items, batch, workers or _cores())
+        done = pool.run(wanted, items, batch, workers)
     return _counted(done, len(items), progress)
 
 
@@ -56,20 +55,3 @@ def _counted(
             yield done
     finally:
         source.close()
-
-
-def _local(
-    told: Job, items: Sequence[Any], batch: int, workers: int
-) -> Generator[Done[Any], None, None]:
-    pool = Pool(told, workers)
-    try:
-        yield from pool.run(items, batch)
-    finally:
-        pool.close()
-
-
-def _cores() -> int:
-    """The cores that this process may use, where the system tells them."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -1,8 +1,10 @@
-"""What runs in a worker process: take a batch, send each result as soon as it is there.
+"""What runs in a worker process: take a batch of any function, send each result as soon as it is there.
 
 It ends with its parent however that ends. A thread that watches would not do: C code that hangs
 with the GIL lets no thread run. So the kernel is told to send SIGIO, which ends a process, when
 the last writer of a pipe that only the parent holds is gone.
+
+Nothing is imported before a batch names it: a process that fits models never pays for a solver.
 """
 
 from __future__ import annotations
@@ -17,14 +19,16 @@ from collections.abc import Iterator, Sized
 from multiprocessing.connection import Connection
 from typing import Any
 
+from battery_platform.compute import job
 from battery_platform.compute.job import Function, find, text_of
 
-READY, RESULT, END, FAILED, BROKEN = b"S", b"R", b"E", b"F", b"B"
-"""The first byte of a message: started, one result, end of a batch, its failure, no use going on."""
+READY, BEGUN, RESULT, END, FAILED, BROKEN = b"S", b"P", b"R", b"E", b"F", b"B"
+"""The first byte of a message: started, prepared for a batch, one result, end of the batch, its
+failure, no use going on."""
 
 START = (
-    "import sys; sys.path[:] = sys.argv[5:]; "
-    "from battery_platform.compute.child import main; main(*sys.argv[1:5])"
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from battery_platform.compute.child import main; main(*sys.argv[1:3])"
 )
 
 
@@ -32,20 +36,24 @@ class _NotOneEach(Exception):  # noqa: N818 -- it names what is wrong
     """The function does not give one result per item."""
 
 
-def main(pipe_fd: str, life_fd: str, function: str, prepare: str) -> None:
+class _DoesNotStart(Exception):  # noqa: N818 -- it names what is wrong
+    """The function cannot be imported or prepared."""
+
+
+def main(pipe_fd: str, life_fd: str) -> None:
     """Serve batches until the pipe ends."""
     _end_with_parent(int(life_fd))
+    job.in_worker = True
     pipe: Connection[bytes, bytes] = Connection(int(pipe_fd))
-    try:
-        work = find(function)
-        if prepare:
-            find(prepare)()
-    except BaseException as error:
-        pipe.send_bytes(BROKEN + f"it does not start: {text_of(error)}".encode())
-        return
     pipe.send_bytes(READY)
-    while (batch := _next(pipe)) is not None:
-        pipe.send_bytes(_work_off(pipe, work, batch))
+    prepared: dict[tuple[str, str], Function] = {}
+    try:
+        while True:
+            function, prepare = pipe.recv_bytes().decode().split("\n")
+            batch = pipe.recv_bytes()
+            pipe.send_bytes(_work_off(pipe, prepared, (function, prepare), batch))
+    except EOFError:
+        return
 
 
 def _end_with_parent(life: int) -> None:
@@ -56,24 +64,35 @@ def _end_with_parent(life: int) -> None:
         sys.exit("the parent is gone")
 
 
-def _next(pipe: Connection[bytes, bytes]) -> bytes | None:
-    try:
-        return pipe.recv_bytes()
-    except EOFError:
-        return None
-
-
-def _work_off(pipe: Connection[bytes, bytes], work: Function, batch: bytes) -> bytes:
+def _work_off(
+    pipe: Connection[bytes, bytes],
+    prepared: dict[tuple[str, str], Function],
+    names: tuple[str, str],
+    batch: bytes,
+) -> bytes:
     """Send the results; what is returned is the last message about the batch."""
     try:
+        if names not in prepared:
+            prepared[names] = _prepared(*names)
+        pipe.send_bytes(BEGUN)
         items = pickle.loads(batch)  # noqa: S301 -- from our own parent
-        for result in _one_each(work(items), len(items)):
+        for result in _one_each(prepared[names](items), len(items)):
             pipe.send_bytes(RESULT + pickle.dumps(result))
-    except _NotOneEach as error:
-        return BROKEN + str(error).encode()
+    except (_DoesNotStart, _NotOneEach) as error:
+        return BROKEN + str(error).encode("utf-8", "replace")
     except BaseException as error:
         return FAILED + text_of(error).encode("utf-8", "replace")
     return END
+
+
+def _prepared(function: str, prepare: str) -> Function:
+    try:
+        work = find(function)
+        if prepare:
+            find(prepare)()
+    except BaseException as error:
+        raise _DoesNotStart(f"it does not start: {text_of(error)}") from error
+    return work
 
 
 def _one_each(results: Any, count: int) -> Iterator[Any]:

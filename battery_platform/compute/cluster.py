@@ -1,7 +1,5 @@
 """The same map on a Dask cluster: each batch is a task, worked off by a child of its Dask worker.
 
-The child is the one of the local pool, with its limits and its search for culprits, so a run that
-hangs or dies harms no Dask worker. It stays between tasks, so that what it built is used again.
 What a Dask worker loses when it dies itself, the scheduler has done elsewhere.
 """
 
@@ -12,11 +10,12 @@ import importlib
 import pickle
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from threading import Lock, Thread
+from threading import Thread
 from typing import Any
 
 from battery_platform.compute.job import Done, Job, chunks, pieces, text_of
-from battery_platform.compute.pool import CalledOff, Pool
+from battery_platform.compute.pool import CalledOff
+from battery_platform.compute.pool import run as run_here
 from battery_platform.errors import PlatformError
 
 SETTING = "BATTERY_PLATFORM_DASK"
@@ -25,9 +24,6 @@ WORKERS_S = 30
 CLOSE_S = 5
 RETRIES = 2
 """A Dask worker that can start no process hands its batch to another so many times."""
-
-_idle: list[Pool] = []
-_guard = Lock()
 
 
 def run(
@@ -173,16 +169,13 @@ class _Map:
 
 
 def work_off(job: Job, content: bytes) -> bytes:
-    """The task: one batch in the process that is kept for its job."""
+    """The task: one batch in a child of this Dask worker, which stays for the next one."""
     items = pickle.loads(content)  # noqa: S301 -- from our own client
     worker = _distributed().get_worker()
-    pool = _borrow(job)
     try:
-        done = list(pool.run(items, len(items), _called_off(worker)))
+        done = list(run_here(job, items, len(items), 1, _called_off(worker)))
     except CalledOff:
         raise _distributed().Reschedule from None
-    finally:
-        _give_back(pool, worker.state.nthreads)
     return pickle.dumps(done)
 
 
@@ -195,21 +188,3 @@ def _called_off(worker: Any) -> Callable[[], bool]:
         return task is None or task.state == "cancelled"
 
     return asked
-
-
-def _borrow(job: Job) -> Pool:
-    with _guard:
-        for pool in _idle:
-            if pool.job == job:
-                _idle.remove(pool)
-                return pool
-    return Pool(job, 1)
-
-
-def _give_back(pool: Pool, most: int) -> None:
-    """Keep it; the longest unused ones above `most` end."""
-    with _guard:
-        _idle.append(pool)
-        old = [_idle.pop(0) for _ in range(len(_idle) - most)]
-    for one in old:
-        one.close()

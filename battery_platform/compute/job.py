@@ -20,6 +20,9 @@ Function = Callable[..., Any]
 
 TEXT_MAX = 500
 
+in_worker = False
+"""Whether this process is one that works off batches: it starts no further ones."""
+
 
 @dataclass(frozen=True)
 class Done(Generic[R]):
@@ -39,6 +42,11 @@ class Job:
     streams: bool
     limit_s: float
     start_s: float
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What a process has to build for it."""
+        return self.function, self.prepare
 
 
 def job(function: Function, prepare: Function | None, limit_s: float, start_s: float) -> Job:

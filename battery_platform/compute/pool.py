@@ -1,4 +1,10 @@
-"""Processes that work off batches, watched from outside: one that hangs is killed.
+"""The worker processes of this process: one crew for all maps, watched from outside.
+
+They outlive a map and serve any other, so that what one has imported and built is there for the next.
+One thread keeps all of them busy, whichever threads map: there are never more than there are cores,
+the map that has the fewest is served next, and a process that hangs is killed. Those that had nothing
+to do for `IDLE_S` end, as all do when the interpreter ends. A process that was started under another
+environment, module path or folder than a map's does not serve it.
 
 No item is blamed before it failed alone in a batch: of a batch that fails, the results that were
 sent are kept and the rest is cut and handed out again.
@@ -6,227 +12,404 @@ sent are kept and the rest is cut and handed out again.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import math
 import os
 import pickle
-import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from multiprocessing.connection import Pipe, wait
-from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread, current_thread
 from typing import Any
 
-from battery_platform.compute.child import BROKEN, END, FAILED, READY, RESULT, START
+from battery_platform.compute.child import BEGUN, BROKEN, END, FAILED, READY, RESULT
 from battery_platform.compute.job import Done, Job, chunks, pieces, text_of
+from battery_platform.compute.worker import Surroundings, Worker
 from battery_platform.errors import PlatformError
 
+IDLE_S = 60.0
+"""A process that had nothing to do for so long ends."""
 PULSE_S = 0.5
-"""How often it is asked whether the work is still wanted."""
+"""How often it is asked whether the work is still wanted, and whether a slow reader has caught up."""
 BAD_STARTS = 3
 """Processes that may end without a result, one after the other."""
-
-ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "BLIS_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-    ),
-    "1",
-)
+AHEAD = 1000
+"""Results that may wait for a slow reader before its map gets no further batches."""
 
 
 class CalledOff(Exception):  # noqa: N818 -- not an error: nobody wants the work any more
     """The work was stopped from outside."""
 
 
-class _Worker:
-    """A process, what of its batch is not there yet, and the moment at which it is stopped."""
+class _Finished:
+    """The last message of a map: every batch has ended."""
 
-    def __init__(self, job: Job) -> None:
-        self.pipe, theirs = Pipe()
-        life, self._life = Pipe(duplex=False)
-        self.ready = False
-        self.todo = range(0)
-        self.given = 0
-        self.deadline = time.monotonic() + job.start_s
-        with theirs, life:
-            fds = (theirs.fileno(), life.fileno())
-            path = [folder or str(Path.cwd()) for folder in sys.path]
-            self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-                [sys.executable, "-c", START, *map(str, fds), job.function, job.prepare, *path],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env={**os.environ, **ONE_THREAD},
-                pass_fds=fds,
-                process_group=0,  # Ctrl-C is for the parent, and its children's children go along
-            )
+
+@dataclass(frozen=True)
+class _Sent:
+    """A result as the process sent it; who asked for it unpacks it."""
+
+    index: int
+    content: bytes
+
+
+Message = _Sent | Done[Any] | PlatformError | _Finished
+
+
+@dataclass(eq=False)
+class _Map:
+    """What one caller wants worked off, and what goes back to it."""
+
+    job: Job
+    items: Sequence[Any]
+    waiting: deque[range]
+    most: int
+    """Processes that it may have at once."""
+    surroundings: Surroundings
+    messages: SimpleQueue[Message] = field(default_factory=SimpleQueue)
+    workers: set[Worker] = field(default_factory=set)
+    """Those that work for it or start on its account."""
+    bad_starts: int = 0
+    turn: int = 0
+    """When it was served last."""
+    gone: Event = field(default_factory=Event)
 
     @property
-    def idle(self) -> bool:
-        return self.ready and not self.given
+    def starting(self) -> int:
+        return sum(not worker.ready for worker in self.workers)
 
-    def give(self, chunk: range, content: bytes, limit_s: float) -> bool:
-        """Hand over a batch; False if the process is gone."""
-        try:
-            self.pipe.send_bytes(content)
-        except OSError:
-            return False
-        self.todo, self.given = chunk, len(chunk)
-        self.deadline = time.monotonic() + limit_s
-        return True
-
-    def rest(self) -> None:
-        self.given, self.deadline = 0, math.inf
-
-    def kill(self) -> None:
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-
-    def bury(self) -> str:
-        """Kill and reap the process; says how it ended."""
-        self.kill()
-        status = self._process.wait()
-        self.pipe.close()
-        self._life.close()
-        if status >= 0:
-            return f"its process died (exit status {status})"
-        return f"its process died ({signal.Signals(-status).name})"
+    @property
+    def wants_more(self) -> bool:
+        return (
+            len(self.waiting) > self.starting
+            and len(self.workers) < self.most
+            and self.messages.qsize() < AHEAD
+        )
 
 
-class Pool:
-    """Processes for one job; they outlive a run, so that what they built is used again."""
+def run(
+    job: Job,
+    items: Sequence[Any],
+    batch: int,
+    workers: int | None = None,
+    called_off: Callable[[], bool] = lambda: False,
+) -> Generator[Done[Any], None, None]:
+    """Each item's `Done` as it comes; whatever ends this early ends the processes that are at it."""
+    if not len(items):
+        return
+    crew = _crew()
+    wanted = _Map(
+        job, items, deque(chunks(len(items), batch)), workers or crew.size, Surroundings.now()
+    )
+    crew.take(wanted)
+    try:
+        while True:
+            with contextlib.suppress(Empty):
+                message = wanted.messages.get(timeout=PULSE_S)
+                if isinstance(message, _Finished):
+                    return
+                if isinstance(message, PlatformError):
+                    raise message
+                yield _unpacked(message) if isinstance(message, _Sent) else message
+            if called_off():
+                raise CalledOff
+            crew.require_alive()
+    finally:
+        crew.drop(wanted)
 
-    def __init__(self, job: Job, size: int) -> None:
-        self.job = job
-        self._size = size
-        self._workers: list[_Worker] = []
-        self._items: Sequence[Any] = ()
-        self._waiting: deque[range] = deque()
-        self._bad_starts = 0
 
-    def run(
-        self, items: Sequence[Any], batch: int, called_off: Callable[[], bool] = lambda: False
-    ) -> Generator[Done[Any], None, None]:
-        """Each item's `Done` as it comes; whatever ends this early ends the processes."""
-        self._items, self._bad_starts = items, 0
-        self._waiting = deque(chunks(len(items), batch))
-        done: list[Done[Any]] = []
-        try:
-            while done or self._unfinished:
-                done += self._hand_out()
-                yield from done
-                done = list(self._listen()) if self._unfinished else []
-                if called_off():
-                    raise CalledOff
-        except BaseException:
-            self.close()
-            raise
+def cores() -> int:
+    """The cores that this process may use, where the system tells them."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Crew:
+    """All worker processes of this process, and the thread that alone touches them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.workers: list[Worker] = []
+        self._maps: list[_Map] = []
+        self._turns = 0
+        self._closed = False
+        self._orders: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._ear, self._mouth = Pipe(duplex=False)
+        self._talking = Lock()
+        self._thread = Thread(target=self._serve, name="worker processes", daemon=True)
+        self._thread.start()
+
+    # -- what other threads ask for ----------------------------------------------------------
+
+    def take(self, wanted: _Map) -> None:
+        self._order(functools.partial(self._maps.append, wanted))
+
+    def drop(self, wanted: _Map) -> None:
+        """Nobody waits for it any more; comes back when no process is at it."""
+        if current_thread() is self._thread:  # a forgotten generator may be collected anywhere
+            self._end(wanted)
+            return
+        self._order(functools.partial(self._end, wanted))
+        while not wanted.gone.wait(PULSE_S) and self.is_alive:
+            pass
 
     def close(self) -> None:
-        for worker in self._workers:
-            worker.kill()
-        for worker in self._workers:
-            worker.bury()
-        self._workers.clear()
+        """End all processes."""
+        self._order(self._close)
+        self._thread.join()
 
     @property
-    def _unfinished(self) -> bool:
-        return bool(self._waiting) or any(worker.given for worker in self._workers)
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
-    def _hand_out(self) -> Iterator[Done[Any]]:
-        for worker in [worker for worker in self._workers if worker.idle]:
-            while self._waiting and worker.idle:
-                chunk = self._waiting.popleft()
-                try:
-                    content = pickle.dumps([self._items[index] for index in chunk])
-                except Exception as error:
-                    yield from self._blame(chunk, len(chunk), f"not sent: {text_of(error)}")
-                    continue
-                if not worker.give(chunk, content, self._limit_s(chunk)):
-                    self._waiting.appendleft(chunk)
-                    yield from self._lose(worker)
-                    break
-        self._hire()
+    def require_alive(self) -> None:
+        if not self.is_alive:
+            raise PlatformError("The worker processes were ended while work was waiting for them.")
 
-    def _limit_s(self, chunk: range) -> float:
-        """A generator is watched item by item, any other function as a whole."""
-        return self.job.limit_s * (1 if self.job.streams else len(chunk))
+    def _order(self, order: Callable[[], None]) -> None:
+        self._orders.put(order)
+        with self._talking, contextlib.suppress(OSError):
+            self._mouth.send_bytes(b"")
 
-    def _hire(self) -> None:
-        busy = sum(bool(worker.given) for worker in self._workers)
-        while len(self._workers) < min(self._size, busy + len(self._waiting)):
-            self._workers.append(_Worker(self.job))
+    # -- what only the thread of the crew does -----------------------------------------------
 
-    def _listen(self) -> Iterator[Done[Any]]:
-        """Wait until a process says something or is late."""
-        left = min(worker.deadline for worker in self._workers) - time.monotonic()
-        wait([worker.pipe for worker in self._workers], min(max(left, 0), PULSE_S))
-        for worker in tuple(self._workers):
-            yield from self._hear(worker)
+    def _serve(self) -> None:
+        try:
+            while not self._closed:
+                self._hand_out()
+                self._listen()
+        finally:
+            for worker in self.workers:
+                worker.kill()
+            for worker in self.workers:
+                worker.bury()
+            self.workers.clear()
 
-    def _hear(self, worker: _Worker) -> Iterator[Done[Any]]:
+    def _close(self) -> None:
+        self._closed = True
+
+    def _listen(self) -> None:
+        """Wait until somebody says something, is late or has been idle for long."""
+        wait([self._ear, *(worker.pipe for worker in self.workers)], self._patience())
+        while self._ear.poll():
+            self._ear.recv_bytes()
+            self._orders.get()()
+        for worker in tuple(self.workers):
+            if worker in self.workers:
+                self._hear(worker)
+        for worker in [one for one in self.workers if one.idle]:
+            if time.monotonic() > worker.idle_since + IDLE_S:
+                self._let_go(worker)
+
+    def _patience(self) -> float | None:
+        ends = [
+            worker.idle_since + IDLE_S if worker.idle else worker.deadline
+            for worker in self.workers
+        ]
+        if any(wanted.messages.qsize() >= AHEAD for wanted in self._maps):
+            ends.append(time.monotonic() + PULSE_S)
+        soonest = min(ends, default=math.inf)
+        return max(soonest - time.monotonic(), 0.0) if math.isfinite(soonest) else None
+
+    def _hand_out(self) -> None:
+        """A process for each map that wants one, as long as there are any."""
+        left = list(self._maps)
+        while hungry := [one for one in left if one in self._maps and one.wants_more]:
+            wanted = min(hungry, key=lambda one: (len(one.workers), one.turn))
+            idle = [
+                worker
+                for worker in self.workers
+                if worker.idle and worker.surroundings == wanted.surroundings
+            ]
+            if idle:
+                self._give(wanted, max(idle, key=lambda one: wanted.job.names in one.served))
+            elif not self._hire(wanted):
+                left.remove(wanted)
+
+    def _hire(self, wanted: _Map) -> bool:
+        """A new process, in the place of an idle one if there is no room for more."""
+        if len(self.workers) >= self.size:
+            idle = [worker for worker in self.workers if worker.idle]
+            if not idle:
+                return False
+            self._let_go(min(idle, key=lambda one: one.idle_since))
+        worker = Worker(wanted.surroundings, time.monotonic() + wanted.job.start_s)
+        self.workers.append(worker)
+        wanted.workers.add(worker)
+        return True
+
+    def _give(self, wanted: _Map, worker: Worker) -> None:
+        self._turns += 1
+        wanted.turn = self._turns
+        chunk = wanted.waiting.popleft()
+        try:
+            content = pickle.dumps([wanted.items[index] for index in chunk])
+        except Exception as error:
+            self._blame(wanted, chunk, len(chunk), f"not sent: {text_of(error)}")
+            self._finish_if_done(wanted)
+            return
+        wanted.workers.add(worker)
+        if not worker.give(wanted.job, chunk, content):
+            wanted.waiting.appendleft(chunk)
+            self._lose(worker, late=False)
+
+    def _let_go(self, worker: Worker) -> None:
+        self.workers.remove(worker)
+        worker.bury()
+
+    def _map_of(self, worker: Worker) -> _Map | None:
+        return next((wanted for wanted in self._maps if worker in wanted.workers), None)
+
+    def _hear(self, worker: Worker) -> None:
         """All that a process has sent; if it is late or gone, what follows from that."""
         late = not worker.pipe.poll() and time.monotonic() > worker.deadline
         if late:
             worker.kill()  # what it has sent by now is still read
         ended = late
         try:
-            while worker.pipe.poll():
+            while worker in self.workers and worker.pipe.poll():
                 message = worker.pipe.recv_bytes()
-                yield from self._told(worker, message[:1], message[1:])
+                self._heard(worker, message[:1], message[1:])
         except (EOFError, OSError):
             ended = True
-        if ended:
-            yield from self._lose(worker, late)
+        if ended and worker in self.workers:
+            self._lose(worker, late)
 
-    def _told(self, worker: _Worker, kind: bytes, content: bytes) -> Iterator[Done[Any]]:
-        if kind == BROKEN:
-            raise PlatformError(f"{self.job.function} cannot be mapped: {content.decode()}.")
-        if kind == RESULT:
-            self._bad_starts = 0
-            index, worker.todo = worker.todo[0], worker.todo[1:]
-            worker.deadline = time.monotonic() + self.job.limit_s
-            yield _unpacked(index, content)
-        if kind == FAILED:
-            yield from self._blame(worker.todo, worker.given, content.decode())
+    def _heard(self, worker: Worker, kind: bytes, content: bytes) -> None:
+        wanted, batch = self._map_of(worker), worker.batch
         if kind == READY:
             worker.ready = True
-        if kind in {READY, END, FAILED}:
-            worker.rest()
-
-    def _lose(self, worker: _Worker, late: bool = False) -> Iterator[Done[Any]]:
-        self._workers.remove(worker)
-        how = worker.bury()
-        if worker.todo:
-            why = f"stopped after {self.job.limit_s:g} s" if late else how
-            yield from self._blame(worker.todo, worker.given, why)
+            self._rest(worker, wanted)
+        if wanted is None or batch is None:
             return
-        self._bad_starts += 1
-        if self._bad_starts == BAD_STARTS:
-            why = f"not ready after {self.job.start_s:g} s" if late else how
-            raise PlatformError(
-                f"{BAD_STARTS} processes in a row took no work for {self.job.function}: {why}.",
+        job = wanted.job
+        if kind == BEGUN:
+            batch.begun = True
+            worker.served.add(job.names)
+            # a generator is watched item by item, any other function as a whole
+            worker.deadline = time.monotonic() + job.limit_s * (1 if job.streams else batch.given)
+        elif kind == RESULT:
+            wanted.bad_starts = 0
+            wanted.messages.put(_Sent(batch.todo[0], content))
+            batch.todo = batch.todo[1:]
+            worker.deadline = time.monotonic() + job.limit_s
+        elif kind == BROKEN:
+            self._fail(wanted, f"{job.function} cannot be mapped: {content.decode()}.")
+        elif kind in {END, FAILED}:
+            self._rest(worker, wanted)
+            if kind == FAILED:
+                self._blame(wanted, batch.todo, batch.given, content.decode())
+            self._finish_if_done(wanted)
+
+    def _rest(self, worker: Worker, wanted: _Map | None) -> None:
+        worker.rest()
+        if wanted:
+            wanted.workers.discard(worker)
+
+    def _lose(self, worker: Worker, late: bool) -> None:
+        """What becomes of the batch of a process that is gone."""
+        wanted, batch = self._map_of(worker), worker.batch
+        self.workers.remove(worker)
+        how = worker.bury()
+        if wanted is None:
+            return
+        wanted.workers.discard(worker)
+        job = wanted.job
+        if batch and batch.begun and batch.todo:
+            why = f"stopped after {job.limit_s:g} s" if late else how
+            self._blame(wanted, batch.todo, batch.given, why)
+            self._finish_if_done(wanted)
+            return
+        if batch and batch.todo:
+            wanted.waiting.appendleft(batch.todo)
+        wanted.bad_starts += 1
+        if wanted.bad_starts == BAD_STARTS:
+            why = f"not ready after {job.start_s:g} s" if late else how
+            self._fail(
+                wanted,
+                f"{BAD_STARTS} processes in a row took no work for {job.function}: {why}.",
                 "Import its module by hand to see what happens.",
             )
+        self._finish_if_done(wanted)
 
-    def _blame(self, chunk: range, given: int, why: str) -> Iterator[Done[Any]]:
+    def _blame(self, wanted: _Map, chunk: range, given: int, why: str) -> None:
         """What is left of a batch of so many items failed: alone, the item is the culprit."""
         if given == 1:
-            yield from (Done(index, None, why) for index in chunk)
+            for index in chunk:
+                wanted.messages.put(Done(index, None, why))
         else:
-            self._waiting.extendleft(reversed(pieces(chunk, self.job.streams)))
+            wanted.waiting.extendleft(reversed(pieces(chunk, wanted.job.streams)))
+
+    def _finish_if_done(self, wanted: _Map) -> None:
+        if not wanted.waiting and not any(worker.batch for worker in wanted.workers):
+            wanted.messages.put(_Finished())
+            self._end(wanted)
+
+    def _fail(self, wanted: _Map, says: str, remedy: str = "") -> None:
+        wanted.messages.put(PlatformError(says, remedy))
+        self._end(wanted)
+
+    def _end(self, wanted: _Map) -> None:
+        """End what works for a map; processes that only start may serve another one."""
+        if wanted in self._maps:
+            self._maps.remove(wanted)
+        at_it = [worker for worker in wanted.workers if worker.batch]
+        for worker in at_it:
+            worker.kill()
+        for worker in at_it:
+            self._let_go(worker)
+        wanted.workers.clear()
+        wanted.gone.set()
 
 
-def _unpacked(index: int, content: bytes) -> Done[Any]:
+def _unpacked(sent: _Sent) -> Done[Any]:
     try:
-        return Done(index, pickle.loads(content))  # noqa: S301 -- from our own child
+        return Done(sent.index, pickle.loads(sent.content))  # noqa: S301 -- from our own child
     except Exception as error:
-        return Done(index, None, f"its result cannot be read: {text_of(error)}")
+        return Done(sent.index, None, f"its result cannot be read: {text_of(error)}")
+
+
+# -- the crew of this process ----------------------------------------------------------------
+
+_crews: list[Crew] = []
+_guard = Lock()
+
+
+def _crew() -> Crew:
+    with _guard:
+        if not _crews or not _crews[0].is_alive:
+            _crews[:] = [Crew(cores())]
+        return _crews[0]
+
+
+def processes() -> Iterator[Worker]:
+    """The worker processes that are there now."""
+    for crew in tuple(_crews):
+        yield from tuple(crew.workers)
+
+
+def close() -> None:
+    """End all worker processes; the next map starts its own."""
+    with _guard:
+        for crew in _crews:
+            crew.close()
+        _crews.clear()
+
+
+def _forget() -> None:
+    """In the child of a fork: the processes are its parent's."""
+    _guard._at_fork_reinit()  # type: ignore[attr-defined]
+    for crew in _crews:
+        for worker in crew.workers:
+            worker.leave()
+    _crews.clear()
+
+
+atexit.register(close)
+os.register_at_fork(after_in_child=_forget)

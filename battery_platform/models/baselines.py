@@ -6,45 +6,66 @@ Each is as wide as its own errors on batches held out inside the training rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from sklearn.dummy import DummyRegressor
-from sklearn.linear_model import RidgeCV
-from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from battery_platform.models.ridge import ridge
 from battery_platform.models.rows import Rows
 from battery_platform.models.specification import Specification
 from battery_platform.models.splits import grouped_folds
 from battery_platform.models.states import learnt_target, weights_of
 
 Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-BASELINES: dict[str, Callable[[], Any]] = {
-    "mean": DummyRegressor,
-    "nearest neighbour": lambda: make_pipeline(StandardScaler(), KNeighborsRegressor(1)),
-    "ridge": lambda: make_pipeline(StandardScaler(), RidgeCV(np.logspace(-4, 3, 15))),
+Mean = Callable[[np.ndarray], np.ndarray]
+
+
+def _mean(at: np.ndarray, target: np.ndarray) -> Mean:
+    return lambda asked: np.full(len(asked), target.mean())
+
+
+def _nearest(at: np.ndarray, target: np.ndarray) -> Mean:
+    from sklearn.neighbors import KNeighborsRegressor
+
+    predict: Mean = KNeighborsRegressor(1).fit(at, target).predict
+    return predict
+
+
+def _ridge(at: np.ndarray, target: np.ndarray) -> Mean:
+    slopes, intercept = ridge(at, target)
+    return lambda asked: asked @ slopes + intercept
+
+
+BASELINES: dict[str, Callable[[np.ndarray, np.ndarray], Mean]] = {
+    "mean": _mean,
+    "nearest neighbour": _nearest,
+    "ridge": _ridge,
 }
 
 
 def fit_baseline(name: str, model: Specification, rows: Rows) -> Predict:
     """Fit a baseline on the features that the model itself is given."""
     at, target = _features(model, rows.inputs), learnt_target(model, rows.target)
-    fitted = BASELINES[name]().fit(at, target)
+    fitted = _scaled(name, at, target)
     errors = []
     for train, test in grouped_folds(rows.batches, 5, model.seed):
-        inner = BASELINES[name]().fit(at[train], target[train])
-        errors.append(target[test] - inner.predict(at[test]))
+        errors.append(target[test] - _scaled(name, at[train], target[train])(at[test]))
     deviation = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
 
     def predict(asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mean = fitted.predict(_features(model, asked))
+        mean = fitted(_features(model, asked))
         if model.logarithmic:
             return np.exp(mean), np.exp(mean) * deviation
         return mean, np.full(len(asked), deviation)
 
     return predict
+
+
+def _scaled(name: str, at: np.ndarray, target: np.ndarray) -> Mean:
+    """Learnt from features with mean 0 and standard deviation 1."""
+    middle, wide = at.mean(axis=0), at.std(axis=0)
+    wide = np.where(wide > 1e-12 * np.abs(middle), wide, 1.0)
+    learnt = BASELINES[name]((at - middle) / wide, target)
+    return lambda asked: learnt((asked - middle) / wide)
 
 
 def _features(model: Specification, inputs: np.ndarray) -> np.ndarray:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from battery_platform.models.rows import Rows
-from battery_platform.models.served.surrogate import State, features, point
+from battery_platform.models.served.surrogate import State, features
 from battery_platform.models.specification import Specification
 from battery_platform.models.splits import grouped_folds
 from battery_platform.models.states import errors_learnt, finished, framed, learnt_target
+
+if TYPE_CHECKING:
+    from xgboost import Booster
 
 INNER_SPLITS = 3
 TREES, RATE, DEPTH = 120, 0.12, 5
@@ -31,9 +34,11 @@ def fit(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -
     y = (target - state["y_center"]) / state["y_scale"]
     errors = np.empty(len(rows))
     for some, rest in grouped_folds(rows.batches, INNER_SPLITS, model.seed):
-        told = point(state | _grown(at[some], y[some], model.seed), rows.inputs[rest])
+        told = state["y_center"] + state["y_scale"] * _said(
+            _grown(at[some], y[some], model.seed), at[rest]
+        )
         errors[rest] = target[rest] - told
-    state |= _grown(at, y, model.seed) | errors_learnt(at, errors)
+    state |= _nodes(_grown(at, y, model.seed)) | errors_learnt(at, errors)
     return finished(state, model, rows, about)
 
 
@@ -43,11 +48,11 @@ def fit_classes(model: Specification, rows: Rows, about: dict[str, Any] | None =
     at = features(state, rows.inputs)
     state["kind"] = np.array("trees")
     labels = np.digitize(rows.target, model.bounds)
-    state |= _grown(at, labels, model.seed, len(model.classes))
+    state |= _nodes(_grown(at, labels, model.seed, len(model.classes)), len(model.classes))
     return finished(state, model, rows, about)
 
 
-def _grown(at: np.ndarray, y: np.ndarray, seed: int, classes: int = 0) -> State:
+def _grown(at: np.ndarray, y: np.ndarray, seed: int, classes: int = 0) -> Booster:
     import xgboost
 
     settings: dict[str, Any] = {
@@ -63,15 +68,28 @@ def _grown(at: np.ndarray, y: np.ndarray, seed: int, classes: int = 0) -> State:
         **({"num_class": classes} if classes else {}),
     }
     data = xgboost.DMatrix(at.astype(np.float32), y)
-    booster = xgboost.train(settings, data, CLASS_TREES if classes else TREES)
+    booster = xgboost.Booster(settings, [data])
+    for number in range(CLASS_TREES if classes else TREES):
+        booster.update(data, number)
+    return booster
+
+
+def _said(booster: Booster, at: np.ndarray) -> np.ndarray:
+    """What trees of a quantity say, without the way over their nodes."""
+    told: np.ndarray = booster.inplace_predict(at.astype(np.float32))
+    return told.astype(float)
+
+
+def _nodes(booster: Booster, classes: int = 0) -> State:
+    """The trees as `served.surrogate` walks them."""
     said = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]
     trees = said["trees"]
-    nodes = max(len(one["left_children"]) for one in trees)
+    nodes = max(len(tree["left_children"]) for tree in trees)
 
     def column(name: str, kind: type) -> np.ndarray:
         made: np.ndarray = np.zeros((len(trees), nodes), kind)
-        for number, one in enumerate(trees):
-            made[number, : len(one[name])] = one[name]
+        for number, tree in enumerate(trees):
+            made[number, : len(tree[name])] = tree[name]
         return made
 
     left = column("left_children", np.int32)
@@ -82,5 +100,5 @@ def _grown(at: np.ndarray, y: np.ndarray, seed: int, classes: int = 0) -> State:
         "tree_value": column("split_conditions", np.float32),
         "tree_output": np.array(said["tree_info"], dtype=np.int32),
         "base": np.zeros(max(classes, 1), np.float32),
-        "depth": np.int64(settings["max_depth"]),
+        "depth": np.int64(CLASS_DEPTH if classes else DEPTH),
     }

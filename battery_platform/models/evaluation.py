@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
+from battery_platform.compute.spread import spread
 from battery_platform.models.baselines import fit_baseline
 from battery_platform.models.rows import Rows
 from battery_platform.models.specification import Specification
@@ -22,9 +24,10 @@ RESAMPLES = 400
 ALL_ROWS = "all rows"
 CONDITION_MEANS = "means of conditions"
 NOTHING = np.empty((0, 0))
-Fit = Callable[[Rows], "Predict"]
-Predict = Callable[[np.ndarray], tuple[np.ndarray, ...]]
-"""Hands back means and deviations, or, of a model of classes, the probabilities alone."""
+AKIN = ("gaussian process", "mixture")
+"""Of classes both begin with the same process: done one after the other it is learnt once."""
+Said = tuple[np.ndarray, ...]
+"""Means and deviations, or, of a model of classes, the probabilities alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +64,9 @@ class Evaluation:
 
     def score(self, candidate: str, metric: str, part: str = ALL_ROWS) -> Score:
         return next(
-            one
-            for one in self.scores
-            if (one.candidate, one.metric, one.slice) == (candidate, metric, part)
+            score
+            for score in self.scores
+            if (score.candidate, score.metric, score.slice) == (candidate, metric, part)
         )
 
 
@@ -79,8 +82,20 @@ def row_losses(evaluation: Evaluation, candidate: str) -> np.ndarray:
 
 
 def _lost(chances: np.ndarray, true: np.ndarray) -> np.ndarray:
-    found: np.ndarray = -np.log(np.clip(chances[:, np.arange(len(true)), true], 1e-4, 1.0))
-    return found
+    lost: np.ndarray = -np.log(np.clip(chances[:, np.arange(len(true)), true], 1e-4, 1.0))
+    return lost
+
+
+@lru_cache(maxsize=2)
+def resampled(count: int) -> np.ndarray:
+    """How often each of so many batches is drawn in each resample: batches x resamples.
+
+    Sums over a resample are then one product of matrices.
+    """
+    drawn = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
+    places = drawn + count * np.arange(RESAMPLES)[:, None]
+    times = np.bincount(places.ravel(), minlength=RESAMPLES * count)
+    return np.ascontiguousarray(times.reshape(RESAMPLES, count).T.astype(float))
 
 
 def loss_difference(evaluation: Evaluation, one: str, other: str) -> tuple[float, float, float]:
@@ -98,11 +113,10 @@ def loss_difference(evaluation: Evaluation, one: str, other: str) -> tuple[float
     whole = (lambda mean: mean) if evaluation.model.classes else np.sqrt
 
     def gap(of: np.ndarray) -> np.ndarray:
-        found: np.ndarray = whole(of[0] / of[2]) - whole(of[1] / of[2])
-        return found
+        lost_more: np.ndarray = whole(of[0] / of[2]) - whole(of[1] / of[2])
+        return lost_more
 
-    drawn = np.random.default_rng(0).integers(n_batches, size=(RESAMPLES, n_batches))
-    low, high = np.quantile(gap(sums[:, drawn].sum(axis=2)), [0.025, 0.975])
+    low, high = np.quantile(gap(sums @ resampled(n_batches)), [0.025, 0.975])
     return float(gap(sums.sum(axis=1))), float(low), float(high)
 
 
@@ -115,19 +129,21 @@ def evaluate(
     """Judge all candidates beside the baselines; splits handed in are refused if they leak."""
     chosen = repeats or repeated_folds(training.batches, model.splits, model.repeats, model.seed)
     refuse_leaks(training.batches, chosen, model.groups)
+    asked = [list(folds) for folds in chosen]
+    if model.ranges_of:
+        asked.append(list(range_folds(training.inputs[:, model.inputs.index(model.ranges_of)])))
     held_out: dict[str, HeldOut] = {}
     scores: list[Score] = []
-    for name, fit in _candidates(model, len(training)).items():
-        progress(f"{model.name}, {model.target}: {name}")
-        held_out[name] = _hold_out(name, fit, training.rows, chosen)
-        scores += scores_of(held_out[name], training, model)
-        if model.ranges_of:
-            ranges = [list(range_folds(training.inputs[:, model.inputs.index(model.ranges_of)]))]
-            far = _hold_out(name, fit, training.rows, ranges)
-            scores += _whole(far, training, model, left_out_range(model))
-            if training.has_replicates:
-                called = f"{left_out_range(model)}, {CONDITION_MEANS}"
-                scores += _of_means(far, training, model, called)
+    for said in _hold_out(model, training, asked, progress):
+        for name, repeated in said.items():
+            held_out[name] = _held(name, repeated[: len(chosen)], len(training), chosen)
+            scores += scores_of(held_out[name], training, model)
+            if model.ranges_of:
+                far = _held(name, repeated[len(chosen) :], len(training), asked[len(chosen) :])
+                scores += _whole(far, training, model, left_out_range(model))
+                if training.has_replicates:
+                    called = f"{left_out_range(model)}, {CONDITION_MEANS}"
+                    scores += _of_means(far, training, model, called)
     return Evaluation(model, training, held_out, scores)
 
 
@@ -136,43 +152,69 @@ def left_out_range(model: Specification) -> str:
     return f"a range of {model.ranges_of} left out"
 
 
-def _candidates(model: Specification, rows: int) -> dict[str, Fit]:
+def _groups(model: Specification, rows: int) -> list[tuple[str, ...]]:
+    """Candidates and baselines, those together that are quicker one after the other."""
+    candidates = model.candidates(rows)
+    akin = tuple(name for name in AKIN if name in candidates) if model.classes else ()
+    others = [(name,) for name in candidates if name not in akin]
+    return [*([akin] if akin else []), *others, model.baselines]
+
+
+def _hold_out(
+    model: Specification,
+    training: TrainingSet,
+    asked: Sequence[Sequence[Fold]],
+    progress: Callable[[str], None],
+) -> Iterator[dict[str, list[list[Said]]]]:
+    """Group after group, what its members say of each fold of each repeat."""
+    rows, groups = training.rows, _groups(model, len(training))
+    answers = spread(
+        fitted_and_asked,
+        [
+            (model, names, rows.take(train), rows.inputs[test])
+            for names in groups
+            for folds in asked
+            for train, test in folds
+        ],
+    )
+    for names in groups:
+        for name in names:
+            progress(f"{model.name}, {model.target}: {name}")
+        of_folds = [[next(answers) for _ in folds] for folds in asked]
+        yield {
+            name: [[answer[number] for answer in repeat] for repeat in of_folds]
+            for number, name in enumerate(names)
+        }
+
+
+def fitted_and_asked(
+    model: Specification, names: Sequence[str], rows: Rows, inputs: np.ndarray
+) -> list[Said]:
+    """What each algorithm or baseline says after it has learnt from the rows."""
+    return [_said(model, name, rows, inputs) for name in names]
+
+
+def _said(model: Specification, name: str, rows: Rows, inputs: np.ndarray) -> Said:
     from battery_platform.models.algorithms import algorithm
-    from battery_platform.models.served.surrogate import State, answer, chances, classes
+    from battery_platform.models.served.surrogate import answer, chances, classes
 
-    def learnt(make: Callable[..., State]) -> Fit:
-        def fit(rows: Rows) -> Predict:
-            state = make(model, rows, None)
-            if model.classes:
-                return lambda asked: (chances(state, asked),)
-            return lambda asked: answer(state, asked)
-
-        return fit
-
-    def baseline(name: str) -> Fit:
-        def fit(rows: Rows) -> Predict:
-            predict = fit_baseline(name, model, rows)
-            if model.classes:
-                return lambda asked: (classes(*predict(asked), np.array(model.bounds)),)
-            return predict
-
-        return fit
-
-    return {name: learnt(algorithm(model, name)) for name in model.candidates(rows)} | {
-        name: baseline(name) for name in model.baselines
-    }
+    if name in model.baselines:
+        told = fit_baseline(name, model, rows)(inputs)
+        return (classes(*told, np.array(model.bounds)),) if model.classes else told
+    state = algorithm(model, name)(model, rows, None)
+    return (chances(state, inputs),) if model.classes else answer(state, inputs)
 
 
-def _hold_out(name: str, fit: Fit, rows: Rows, repeats: Sequence[Sequence[Fold]]) -> HeldOut:
-    found: list[np.ndarray] = []
-    for number, folds in enumerate(repeats):
-        for train, test in folds:
-            told = fit(rows.take(train))(rows.inputs[test])
-            if not found:
-                found = [np.empty((len(repeats), len(rows), *one.shape[1:])) for one in told]
-            for kept, one in zip(found, told, strict=True):
-                kept[number, test] = one
-    return HeldOut(name, *found) if len(found) == 2 else HeldOut(name, chances=found[0])
+def _held(
+    name: str, repeats: Sequence[Sequence[Said]], rows: int, asked: Sequence[Sequence[Fold]]
+) -> HeldOut:
+    """What was said of the folds, at the places of their rows."""
+    whole = [np.empty((len(repeats), rows, *said.shape[1:])) for said in repeats[0][0]]
+    for number, (answers, folds) in enumerate(zip(repeats, asked, strict=True)):
+        for answer, (_, test) in zip(answers, folds, strict=True):
+            for kept, said in zip(whole, answer, strict=True):
+                kept[number, test] = said
+    return HeldOut(name, *whole) if len(whole) == 2 else HeldOut(name, chances=whole[0])
 
 
 def scores_of(held: HeldOut, training: TrainingSet, model: Specification) -> Iterator[Score]:
@@ -246,10 +288,9 @@ def _class_scores(
             for row in (hits.mean(axis=0), _lost(chances, true).mean(axis=0), np.ones(len(true)))
         ]
     )
-    drawn = np.random.default_rng(0).integers(n_batches, size=(RESAMPLES, n_batches))
-    spread = sums[:, drawn].sum(axis=2)
+    drawn = sums @ resampled(n_batches)
     for number, name in enumerate(("accuracy", "log_loss")):
-        low, high = np.quantile(spread[number] / spread[2], [0.025, 0.975])
+        low, high = np.quantile(drawn[number] / drawn[2], [0.025, 0.975])
         value = float(sums[number].sum() / sums[2].sum())
         yield Score(candidate, part, name, value, float(low), float(high), len(target))
     repeated, labels = np.tile(true, len(chances)), list(range(len(model.classes)))
@@ -297,17 +338,16 @@ def _metrics(
     _, batch = np.unique(batches, return_inverse=True)
     n_batches = int(batch.max()) + 1
     sums = _sums(target, mean, deviation, batch, n_batches)
-    found = _from_sums(sums.sum(axis=1), deviation is not None)
-    spread: dict[str, np.ndarray] = {}
+    metrics = _from_sums(sums.sum(axis=1), deviation is not None)
+    drawn: dict[str, np.ndarray] = {}
     if intervals and n_batches > 2:
-        drawn = np.random.default_rng(0).integers(n_batches, size=(RESAMPLES, n_batches))
         with np.errstate(divide="ignore", invalid="ignore"):
-            spread = _from_sums(sums[:, drawn].sum(axis=2), deviation is not None)
-    for name, value in found.items():
+            drawn = _from_sums(sums @ resampled(n_batches), deviation is not None)
+    for name, value in metrics.items():
         if not np.isfinite(value):
             continue
         with np.errstate(invalid="ignore"):
-            ends = np.nanquantile(spread[name], [0.025, 0.975]) if name in spread else (None, None)
+            ends = np.nanquantile(drawn[name], [0.025, 0.975]) if name in drawn else (None, None)
         low, high = (None if end is None or not np.isfinite(end) else float(end) for end in ends)
         yield Score(candidate, part, name, float(value), low, high, len(target))
 
@@ -340,7 +380,7 @@ def _sums(
 def _from_sums(sums: np.ndarray, with_deviation: bool) -> dict[str, np.ndarray]:
     n, total, squares, squared_error, absolute_error, error, relative_error = sums[:7]
     around_mean = squares - total**2 / n
-    found = {
+    metrics = {
         "r2": 1.0 - squared_error / around_mean,
         "rmse": np.sqrt(squared_error / n),
         "mae": absolute_error / n,
@@ -348,6 +388,6 @@ def _from_sums(sums: np.ndarray, with_deviation: bool) -> dict[str, np.ndarray]:
         "bias": error / n,
     }
     if with_deviation:
-        found["coverage_90"] = sums[7] / n
-        found["nlpd"] = sums[8] / n
-    return found
+        metrics["coverage_90"] = sums[7] / n
+        metrics["nlpd"] = sums[8] / n
+    return metrics

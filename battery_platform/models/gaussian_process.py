@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from scipy.optimize import minimize
-from sklearn.linear_model import RidgeCV
 
+from battery_platform.compute.spread import spread
+from battery_platform.models.memo import Memo, question
+from battery_platform.models.ridge import ridge
 from battery_platform.models.rows import Rows
 from battery_platform.models.served.surrogate import (
     Z90,
@@ -39,6 +41,8 @@ OPTIMISED_ON = 300
 """Conditions from which lengths and variances are learnt; more hardly change them, at a cube's cost."""
 LENGTH_PRIOR_SD = 1.4
 """Width of the prior on the logarithm of each length: weak, it only keeps idle inputs bounded."""
+
+_LEARNT = Memo()
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +92,11 @@ def fit(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -
     return finished(state, model, rows, about)
 
 
-def taught_by(model: Specification, rows: Rows) -> State:
-    """A process of which only the mean is asked, by `mean_of`."""
-    return _fit(model, rows)[0]
+def taught_by(
+    model: Specification, rows: Rows, fixed: np.ndarray | None = None
+) -> tuple[State, np.ndarray]:
+    """A process of which only the mean is asked, by `mean_of`; and its hyper-parameters."""
+    return _fit(model, rows, None, fixed)
 
 
 def mean_of(state: State, inputs: np.ndarray) -> np.ndarray:
@@ -107,15 +113,28 @@ def mean_of(state: State, inputs: np.ndarray) -> np.ndarray:
 
 
 def learnt(model: Specification, rows: Rows) -> tuple[State, np.ndarray]:
-    """What `fit` learns, and what it said of each row while its batch was held out: mean, deviation."""
+    """What `fit` learns, and what it said of each row while its batch was held out: mean, deviation.
+
+    The same rows again, as another algorithm asks, are not learnt again.
+    """
+    key = question(model, rows)
+    known = _LEARNT.get(key)
+    if known is None:
+        known = _learnt(model, rows)
+        _LEARNT.put(key, known)
+    state, told = known
+    return dict(state), told.copy()
+
+
+def _learnt(model: Specification, rows: Rows) -> tuple[State, np.ndarray]:
     state, start = _fit(model, rows)
     fixed = start if len(np.unique(rows.conditions)) > OPTIMISED_ON else None
     told, line = np.empty((2, len(rows))), np.empty(len(rows))
     splits = INNER_SPLITS if fixed is None else INNER_SPLITS_OF_MANY
-    for train, test in grouped_folds(rows.batches, splits, model.seed):
-        inner, _ = _fit(model, rows.take(train), start, fixed)
-        told[:, test] = posterior(inner, rows.inputs[test])
-        line[test], _ = posterior(inner | {"line_share": 1.0}, rows.inputs[test])
+    folds = list(grouped_folds(rows.batches, splits, model.seed))
+    tasks = [(model, rows.take(train), start, fixed, rows.inputs[test]) for train, test in folds]
+    for (_, test), (curve, straight) in zip(folds, spread(_held_out, tasks), strict=True):
+        told[:, test], line[test] = curve, straight
     step = line - told[0]
     share = np.clip((rows.target - told[0]) @ step / max(step @ step, 1e-12), 0.0, 1.0)
     told[0] += share * step
@@ -125,15 +144,27 @@ def learnt(model: Specification, rows: Rows) -> tuple[State, np.ndarray]:
     return state, told
 
 
+def _held_out(
+    model: Specification,
+    rows: Rows,
+    start: np.ndarray,
+    fixed: np.ndarray | None,
+    asked: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of rows that were not learnt from: mean and deviation, and what the straight line alone says."""
+    inner, _ = _fit(model, rows, start, fixed)
+    curve = np.stack(posterior(inner, asked))
+    return curve, posterior(inner | {"line_share": 1.0}, asked)[0]
+
+
 def _beyond(model: Specification, state: State, rows: Rows) -> State:
     """A power law through the means of conditions, a process for what it leaves, and the values seen."""
     chosen = np.array([feature.name in model.trend for feature in model.features])
     data = Conditions.of(rows)
     at = features(state, data.inputs)[:, chosen]
-    line = RidgeCV(np.logspace(-4, 3, 15)).fit(at, np.log(data.mean))
     slopes = np.zeros(len(chosen))
-    slopes[chosen] = line.coef_
-    law: State = {"trend": slopes, "trend_center": np.float64(line.intercept_)}
+    slopes[chosen], center = ridge(at, np.log(data.mean))
+    law: State = {"trend": slopes, "trend_center": np.float64(center)}
     left = rows.target - trend(state | law, rows.inputs)
     seen = [np.unique(column) for column in rows.inputs.T]
     padded = np.full((len(seen), max(map(len, seen))), np.nan)
@@ -162,8 +193,7 @@ def _fit(
         if fixed is None
         else fixed
     )
-    kernel = likelihood.matrix(at)
-    factor = cho_factor(kernel, lower=True)
+    weights, precision = likelihood.solved(at)
     d = train.shape[1]
     state |= {
         "kind": np.array("process"),
@@ -174,12 +204,12 @@ def _fit(
         "condition_variance": np.exp(at[d + 2]),
         "noise_variance": np.float64(likelihood.noise),
         "new_electrode_variance": np.exp(at[d + 1]) + np.exp(at[d + 2]) + likelihood.noise,
-        "weights": cho_solve(factor, likelihood.y),
-        "precision": cho_solve(factor, np.eye(len(train))),
+        "weights": weights,
+        "precision": precision,
         "y_center": np.float64(y_center),
         "y_scale": np.float64(y_scale),
         "calibration": np.float64(1.0),
-        "line": RidgeCV(np.logspace(-4, 3, 15)).fit(train, likelihood.y).coef_,
+        "line": ridge(train, likelihood.y)[0],
         "line_share": np.float64(0.0),
     }
     return state, at
@@ -211,14 +241,19 @@ def _most_likely(
 class _Likelihood:
     """Negative log posterior of the hyper-parameters and its gradient.
 
-    The parameters are logarithms: lengths, then the variances of signal, batch and condition.
+    The parameters are logarithms: lengths, then the variances of signal, batch and condition. Matrices
+    are symmetric: all is done on the pairs of rows, once each, and what is as wide as the pairs or as
+    the matrix is written into the same places again.
     """
 
     def __init__(self, train: np.ndarray, y: np.ndarray, data: Conditions, y_scale: float) -> None:
         self.y = y
-        self.d = train.shape[1]
-        self.squares = (train[:, None, :] - train[None, :, :]) ** 2
-        self.same_batch = (data.batch[:, None] == data.batch[None, :]).astype(float)
+        self.n, self.d = train.shape
+        left, right = np.tril_indices(self.n, -1)
+        self.left, self.right = left, right
+        self.pairs = right * self.n + left  # places in a matrix stored by columns
+        self.squares = np.stack([(column[left] - column[right]) ** 2 for column in train.T])
+        self.same_batch = (data.batch[left] == data.batch[right]).astype(float)
         self.noise = data.noise_variance / y_scale**2
         self.diagonal = self.noise / data.count + JITTER
         self.bounds = [(-2.0, 4.0)] * self.d + [(-6.0, 6.0), (-12.0, 2.0), (-12.0, 2.0)]
@@ -227,35 +262,51 @@ class _Likelihood:
         return np.array([np.log(2.0)] * self.d + [0.0, -4.0, -4.0])
 
     def _signal(self, at: np.ndarray) -> np.ndarray:
-        found: np.ndarray = np.exp(at[self.d] - 0.5 * self.squares @ np.exp(-2.0 * at[: self.d]))
+        """Covariance of each pair, but for its batch."""
+        found: np.ndarray = (-0.5 * np.exp(-2.0 * at[: self.d])) @ self.squares
+        found += at[self.d]
+        np.exp(found, out=found)
         return found
 
-    def matrix(self, at: np.ndarray) -> np.ndarray:
-        own = np.exp(at[self.d + 2]) + self.diagonal
-        made: np.ndarray = self._signal(at) + np.exp(at[self.d + 1]) * self.same_batch
-        return made + np.diag(own)
+    def _factor(self, at: np.ndarray, signal: np.ndarray) -> tuple[np.ndarray, int]:
+        """The lower triangle of the matrix as a product; not 0 beside it where there is none."""
+        matrix = np.zeros(self.n * self.n)
+        matrix[self.pairs] = signal + np.exp(at[self.d + 1]) * self.same_batch
+        matrix[:: self.n + 1] = np.exp(at[self.d : self.d + 3]).sum() + self.diagonal
+        factor, failed = dpotrf(matrix.reshape(self.n, self.n, order="F"), lower=1, overwrite_a=1)
+        return factor, int(failed)
+
+    def solved(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights of the rows, and the inverse of the matrix."""
+        factor, failed = self._factor(at, self._signal(at))
+        if failed:
+            raise np.linalg.LinAlgError("the covariance of the rows is not positive definite")
+        weights = dpotrs(factor, self.y, lower=1)[0]
+        lower = np.tril(dpotri(factor, lower=1, overwrite_c=1)[0])
+        return weights, lower + np.tril(lower, -1).T
 
     def __call__(self, at: np.ndarray) -> tuple[float, np.ndarray]:
         signal = self._signal(at)
-        try:
-            factor = cho_factor(self.matrix(at), lower=True)
-        except np.linalg.LinAlgError:
+        factor, failed = self._factor(at, signal)
+        if failed:
             return 1e10, np.zeros_like(at)
-        inverse = cho_solve(factor, np.eye(len(self.y)))
-        alpha = inverse @ self.y
+        alpha = dpotrs(factor, self.y, lower=1)[0]
         off = (at[: self.d] - np.log(2.0)) / LENGTH_PRIOR_SD
-        value = 0.5 * self.y @ alpha + np.log(np.diag(factor[0])).sum() + 0.5 * (off @ off)
-        pull = inverse - np.outer(alpha, alpha)
-        by_length = np.einsum("ij,ijk->k", pull * signal, self.squares) * np.exp(
-            -2.0 * at[: self.d]
-        )
+        value = 0.5 * self.y @ alpha + np.log(np.diag(factor)).sum() + 0.5 * (off @ off)
+        inverse = dpotri(factor, lower=1, overwrite_c=1)[0]
+        # Each pair stands for two places of the matrix; halved by the likelihood they count once.
+        pull = inverse.ravel(order="K")[self.pairs] - alpha[self.left] * alpha[self.right]
+        on_diagonal = float(np.trace(inverse) - alpha @ alpha)
+        of_batches = float(pull @ self.same_batch)
+        pull *= signal
+        variances = np.exp(at[self.d : self.d + 3])
         gradient = np.concatenate(
             [
-                0.5 * by_length + off / LENGTH_PRIOR_SD,
+                np.exp(-2.0 * at[: self.d]) * (self.squares @ pull) + off / LENGTH_PRIOR_SD,
                 [
-                    0.5 * (pull * signal).sum(),
-                    0.5 * np.exp(at[self.d + 1]) * (pull * self.same_batch).sum(),
-                    0.5 * np.exp(at[self.d + 2]) * np.trace(pull),
+                    pull.sum() + 0.5 * variances[0] * on_diagonal,
+                    variances[1] * (of_batches + 0.5 * on_diagonal),
+                    0.5 * variances[2] * on_diagonal,
                 ],
             ]
         )

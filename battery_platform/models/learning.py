@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from battery_platform.compute.spread import spread
 from battery_platform.models.algorithms import algorithm as algorithm_of
 from battery_platform.models.card import card
 from battery_platform.models.evaluation import evaluate
 from battery_platform.models.gate import Judged, Standing, decide, pick
+from battery_platform.models.rows import Rows
+from battery_platform.models.served.surrogate import State
 from battery_platform.models.specification import Specification
 from battery_platform.models.states import together
 from battery_platform.models.training import TrainingSet
@@ -47,7 +50,7 @@ def read(lake: Lakehouse, model: Specification) -> Material:
     trainings = [part.source.read(lake, part) for part in model.parts]
 
     def learn(hashes: Mapping[str, str], standings: Standings, progress: Progress) -> Learnt:
-        judged, states = [], []
+        judged, tasks = [], []
         for part, rows in zip(model.parts, trainings, strict=True):
             evaluation = evaluate(part, rows, progress=progress)
             algorithm = pick(evaluation)
@@ -58,7 +61,8 @@ def read(lake: Lakehouse, model: Specification) -> Material:
                 "model": model.name,
                 "data_hash": rows.digest,
             }
-            states.append(algorithm_of(part, algorithm)(part, rows.rows, said))
+            tasks.append((part, algorithm, rows.rows, said))
+        states = list(spread(fitted, tasks))
         return Learnt(
             model,
             judged,
@@ -67,6 +71,11 @@ def read(lake: Lakehouse, model: Specification) -> Material:
         )
 
     return Material(trainings[0], _joined([one.digest for one in trainings]), learn)
+
+
+def fitted(part: Specification, algorithm: str, rows: Rows, about: dict[str, Any]) -> State:
+    """What answers for one quantity, learnt from all of its rows."""
+    return algorithm_of(part, algorithm)(part, rows, about)
 
 
 def _joined(digests: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from battery_platform.compute.spread import spread
 from battery_platform.errors import PlatformError
 from battery_platform.made.fingerprint import fingerprint
 from battery_platform.made.kept import Basis, Kept, Made, digest_of, now, unless_same
@@ -113,15 +114,25 @@ def reseed(
     predicted = np.empty((len(seeds), *targets.shape))
     tested = np.zeros((len(seeds), len(targets)), dtype=bool)
     with threadpool_limits(1):
-        for number, seed in enumerate(seeds):
-            train, test = holdout(groups, TEST_SHARE, seed)
-            some = np.random.default_rng(seed).permutation(len(train))[:LEARNT_ON]
-            for column, process in enumerate(fit(inputs[train], targets[train], learn_on=some)):
-                predicted[number, train, column] = process.fitted
-                predicted[number, test, column] = process.mean(inputs[test])
+        under_seeds = spread(split_and_learnt, [(inputs, targets, groups, seed) for seed in seeds])
+        for number, (all_rows, test) in enumerate(under_seeds):
+            predicted[number] = all_rows
             tested[number, test] = True
             progress(number + 1, len(seeds))
     return predicted, tested
+
+
+def split_and_learnt(
+    inputs: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions of all rows under one seed, and the positions that were held out."""
+    train, test = holdout(groups, TEST_SHARE, seed)
+    some = np.random.default_rng(seed).permutation(len(train))[:LEARNT_ON]
+    predicted = np.empty_like(targets)
+    for column, process in enumerate(fit(inputs[train], targets[train], learn_on=some)):
+        predicted[train, column] = process.fitted
+        predicted[test, column] = process.mean(inputs[test])
+    return predicted, test
 
 
 def protocol(

@@ -20,7 +20,8 @@ from typing import Any
 import psutil
 import pytest
 
-from battery_platform.compute import Done, cluster, map_batches
+from battery_platform.compute import Done, cluster, map_batches, pool
+from battery_platform.compute.worker import Worker
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
 
@@ -34,6 +35,15 @@ prepared: list[int] = []
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The functions below are found by their module's name."""
     monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Each test has processes of its own."""
+    pool.close()
+    yield
+    pool.close()
+    assert children() == []
 
 
 # -- what the processes do -----------------------------------------------------------------
@@ -127,13 +137,18 @@ def children() -> list[psutil.Process]:
     ]
 
 
+def busy() -> list[Worker]:
+    return [worker for worker in pool.processes() if worker.batch]
+
+
 def mapped(function: Any, items: Sequence[Any], **more: Any) -> dict[int, Done[Any]]:
-    """All that came, once each; no process is left."""
+    """All that came, once each; no process is at it any more, and there are no more than cores."""
     options = {"settings": Settings(), "batch": 10, "limit_s": LIMIT_S, "workers": 2, **more}
     found = list(map_batches(function, items, **options))
     counts = Counter(done.index for done in found)
     assert counts == Counter(range(len(items)))
-    assert children() == []
+    assert busy() == []
+    assert len(children()) <= pool.cores()
     return {done.index: done for done in found}
 
 
@@ -150,6 +165,7 @@ def test_every_item_once(function: Any, capfd: pytest.CaptureFixture[str]) -> No
 
 def test_nothing_to_do_starts_nothing() -> None:
     assert mapped(whole, []) == {}
+    assert children() == []
 
 
 @pytest.mark.parametrize("function", [whole, stream])
@@ -199,7 +215,7 @@ def test_generators_stream() -> None:
     assert next(source) == Done(0, 0)
     assert time.monotonic() - begun < 10
     source.close()
-    assert children() == []
+    assert busy() == []
 
 
 def test_a_process_is_prepared_once_and_kept() -> None:
@@ -239,7 +255,7 @@ def test_faults_of_the_function_itself_are_refused(
 ) -> None:
     with pytest.raises(PlatformError, match=says):
         mapped(function, items, **more)
-    assert children() == []
+    assert busy() == []
 
 
 def test_numbers_that_make_no_sense_are_refused() -> None:
@@ -249,7 +265,7 @@ def test_numbers_that_make_no_sense_are_refused() -> None:
 
 
 @pytest.mark.parametrize("end", ["close", "interrupt"])
-def test_ending_early_leaves_no_process(end: str) -> None:
+def test_ending_early_leaves_no_process_at_it(end: str) -> None:
     items = [*range(5), *["hang"] * 5]
     source = map_batches(stream, items, settings=Settings(), batch=1, limit_s=60, workers=2)
     assert next(source).result in range(5)
@@ -259,7 +275,7 @@ def test_ending_early_leaves_no_process(end: str) -> None:
     else:
         with pytest.raises(KeyboardInterrupt):
             source.throw(KeyboardInterrupt)
-    assert children() == []
+    assert busy() == []
 
 
 def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def test_networks_learn_and_are_wider_than_their_spread(table: SparseTable) -> N
     folds = [evaluation.repeated_folds(table.cases, 3, 1, 0)[0]]
     held = {
         (one.candidate, one.regime): one
-        for one in hold_out(table, folds, {"networks": networks.candidate(FEW)})
+        for one in hold_out(table, folds, {"networks": networks.Networks(FEW)})
     }
     sure, raw = (held[name, NEW] for name in (networks.NETWORKS, networks.RAW))
     assert value(list(scores(sure, table)), "networks", f"d30_mah_g, {NEW}", "r2") > 0.4

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from battery_platform.models.evaluation import Score
+from battery_platform.compute.spread import spread
+from battery_platform.models.evaluation import Score, resampled
 from battery_platform.models.served.cell_outcome import classes, raised
 from battery_platform.models.sparse import networks, stack
 from battery_platform.models.sparse.candidates import Fit, Prediction
@@ -28,14 +29,13 @@ from battery_platform.models.sparse.table import (
 from battery_platform.models.splits import Fold, refuse_leaks, repeated_folds
 
 Z90 = 1.6448536269514722
-RESAMPLES = 400
 SPLITS, REPEATS, SEED = 5, 3, 20260101
 NEW, KNOWN = "descriptors only", "adhesion and IR drop known"
 REGIMES: dict[str, tuple[str, ...]] = {NEW: (), KNOWN: EARLY}
 ALL, CYCLING = "median of endpoints", "median of cycling endpoints"
 CANDIDATES: dict[str, Fit] = {
     "stack": stack.candidate,
-    "networks": networks.candidate(),
+    "networks": networks.Networks(),
     **SIMPLE,
 }
 
@@ -76,19 +76,37 @@ def hold_out(
 ) -> list[HeldOut]:
     """Predict every cell by candidates that were fitted without its fold."""
     made: dict[tuple[str, str], HeldOut] = {}
-    for family, fit in candidates.items():
+    answers = spread(
+        fitted_and_asked,
+        [
+            (fit, table, train, test)
+            for fit in candidates.values()
+            for folds in repeats
+            for train, test in folds
+        ],
+    )
+    for family in candidates:
         for number, folds in enumerate(repeats):
             progress(f"{family}: repeat {number + 1} of {len(repeats)}")
-            for train, test in folds:
-                answer = fit(table, train)
-                for regime, names in REGIMES.items():
-                    found = answer(table.inputs[test], table.only(names)[test])
-                    for name, said in found.items():
-                        one = made.setdefault(
-                            (name, regime), _empty(name, regime, len(repeats), table)
-                        )
-                        _put(one, number, test, said)
+            for _, test in folds:
+                for (name, regime), said in next(answers).items():
+                    held = made.setdefault(
+                        (name, regime), _empty(name, regime, len(repeats), table)
+                    )
+                    _put(held, number, test, said)
     return list(made.values())
+
+
+def fitted_and_asked(
+    fit: Fit, table: SparseTable, train: Array, test: Array
+) -> dict[tuple[str, str], Prediction]:
+    """What a candidate learns of some cells, and says of others in each state of knowledge."""
+    answer = fit(table, train)
+    return {
+        (name, regime): said
+        for regime, names in REGIMES.items()
+        for name, said in answer(table.inputs[test], table.only(names)[test]).items()
+    }
 
 
 def _empty(name: str, regime: str, repeats: int, table: SparseTable) -> HeldOut:
@@ -107,19 +125,19 @@ def scores(held: HeldOut, table: SparseTable) -> Iterator[Score]:
     """Every metric of every endpoint, of the curve, of the classes, and medians over endpoints."""
     _, case = np.unique(table.cases, return_inverse=True)
     count = int(case.max()) + 1
-    drawn = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
+    drawn = resampled(count)
     medians: dict[tuple[str, str], list[Array]] = {}
     for name, of_cycling, n, sums in _asked(held, table, case, count):
         whole = _from_sums(sums.sum(axis=1))
         with np.errstate(divide="ignore", invalid="ignore"):
-            spread = _from_sums(sums[:, drawn].sum(axis=2))
+            of_draws = _from_sums(sums @ drawn)
         for metric, value in whole.items():
-            low, high = np.nanquantile(spread[metric], [0.025, 0.975])
+            low, high = np.nanquantile(of_draws[metric], [0.025, 0.975])
             part = f"{name}, {held.regime}"
             yield Score(held.candidate, part, metric, float(value), float(low), float(high), n)
         for metric in ("r2", "coverage_90"):
             for part in (ALL, CYCLING) if of_cycling else (ALL,):
-                one = np.append(spread[metric], whole[metric])
+                one = np.append(of_draws[metric], whole[metric])
                 medians.setdefault((part, metric), []).append(one)
     for (part, metric), several in medians.items():
         over = np.nanmedian(np.stack(several), axis=0)
@@ -208,10 +226,10 @@ def _class_scores(held: HeldOut, table: SparseTable, case: Array, drawn: Array) 
     sums = np.stack(
         [np.bincount(case[rows], one, count) for one in (hits, losses, np.ones(len(rows)))]
     )
-    spread = sums[:, drawn].sum(axis=2)
+    of_draws = sums @ drawn
     part = f"class of {CLASS_OF}, {held.regime}"
     for number, name in enumerate(("accuracy", "log_loss")):
-        low, high = np.quantile(spread[number] / spread[2], [0.025, 0.975])
+        low, high = np.quantile(of_draws[number] / of_draws[2], [0.025, 0.975])
         value = float(sums[number].sum() / sums[2].sum())
         yield Score(held.candidate, part, name, value, float(low), float(high), len(rows))
     f1 = f1_score(

@@ -8,22 +8,41 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
+import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso, LassoCV
+from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
 
 from battery_platform.models.sparse.table import Array
 from battery_platform.models.splits import grouped_folds
 
 TREES = 100
-FORESTS: dict[str, Callable[..., Any]] = {
-    "extra trees": ExtraTreesRegressor,
-    "random forest": RandomForestRegressor,
+FORESTS: dict[str, tuple[Callable[..., Any], bool]] = {
+    "extra trees": (ExtraTreeRegressor, False),
+    "random forest": (DecisionTreeRegressor, True),
 }
-Forests = list[tuple[Array, Any]]
+"""What grows each tree, and whether it sees a bootstrap of the rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """Trees of the quantities in some columns; its answer is the mean of theirs."""
+
+    columns: Array
+    trees: tuple[Any, ...]
+
+    def answer(self, at: Array) -> Array:
+        """Rows x columns."""
+        asked = at.astype(np.float32)
+        total: Array = sum(tree.predict(asked) for tree in self.trees)
+        return total.reshape(len(at), -1) / len(self.trees)
+
+
+Forests = list[Forest]
 
 
 def penalties(at: Array, target: Array, cases: Array, seed: int) -> Array:
@@ -64,30 +83,43 @@ def forests(kind: str, at: Array, target: Array, seed: int) -> Forests:
     for number in range(patterns.shape[1]):
         columns = np.flatnonzero(which.ravel() == number)
         rows = patterns[:, number]
-        forest = FORESTS[kind](
-            TREES, min_samples_leaf=2, max_features=0.5, random_state=seed, n_jobs=1
-        )
         if rows.sum() >= 3:
-            answers = target[np.ix_(rows, columns)]
-            grown.append(
-                (columns, forest.fit(at[rows], answers[:, 0] if len(columns) == 1 else answers))
-            )
+            grown.append(_grown(kind, columns, at[rows], target[np.ix_(rows, columns)], seed))
     return grown
+
+
+def _grown(kind: str, columns: Array, at: Array, answers: Array, seed: int) -> Forest:
+    """As scikit-learn's forests, tree by tree: with so few rows theirs spend most of their time on
+    cloning trees and checking the same arrays again for each of them.
+    """
+    make, bootstrap = FORESTS[kind]
+    random = np.random.RandomState(seed)
+    x, y = np.ascontiguousarray(at, np.float32), np.ascontiguousarray(answers)
+    trees = []
+    with sklearn.config_context(skip_parameter_validation=True, assume_finite=True):
+        for _ in range(TREES):
+            weights = None
+            if bootstrap:
+                drawn = random.randint(len(x), size=len(x))
+                weights = np.bincount(drawn, minlength=len(x)).astype(float)
+            tree = make(min_samples_leaf=2, max_features=0.5, random_state=random)
+            trees.append(tree.fit(x, y, weights, check_input=False).tree_)
+    return Forest(columns, tuple(trees))
 
 
 def grown_answers(forest: Forests, at: Array, count: int) -> Array:
     """What the forests say of each quantity; 0, the mean, of one that none has learnt."""
     made = np.zeros((len(at), count))
-    for columns, one in forest:
-        made[:, columns] = one.predict(at).reshape(len(at), -1)
+    for grown in forest:
+        made[:, grown.columns] = grown.answer(at)
     return made
 
 
 def arrays_of(forest: Forests) -> dict[str, Any]:
     """The nodes of all trees in a row, as `served.cell_outcome` walks them; a leaf leads to itself."""
     made: dict[str, Any] = {"forests": np.int64(len(forest))}
-    for number, (columns, one) in enumerate(forest):
-        trees = [estimator.tree_ for estimator in one.estimators_]
+    for number, grown in enumerate(forest):
+        trees = grown.trees
         roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
         feature = np.concatenate([tree.feature for tree in trees])
         children = np.concatenate(
@@ -99,7 +131,7 @@ def arrays_of(forest: Forests) -> dict[str, Any]:
         leaf = feature < 0
         children[leaf] = np.flatnonzero(leaf)[:, None]
         made |= {
-            f"{number}.columns": columns,
+            f"{number}.columns": grown.columns,
             f"{number}.roots": roots,
             f"{number}.depth": np.int64(max(tree.max_depth for tree in trees)),
             f"{number}.feature": np.maximum(feature, 0),

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from battery_platform.models.served.cell_outcome import coded
-from battery_platform.models.sparse.candidates import Answer, Fit, Prediction, factors, prediction
+from battery_platform.models.sparse.candidates import Answer, Prediction, factors, prediction
 from battery_platform.models.sparse.space import latent, mean_of, space_of
 from battery_platform.models.sparse.table import EARLY, Array, SparseTable
 
@@ -56,14 +56,17 @@ class Ensemble:
     choices: Choices
 
 
-def candidate(choices: Choices = Choices()) -> Fit:
+@dataclass(frozen=True)
+class Networks:
     """As `evaluation` asks for it: calibrated on cases left out, and the plain spread."""
 
-    def fit(table: SparseTable, rows: Array) -> Answer:
+    choices: Choices = Choices()
+
+    def __call__(self, table: SparseTable, rows: Array) -> Answer:
         space = space_of(table, rows)
         target = latent(space, table, rows)
         at = (table.inputs[rows] - space["input_center"]) / space["input_scale"]
-        ensemble = train(at, target, table.cases[rows], choices)
+        ensemble = train(at, target, table.cases[rows], self.choices)
         rest, wider = _calibration(ensemble, space, table, rows, at, target)
 
         def answer(inputs: Array, known: Array) -> dict[str, Prediction]:
@@ -76,8 +79,6 @@ def candidate(choices: Choices = Choices()) -> Fit:
             }
 
         return answer
-
-    return fit
 
 
 def train(at: Array, target: Array, cases: Array, choices: Choices) -> Ensemble:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -48,10 +49,14 @@ def _forest(at: Array, target: Array, cases: Array, asked: Array) -> Array:
     return grown_answers(forests("random forest", at, target, SEED), asked, target.shape[1])
 
 
-def _regression(name: str, learn: Learn) -> Fit:
+@dataclass(frozen=True)
+class Regression:
     """A candidate that predicts from the descriptors and the early endpoints that are known."""
 
-    def fit(table: SparseTable, rows: Array) -> Answer:
+    name: str
+    learn: Learn
+
+    def __call__(self, table: SparseTable, rows: Array) -> Answer:
         space = space_of(table, rows)
         target = latent(space, table, rows)
         folds = inner_folds(table, rows, SEED)
@@ -68,15 +73,13 @@ def _regression(name: str, learn: Learn) -> Fit:
             )
             errors = np.full_like(target, np.nan)
             for train, test in folds:
-                errors[test] = target[test] - learn(
+                errors[test] = target[test] - self.learn(
                     at[train], target[train], table.cases[rows[train]], at[test]
                 )
-            mean = learn(at, target, table.cases[rows], asked)
-            return {name: prediction(space, mean, _as_wide(errors, len(mean)))}
+            mean = self.learn(at, target, table.cases[rows], asked)
+            return {self.name: prediction(space, mean, _as_wide(errors, len(mean)))}
 
         return answer
-
-    return fit
 
 
 def _imputation(table: SparseTable, rows: Array) -> Answer:
@@ -126,8 +129,8 @@ def _as_wide(errors: Array, rows: int) -> Array:
 
 
 SIMPLE: dict[str, Fit] = {
-    "mean": _regression("mean", _mean),
-    "lasso": _regression("lasso", _lasso),
-    "random forest": _regression("random forest", _forest),
+    "mean": Regression("mean", _mean),
+    "lasso": Regression("lasso", _lasso),
+    "random forest": Regression("random forest", _forest),
     "iterative imputation": _imputation,
 }

@@ -15,7 +15,7 @@ import numpy as np
 
 from battery_platform.errors import PlatformError
 from battery_platform.models.sparse import evaluation
-from battery_platform.models.sparse.networks import NETWORKS, Choices, candidate
+from battery_platform.models.sparse.networks import NETWORKS, Choices, Networks
 from battery_platform.models.sparse.table import Array, SparseTable
 from battery_platform.models.splits import grouped_folds
 
@@ -60,7 +60,7 @@ def tune(
 def median_r2(table: SparseTable, choices: Choices, seed: int) -> float:
     """Over endpoints, of whole cases held out, mean of both states of knowledge."""
     folds = [list(grouped_folds(table.cases, evaluation.SPLITS, seed))]
-    held = evaluation.hold_out(table, folds, {NETWORKS: candidate(choices)})
+    held = evaluation.hold_out(table, folds, {NETWORKS: Networks(choices)})
     found = [
         score.value
         for one in held
