@@ -24,7 +24,7 @@ from battery_platform.contracts.base import Column, columns
 from battery_platform.contracts.registry import TABLES, table
 from battery_platform.contracts.units import conversion, is_unit, shown_unit, unit_of
 from battery_platform.errors import RefusedFile
-from battery_platform.records.headers import CERTAIN, best_table, match, split_header
+from battery_platform.records.headers import CERTAIN, best_table, match_header, split_header
 from battery_platform.records.identity import derivable
 from battery_platform.records.reading import Sheet, refuse
 
@@ -356,9 +356,11 @@ def check_constants(
 
     `also` names columns of other tables that are allowed: column and table.
     """
-    known = {one.name: one for name in tables for one in columns(table(name).contract)}
+    known = {column.name: column for name in tables for column in columns(table(name).contract)}
     for name, owner in (also or {}).items():
-        known[name] = next(one for one in columns(table(owner).contract) if one.name == name)
+        known[name] = next(
+            column for column in columns(table(owner).contract) if column.name == name
+        )
     for name, value in given.items():
         if name not in known:
             raise refuse(
@@ -466,24 +468,26 @@ def propose(
     placements: list[Placement] = []
     taken: dict[str, tuple[float, int]] = {}
     for position, text in enumerate(sheet.header):
-        found = match(text, table_name, _is_numeric(sample[f"c{position}"])) if text else None
-        if found is None:
+        match = (
+            match_header(text, table_name, _is_numeric(sample[f"c{position}"])) if text else None
+        )
+        if match is None:
             placements.append(
                 Placement(text, None, None, 0.0, "no column of that name" if text else "no header")
             )
             continue
         unit = split_header(text).unit
-        before = taken.get(found.column)
-        if before is not None and before[0] >= found.confidence:
-            placements.append(Placement(text, None, unit, 0.0, f"{found.column} is placed already"))
+        before = taken.get(match.column)
+        if before is not None and before[0] >= match.confidence:
+            placements.append(Placement(text, None, unit, 0.0, f"{match.column} is placed already"))
             continue
         if before is not None:
             other = placements[before[1]]
             placements[before[1]] = replace(
-                other, column=None, why=f"{found.column} fits another header better"
+                other, column=None, why=f"{match.column} fits another header better"
             )
-        taken[found.column] = (found.confidence, position)
-        placements.append(Placement(text, found.column, unit, found.confidence, found.why))
+        taken[match.column] = (match.confidence, position)
+        placements.append(Placement(text, match.column, unit, match.confidence, match.why))
     places: dict[str, Place] = {}
     assumed: list[str] = []
     for position, placed in enumerate(placements):
@@ -626,7 +630,7 @@ def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int
     for position, text in enumerate(sheet.header):
         spelled.setdefault(_spelling(text), position)
         spelled.setdefault(_spelling(split_header(text).words), position)
-    found: dict[str, int] = {}
+    positions: dict[str, int] = {}
     absent: list[str] = []
     for name, place in mapping.columns.items():
         if place.column is not None:
@@ -637,13 +641,13 @@ def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int
                     f"{len(sheet.header)}.",
                     "Correct `column` in the mapping.",
                 )
-            found[name] = place.column - 1
+            positions[name] = place.column - 1
             continue
         position_or_none = spelled.get(_spelling(place.header))
         if position_or_none is None:
             absent.append(f"'{place.header}' ({name})")
         else:
-            found[name] = position_or_none
+            positions[name] = position_or_none
     if absent:
         raise refuse(
             path,
@@ -651,7 +655,7 @@ def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int
             f"{', '.join(text for text in sheet.header if text)}.",
             "Export the column, or correct the header in the mapping.",
         )
-    return found
+    return positions
 
 
 def _spelling(text: str) -> str:

@@ -16,7 +16,7 @@ from battery_platform.contracts.registry import table
 from battery_platform.errors import PlatformError
 from battery_platform.records.ingest import first_cells
 from battery_platform.records.mapping import factor, header_position, propose
-from battery_platform.records.parsing import parse
+from battery_platform.records.parsing import parse_cells
 from battery_platform.records.reading import sheets
 from battery_platform.settings import Settings
 
@@ -76,7 +76,7 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
         text = batch.cells.select(
             "row_number", *(pl.col(f"c{place}").alias(name) for name, place in positions.items())
         )
-        typed, found = parse(text, table(TABLE).contract, mapping, factors, decimal)
+        typed, found = parse_cells(text, table(TABLE).contract, mapping, factors, decimal)
         frames.append(typed.select("row_number", *wanted))
         for line, message in found.select("row_number", "message").iter_rows():
             problems.setdefault(line, []).append(message)

@@ -19,7 +19,7 @@ from battery_platform.contracts.registry import TABLES
 from battery_platform.contracts.verdicts import VIOLATION, judge, no_violations
 from battery_platform.records import identity
 from battery_platform.records.mapping import Mapping, factor, header_position
-from battery_platform.records.parsing import SUMMARY_WORDS, parse
+from battery_platform.records.parsing import SUMMARY_WORDS, parse_cells
 from battery_platform.records.reading import Batch, Sheet, readable_name
 from battery_platform.store.commit import PARQUET, Part, Workbench
 from battery_platform.store.schema import QUARANTINE, raw_columns
@@ -99,7 +99,7 @@ class TextWay:
         text = cells.select(
             "row_number", *[pl.col(f"c{i}").alias(name) for name, i in self.positions.items()]
         )
-        typed, problems = parse(
+        typed, problems = parse_cells(
             text, self.subject.contract, self.subject.mapping, self.factors, self.decimal
         )
         typed = identity.derive(

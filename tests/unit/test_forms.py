@@ -17,7 +17,7 @@ import yaml
 
 from battery_platform.contracts.units import conversion
 from battery_platform.records import catalogue
-from battery_platform.records.headers import CERTAIN, match, split_header
+from battery_platform.records.headers import CERTAIN, match_header, split_header
 from battery_platform.records.ingest import Report, ingest, retry
 from battery_platform.records.mapping import load, parse, propose
 from battery_platform.records.reading import sheets
@@ -362,7 +362,7 @@ HEADERS = [
 
 @pytest.mark.parametrize(("table", "header", "column", "factor"), HEADERS, ids=str)
 def test_headers_with_units(table: str, header: str, column: str, factor: float) -> None:
-    found = match(header, table)
+    found = match_header(header, table)
     assert found is not None
     assert found.column == column
     assert found.confidence >= CERTAIN
@@ -390,7 +390,7 @@ def test_temperatures_are_shifted() -> None:
     ],
 )
 def test_headers_that_fit_no_column(table: str, header: str) -> None:
-    found = match(header, table) if header else None
+    found = match_header(header, table) if header else None
     assert found is None or found.confidence < CERTAIN
 
 

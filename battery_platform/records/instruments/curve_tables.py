@@ -73,7 +73,7 @@ class CurveTables:
 
     def tables(self) -> list[Tidy]:
         """Tests, then points; notes of the file go with the first. Nothing without a test."""
-        found = [*self._tests.values(), *self._points.values()]
-        if found:
-            found[0].notes = list(dict.fromkeys(self.notes))
-        return found
+        tables = [*self._tests.values(), *self._points.values()]
+        if tables:
+            tables[0].notes = list(dict.fromkeys(self.notes))
+        return tables

@@ -209,11 +209,11 @@ def check_units(path: Path, table: Table, notes: list[str], how: str) -> None:
                 "Correct the line of units, or export the test again.",
             )
         del table.places[quantity]
-        told = f"column '{title}' is not taken: " + (
+        note = f"column '{title}' is not taken: " + (
             f"'{unit}' is no unit of it" if unit else "it has no unit"
         )
-        if told not in notes:
-            notes.append(told)
+        if note not in notes:
+            notes.append(note)
 
 
 def flow_tables(
@@ -221,19 +221,19 @@ def flow_tables(
 ) -> list[Tidy]:
     """The tables of a file's flow curves; without any the file is refused with the remedy."""
     if not curves:
-        told = "; ".join(notes) or "it has no table of points"
-        raise refuse(path, f"no flow curve is in it: {told}.", remedy)
+        reasons = "; ".join(notes) or "it has no table of points"
+        raise refuse(path, f"no flow curve is in it: {reasons}.", remedy)
     several = len({curve.grid.name for curve in curves}) > 1
     made = CurveTables("flow", "flow curves", _TESTS, several, notes)
     for curve in curves:
-        found = [_point(*place) for place in _rows(curve)]
-        of = identifier(curve.name, [value for point in found for value in point.printed])
+        points = [_point(*place) for place in _rows(curve)]
+        of = identifier(curve.name, [value for point in points for value in point.printed])
         if made.again(of, f"test '{curve.name}'", curve.line):
             continue
-        _settle_viscosities(found)
+        _settle_viscosities(points)
         sheet = curve.grid.name
-        made.add_test(sheet, curve.line, _test_cells(of, curve, found, instrument))
-        for running, point in enumerate(found, start=1):
+        made.add_test(sheet, curve.line, _test_cells(of, curve, points, instrument))
+        for running, point in enumerate(points, start=1):
             units = _point_units(point)
             given = {"flow_test_id": of, "point": str(running), "interval": point.interval}
             row = tuple((given | point.cells).get(column, "") for column in units)
@@ -433,7 +433,7 @@ def _held(points: list[Point]) -> set[str]:
 
 
 def _test_cells(of: str, curve: Curve, points: list[Point], instrument: str) -> tuple[str, ...]:
-    told = []
+    notes = []
     held = _held(points)
     measured = []
     wrong = 0
@@ -446,11 +446,11 @@ def _test_cells(of: str, curve: Curve, points: list[Point], instrument: str) -> 
             measured.append((point.rate, point.viscosity))
     if held:
         names = ", ".join(sorted(held))
-        told.append(f"interval {names} holds its rate and is left out of the values at rates")
+        notes.append(f"interval {names} holds its rate and is left out of the values at rates")
     if wrong:
-        told.append(f"{wrong} points contradict stress over rate and are left out")
+        notes.append(f"{wrong} points contradict stress over rate and are left out")
     if flagged := sum(not point.usable for point in points):
-        told.append(f"{flagged} points that the instrument calls invalid are left out")
+        notes.append(f"{flagged} points that the instrument calls invalid are left out")
     curve_knots = knots(measured)
     values = []
     empty: dict[str, list[str]] = {}
@@ -459,10 +459,10 @@ def _test_cells(of: str, curve: Curve, points: list[Point], instrument: str) -> 
         values.append("" if value is None else written(value))
         if value is None:
             empty.setdefault(why, []).append(f"{target:g}")
-    told += [f"no viscosity at {', '.join(rates)} 1/s: {why}" for why, rates in empty.items()]
+    notes += [f"no viscosity at {', '.join(rates)} 1/s: {why}" for why, rates in empty.items()]
     spread = max((knot.spread for knot in curve_knots), default=0.0)
     if spread > _HYSTERESIS:
-        told.append(
+        notes.append(
             f"the same rate gives viscosities that differ by up to {100 * spread:.0f} % "
             "(up and down): the mean of their logarithms is taken"
         )
@@ -475,7 +475,7 @@ def _test_cells(of: str, curve: Curve, points: list[Point], instrument: str) -> 
     )
     return (
         *(of, curve.name, instrument, temperature, source, str(len(points)), str(without)),
-        *(low, high, *values, "; ".join(told), curve.measured_at),
+        *(low, high, *values, "; ".join(notes), curve.measured_at),
     )
 
 
@@ -492,10 +492,10 @@ def _temperature(curve: Curve, points: list[Point]) -> tuple[str, str]:
     if values:
         return written(float(f"{math.fsum(values) / len(values):.9g}")), "measured"
     name = (curve.sample or curve.name).strip()
-    found = _IN_NAME.search(name)
-    if not found:
+    match = _IN_NAME.search(name)
+    if not match:
         return "", ""
-    before = name[: found.start()]
+    before = name[: match.start()]
     if re.search(r"(^|[\s_(])[-\u2212]\s*$", before):
         return "", ""  # a dash after a blank could be a minus sign
-    return written(float(found[1].replace(",", "."))), "name_of_test"
+    return written(float(match[1].replace(",", "."))), "name_of_test"

@@ -100,7 +100,7 @@ def _sheets(path: Path, settings: Settings) -> list[Grid]:
 
     if zipfile.is_zipfile(path) or path.read_bytes()[:2] == ZIP[:2]:
         guard_zip(path, settings)
-    found = []
+    sheets = []
     try:
         book = fastexcel.read_excel(path)
         for name in book.sheet_names:
@@ -109,12 +109,12 @@ def _sheets(path: Path, settings: Settings) -> list[Grid]:
                 (line, [(cell or "").strip() for cell in cells])
                 for line, cells in enumerate(frame.iter_rows(), start=1)
             ]
-            found.append(Grid(name, rows, _decimal(rows)))
+            sheets.append(Grid(name, rows, _decimal(rows)))
     except RefusedFile:
         raise
     except Exception as error:  # fastexcel raises its own family
         raise refuse(path, f"the workbook cannot be read ({error}).", "Save it again.") from error
-    return found
+    return sheets
 
 
 def heads(path: Path) -> list[list[list[str]]]:
@@ -258,10 +258,10 @@ _LONGEST_UNIT = 16
 def name_and_unit(header: str) -> tuple[str, str | None]:
     """A column's name as it is compared, and the unit that its header states in brackets."""
     text = " ".join(unicodedata.normalize("NFC", header).split())
-    found = _BRACKETED.match(text)
-    unit = (found[2] or found[3] or "").strip() if found else ""
-    if found and 0 < len(unit) <= _LONGEST_UNIT and is_unit(unit):
-        return found[1].strip(" :_").casefold(), unit
+    match = _BRACKETED.match(text)
+    unit = (match[2] or match[3] or "").strip() if match else ""
+    if match and 0 < len(unit) <= _LONGEST_UNIT and is_unit(unit):
+        return match[1].strip(" :_").casefold(), unit
     return text.strip(" :").casefold(), None
 
 
@@ -275,12 +275,12 @@ def places_of(header: Sequence[str], names: Names) -> dict[str, int]:
     """Where each quantity stands: under the most preferred of its names, the first of these."""
     known = _known_beginnings(tuple(names.values()))
     titles = [name_and_unit(cell)[0] if cell[:2].casefold() in known else "" for cell in header]
-    found = {}
+    places = {}
     for quantity, candidates in names.items():
         place = next((titles.index(name) for name in candidates if name in titles), None)
         if place is not None:
-            found[quantity] = place
-    return found
+            places[quantity] = place
+    return places
 
 
 _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(?:[ ,T]+(\d{1,2}:\d\d(?::\d\d)?))?")
@@ -292,10 +292,10 @@ def moment_of(text: str) -> str:
     text = text.strip()
     if re.search(r"\b[AaPp]\.?[Mm]\b", text):
         return ""
-    if found := _YEAR_FIRST.match(text):
-        year, month, day, clock = found.groups()
-    elif found := _DAY_FIRST.match(text):
-        day, mark, month, year, clock = found.groups()
+    if match := _YEAR_FIRST.match(text):
+        year, month, day, clock = match.groups()
+    elif match := _DAY_FIRST.match(text):
+        day, mark, month, year, clock = match.groups()
         if mark != "." and int(month) > 12:
             day, month = month, day
         elif mark != "." and int(day) <= 12 and day != month:

@@ -194,11 +194,11 @@ class _Specimen:
     line: int
     grid: Grid
     table: Table
-    said: dict[str, tuple[str, str]]
+    header: dict[str, tuple[str, str]]
 
 
 @dataclass
-class _Said:
+class _HeaderLines:
     """What lines above the tables say; what a specimen's own lines say ends with it."""
 
     file: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -222,10 +222,10 @@ class _Said:
 def read_peel_test(path: Path) -> list[Tidy]:
     """The specimens of an export, each with its mean force on the plateau, and their points."""
     notes: list[str] = []
-    said = _Said()
+    header = _HeaderLines()
     specimens: list[_Specimen] = []
     for grid in grids(path, lambda cells: len(places_of(cells, NAMES))):
-        specimens += _walk(path, grid, said, notes, len(specimens))
+        specimens += _walk(path, grid, header, notes, len(specimens))
     if not specimens:
         raise refuse(
             path,
@@ -235,13 +235,15 @@ def read_peel_test(path: Path) -> list[Tidy]:
     return _tables(path, specimens, notes)
 
 
-def _walk(path: Path, grid: Grid, said: _Said, notes: list[str], before: int) -> list[_Specimen]:
-    found: list[_Specimen] = []
+def _walk(
+    path: Path, grid: Grid, header: _HeaderLines, notes: list[str], before: int
+) -> list[_Specimen]:
+    specimens: list[_Specimen] = []
     position = 0
     while position < len(grid.rows):
         line, cells = grid.rows[position]
         if not _is_header(cells):
-            _take_said(said, cells, grid.decimal)
+            _take_header_line(header, cells, grid.decimal)
             position += 1
             continue
         _refuse_side_by_side(path, line, cells)
@@ -254,11 +256,11 @@ def _walk(path: Path, grid: Grid, said: _Said, notes: list[str], before: int) ->
                 "Add a line of units below the header, such as 'mm' and 'N'.",
             )
         position = take_rows(path, grid, table, position, _ends, notes)
-        now = said.all()
-        said.curves_since += 1
-        name = now.get("specimen", (f"specimen {before + len(found) + 1}", ""))[0]
-        found.append(_Specimen(name, line, grid, table, now))
-    return found
+        now = header.all()
+        header.curves_since += 1
+        name = now.get("specimen", (f"specimen {before + len(specimens) + 1}", ""))[0]
+        specimens.append(_Specimen(name, line, grid, table, now))
+    return specimens
 
 
 def _refuse_side_by_side(path: Path, line: int, cells: list[str]) -> None:
@@ -285,7 +287,7 @@ def _key(cell: str) -> tuple[str, str | None]:
     return name, unit
 
 
-def _take_said(said: _Said, cells: list[str], decimal: str) -> None:
+def _take_header_line(header: _HeaderLines, cells: list[str], decimal: str) -> None:
     filled = [cell for cell in cells if cell]
     if not filled:
         return
@@ -299,13 +301,13 @@ def _take_said(said: _Said, cells: list[str], decimal: str) -> None:
         return
     value = values[0]
     if _KEYS[key] in {"specimen", "date"}:
-        said.take(_KEYS[key], (" ".join(values) if _KEYS[key] == "date" else value, ""))
+        header.take(_KEYS[key], (" ".join(values) if _KEYS[key] == "date" else value, ""))
         return
-    parts = re.fullmatch(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*(\D.*)?", value)
-    if not parts:
+    quantity = re.fullmatch(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*(\D.*)?", value)
+    if not quantity:
         return
-    stated = unit or parts[2] or (values[1] if len(values) > 1 else "")
-    said.take(_KEYS[key], (plain(_pointed(parts[1], decimal), decimal), stated.strip("[]() ")))
+    stated = unit or quantity[2] or (values[1] if len(values) > 1 else "")
+    header.take(_KEYS[key], (plain(_pointed(quantity[1], decimal), decimal), stated.strip("[]() ")))
 
 
 def _pointed(value: str, decimal: str) -> str:
@@ -364,18 +366,18 @@ def plateau_of(displacement: np.ndarray, force: np.ndarray) -> Plateau | str:
 def _note(
     displacement: np.ndarray, force: np.ndarray, ends: float, mean: float, deviation: float
 ) -> str:
-    told = []
+    remarks = []
     if deviation > _UNEVEN * mean:
-        told.append(f"uneven: the force scatters by {100 * deviation / mean:.0f} % of its mean")
+        remarks.append(f"uneven: the force scatters by {100 * deviation / mean:.0f} % of its mean")
     held = np.flatnonzero(force >= _GONE * float(force.max()))
     if held[-1] + 1 < len(force):
         gone = float(displacement[held[-1] + 1])
         where = "within" if gone <= ends else "after"
-        told.append(
+        remarks.append(
             f"the force jumps to zero at {gone:.4g} mm, {where} the range of the mean: the coating "
             "tore or the strip came off"
         )
-    return "; ".join(told)
+    return "; ".join(remarks)
 
 
 # -- tables --------------------------------------------------------------------------------
@@ -421,10 +423,10 @@ def _tables(path: Path, specimens: list[_Specimen], notes: list[str]) -> list[Ti
             (line, (of, str(running), displacement, force))
             for running, (line, displacement, force) in enumerate(cells, start=1)
         )
-    found = made.tables()
-    if not found:
+    tables = made.tables()
+    if not tables:
         raise refuse(path, f"{why}.", "Export the whole curve, with every logged point.")
-    return found
+    return tables
 
 
 def _point_units(table: Table) -> Units:
@@ -434,9 +436,9 @@ def _point_units(table: Table) -> Units:
 
 def _width(path: Path, specimen: _Specimen) -> float:
     """The strip's width in mm."""
-    if "width" not in specimen.said:
+    if "width" not in specimen.header:
         raise _refused_width(path, specimen, "states no width of the strip")
-    text, unit = specimen.said["width"]
+    text, unit = specimen.header["width"]
     value, both = number(text), conversion(unit, "width_mm") if unit else None
     if value is None or value <= 0 or both is None:
         shown = f"{text} {unit}".strip()
@@ -479,12 +481,12 @@ def _test_cells(
         written(plateau.deviation),
         written(1000 * plateau.mean / width),
         plateau.note,
-        moment_of(specimen.said["date"][0]) if "date" in specimen.said else "",
+        moment_of(specimen.header["date"][0]) if "date" in specimen.header else "",
     )
 
 
 def _angle(specimen: _Specimen, notes: list[str]) -> str:
-    text, unit = specimen.said.get("angle", ("", ""))
+    text, unit = specimen.header.get("angle", ("", ""))
     value = number(text)
     degrees = re.fullmatch(r"°|deg|degrees?|grad|degrés?", unit, re.IGNORECASE)
     if value is not None and (degrees or (not unit and value > 7)):
@@ -495,7 +497,7 @@ def _angle(specimen: _Specimen, notes: list[str]) -> str:
 
 
 def _speed(specimen: _Specimen, notes: list[str]) -> str:
-    text, unit = specimen.said.get("speed", ("", ""))
+    text, unit = specimen.header.get("speed", ("", ""))
     value, both = number(text), conversion(unit, "speed_mm_min") if unit else None
     if value is not None and both is not None:
         return written(value * both[0])
