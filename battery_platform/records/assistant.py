@@ -72,15 +72,15 @@ def _of_a_form(path: Path, settings: Settings, source: str, table_name: str | No
         proposal = mappings.propose(sheet, source, first_cells(sheet), table_name)
         if proposal is None:
             lost = [Placement(text, None, None, 0.0, "no table fits") for text in sheet.header]
-            placements += [(sheet.name, one) for one in lost]
+            placements += [(sheet.name, placement) for placement in lost]
             continue
         proposals.append(proposal)
-        placements += [(sheet.name, one) for one in proposal.placements]
+        placements += [(sheet.name, placement) for placement in proposal.placements]
     return Suggestion(
         placements,
-        mappings.as_yaml([one.mapping for one in proposals]) if proposals else "",
-        [f"assumed: {note}" for one in proposals for note in one.mapping.assumed],
-        {one.mapping.table: one.missing for one in proposals if one.missing},
+        mappings.as_yaml([made.mapping for made in proposals]) if proposals else "",
+        [f"assumed: {note}" for made in proposals for note in made.mapping.assumed],
+        {made.mapping.table: made.missing for made in proposals if made.missing},
     )
 
 
@@ -91,7 +91,7 @@ def _of_a_cycler(path: Path, source: str) -> Suggestion:
     placements: list[tuple[str, Placement]] = []
     table = find_table(path) if _is_text(path) else None
     if table is not None:
-        placed = {one.index: one.quantity for one in table.columns}
+        placed = {column.index: column.quantity for column in table.columns}
         placements = [
             ("", Placement(header, placed.get(index), None, 1.0, why))
             if index in placed

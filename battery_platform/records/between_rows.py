@@ -212,12 +212,12 @@ def _judge_order(subject: Subject, part: Part, derived: set[str]) -> pl.DataFram
     if not frame["row_number"].is_sorted():
         frame = frame.sort("row_number")
     runs = _Runs.of(frame[group])
-    found = [no_violations()]
+    violations = [no_violations()]
     if not runs.rising(frame[number], strictly=True):
-        found.append(_doubled(subject, part, derived))
+        violations.append(_doubled(subject, part, derived))
     if not runs.rising(frame[time], strictly=False):
-        found.append(_backwards(frame, group, time))
-    return pl.concat(found)
+        violations.append(_backwards(frame, group, time))
+    return pl.concat(violations)
 
 
 def _backwards(frame: pl.DataFrame, group: str, time: str) -> pl.DataFrame:

@@ -39,7 +39,7 @@ class Folders:
 
 def waiting(folders: Folders) -> dict[str, tuple[int, int]]:
     """Names of files in the drop folder with size and time of last change."""
-    found = {}
+    sizes_and_times = {}
     for path in sorted(folders.drop.iterdir()):
         hidden = path.name.startswith((".", "~$")) or path.name.endswith(
             (MAP, REASON, ".part", ".tmp")
@@ -47,8 +47,8 @@ def waiting(folders: Folders) -> dict[str, tuple[int, int]]:
         if hidden or not path.is_file():
             continue
         stat = path.stat()
-        found[path.name] = (stat.st_size, stat.st_mtime_ns)
-    return found
+        sizes_and_times[path.name] = (stat.st_size, stat.st_mtime_ns)
+    return sizes_and_times
 
 
 def settled(folders: Folders, seconds: float) -> list[Path]:
@@ -124,7 +124,7 @@ def explain(report: Report) -> str:
         for row in outcome.violations.iter_rows(named=True):
             where = f"{outcome.sheet}, " if outcome.sheet else ""
             lines.append(f"{where}row {row['row_number']}: {row['message']} {row['remedy']}")
-        told = outcome.violations["row_number"].n_unique()
-        if told < outcome.rows_quarantined:
-            lines.append(f"... and {outcome.rows_quarantined - told} more; see `quarantine show`.")
+        shown = outcome.violations["row_number"].n_unique()
+        if shown < outcome.rows_quarantined:
+            lines.append(f"... and {outcome.rows_quarantined - shown} more; see `quarantine show`.")
     return "\n".join(lines) + "\n"

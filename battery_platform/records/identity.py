@@ -64,8 +64,8 @@ DERIVATIONS: dict[str, tuple[Derivation, ...]] = {
 
 def derivable(table_name: str) -> set[str]:
     """Columns that a source of that table may leave out."""
-    found = {derivation.column for derivation in DERIVATIONS.get(table_name, ())}
-    return found | ({"replicate"} if table_name == "electrode_sheets" else set())
+    names = {derivation.column for derivation in DERIVATIONS.get(table_name, ())}
+    return names | ({"replicate"} if table_name == "electrode_sheets" else set())
 
 
 def derive(

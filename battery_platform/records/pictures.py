@@ -189,8 +189,8 @@ def flow_curves(lake: Lakehouse) -> Figure | None:
     for points, colour in zip(shown, colours, strict=True):
         first = points[0]
         axes.plot(
-            [one["shear_rate_1_s"] for one in points],
-            [one["viscosity_pa_s"] for one in points],
+            [point["shear_rate_1_s"] for point in points],
+            [point["viscosity_pa_s"] for point in points],
             marker=".",
             lw=1,
             color=colour,

@@ -450,7 +450,7 @@ def _workbook(
         guard_zip(path, settings)
     elif path.stat().st_size > settings.max_workbook_mib * MIB:
         raise refuse(path, "the workbook is too large.", "Save the sheet as CSV.")
-    found = []
+    tables = []
     try:
         book = fastexcel.read_excel(path)
         for name in book.sheet_names:
@@ -463,20 +463,20 @@ def _workbook(
                 (number, ["" if cell is None else cell for cell in row])
                 for number, row in enumerate(frame.iter_rows(), start=1)
             )
-            found.append((name, lines))
+            tables.append((name, lines))
     except RefusedFile:
         raise
     except Exception as error:  # fastexcel raises its own family and Rust panics
         raise refuse(path, f"the workbook cannot be read ({error}).", "Save it again.") from error
-    if not found:
+    if not tables:
         raise refuse(path, "the workbook has no filled sheet.", "Export it again.")
     made: list[Sheet] = []
     skipped: list[str] = []
-    for name, lines in found:
+    for name, lines in tables:
         try:
             sheet = _sheet(path, name, lines, header_row)
         except RefusedFile as error:
-            if len(found) == 1:
+            if len(tables) == 1:
                 raise
             skipped.append(f"sheet '{name}' was not taken: {error.says}")
             continue

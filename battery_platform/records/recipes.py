@@ -50,7 +50,7 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
             f"{', '.join(name for name in sheet.header if name) or 'nothing'}.",
             f"Name the columns {', '.join(wanted)}; a unit in the header is converted.",
         )
-    ways = [one.why for one in proposal.placements]
+    ways = [placement.why for placement in proposal.placements]
     twice = [
         name
         for name in wanted
@@ -76,9 +76,9 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
         text = batch.cells.select(
             "row_number", *(pl.col(f"c{place}").alias(name) for name, place in positions.items())
         )
-        typed, found = parse_cells(text, table(TABLE).contract, mapping, factors, decimal)
+        typed, unreadable = parse_cells(text, table(TABLE).contract, mapping, factors, decimal)
         frames.append(typed.select("row_number", *wanted))
-        for line, message in found.select("row_number", "message").iter_rows():
+        for line, message in unreadable.select("row_number", "message").iter_rows():
             problems.setdefault(line, []).append(message)
         for line, cells, _ in batch.ragged:
             problems.setdefault(line, []).append(
@@ -157,15 +157,15 @@ def read_numbers(
             if row[name] and rows[-1][name] is None:
                 problems.setdefault(line, []).append(f"{name} is '{row[name]}', no number")
     values = pl.DataFrame(rows, schema=dict.fromkeys(taken, pl.Float64))
-    notes = [*read.notes, *(f"{where}: {said}" for where, said in read.problems)]
+    notes = [*read.notes, *(f"{where}: {problem}" for where, problem in read.problems)]
     return Recipes(values, list(read.lines), problems, notes)
 
 
 def _number(text: str | None, decimal: str) -> float | None:
-    said = (text or "").strip()
-    if said.lower() in WORDS:
-        return WORDS[said.lower()]
+    word = (text or "").strip()
+    if word.lower() in WORDS:
+        return WORDS[word.lower()]
     try:
-        return float(said.replace(decimal, "."))
+        return float(word.replace(decimal, "."))
     except ValueError:
         return None

@@ -223,7 +223,7 @@ def _lines(subject: Subject, rows: pl.Series) -> Iterator[Batch]:
     assert dialect is not None
     width = len(subject.sheet.header)
     wanted = rows.to_numpy()
-    found: list[list[str]] = []
+    lines: list[list[str]] = []
     numbers: list[int] = []
     cursor, line = 0, 1
     rest = b""
@@ -242,16 +242,16 @@ def _lines(subject: Subject, rows: pl.Series) -> Iterator[Batch]:
                     .split(dialect.delimiter)
                 )
                 if any(cell.strip() for cell in cells):
-                    found.append(cells)
+                    lines.append(cells)
                     numbers.append(int(wanted[cursor]))
                 cursor += 1
-                if len(found) == BATCH_ROWS:
-                    yield _line_batch(numbers, found, width)
-                    found, numbers = [], []
+                if len(lines) == BATCH_ROWS:
+                    yield _line_batch(numbers, lines, width)
+                    lines, numbers = [], []
             rest = block[int(ends[-1]) + 1 :] if len(ends) else block
             line = last
-    if found:
-        yield _line_batch(numbers, found, width)
+    if lines:
+        yield _line_batch(numbers, lines, width)
 
 
 def _line_batch(numbers: list[int], rows: list[list[str]], width: int) -> Batch:

@@ -177,12 +177,12 @@ def _summary_lines(cells: pl.DataFrame) -> pl.DataFrame:
     if "c0" not in cells.columns:
         return no_violations()
     first = pl.col("c0").str.strip_chars().str.to_lowercase()
-    found = cells.filter(first.is_in(SUMMARY_WORDS))
-    if 3 * found.height > cells.height:
+    summaries = cells.filter(first.is_in(SUMMARY_WORDS))
+    if 3 * summaries.height > cells.height:
         return no_violations()
     says = pl.format("The line begins with '{}': it sums up others and is no record.", "c0")
     remedy = "Leave such lines out of the export; the marts hold means and deviations."
-    return found.select(
+    return summaries.select(
         "row_number",
         pl.lit("").alias("field"),
         pl.col("c0").alias("value"),
@@ -211,11 +211,11 @@ def _ragged(rows: list[tuple[int, int, str]], width: int) -> pl.DataFrame:
                 "field": "",
                 "value": text.replace("\x1f", " | ")[:200],
                 "rule": "row_shape",
-                "message": f"The row has {found} fields, the header {width}: it is cut off, or a "
+                "message": f"The row has {width_here} fields, the header {width}: it is cut off, or a "
                 "delimiter stands inside a value.",
                 "remedy": "Complete the row, or quote the value that holds the delimiter.",
             }
-            for number, found, text in rows
+            for number, width_here, text in rows
         ],
         schema=VIOLATION,
     )

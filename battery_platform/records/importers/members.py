@@ -74,7 +74,7 @@ def members(path: Path) -> list[Member]:
         raise refuse(path, f"the list cannot be read: {error}.", "Fetch it again.") from error
     except PlatformError as error:
         raise refuse(path, str(error), "Fetch it again.") from error
-    return [Member(one.name, path.parent / one.name, one.sha256) for one in listed]
+    return [Member(entry.name, path.parent / entry.name, entry.sha256) for entry in listed]
 
 
 def is_list(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """Exports of tensile testers: force over displacement while a coating is peeled off its collector.
 
-Adhesion is the mean force on the plateau over the strip's width. The width must be stated: no
-column says it, and a guess would scale every result.
+Adhesion is the mean force on the plateau divided by the strip's width. The width must be stated,
+because no column contains it and a guess would scale every result.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ _STATE_WIDTH = "State it in a line above the table, such as 'Width,25 mm'."
 
 
 def is_peel_test(path: Path) -> bool:
-    """By a table with a displacement and a force, both with their units, and nothing electrical."""
+    """Whether a file has a table of displacement and force with units, and nothing electrical."""
     return any(_has_table(rows) for rows in heads(path))
 
 
@@ -172,7 +172,7 @@ def _fits(table: Table) -> bool:
 
 
 def _is_electrical(cells: list[str]) -> bool:
-    """A rig that presses a cell while it is cycled logs force and way as well."""
+    """Whether a table is electrical: rigs that press cells during cycling log force and travel too."""
     for cell in cells:
         name, unit = name_and_unit(cell)
         unit = unit or cell.strip("[]()<> ")
@@ -188,7 +188,7 @@ def _is_electrical(cells: list[str]) -> bool:
 
 @dataclass
 class _Specimen:
-    """One curve and what the lines above its table say."""
+    """One curve, with the values stated in the lines above its table."""
 
     name: str
     line: int
@@ -199,7 +199,7 @@ class _Specimen:
 
 @dataclass
 class _HeaderLines:
-    """What lines above the tables say; what a specimen's own lines say ends with it."""
+    """Values stated above the tables: those of the file, and those of the current specimen."""
 
     file: dict[str, tuple[str, str]] = field(default_factory=dict)
     specimen: dict[str, tuple[str, str]] | None = None
@@ -207,7 +207,7 @@ class _HeaderLines:
 
     def take(self, key: str, value: tuple[str, str]) -> None:
         if key == "specimen":
-            if not self.curves_since:  # two names of one specimen, or the sample it is of
+            if not self.curves_since:  # a second name of the specimen, or the name of its sample
                 self.file |= self.specimen or {}
             self.specimen, self.curves_since = {key: value}, 0
         elif self.specimen is None:
@@ -280,7 +280,7 @@ def _ends(cells: list[str]) -> bool:
 
 
 def _key(cell: str) -> tuple[str, str | None]:
-    """What a line is about, without what Instron puts before it (`Dimension : Width`)."""
+    """The name that begins a line, without the group that Instron prefixes (`Dimension : Width`)."""
     name, unit = name_and_unit(cell)
     if name not in _KEYS and " : " in name:
         name = name.rpartition(" : ")[2].strip()
@@ -311,7 +311,7 @@ def _take_header_line(header: _HeaderLines, cells: list[str], decimal: str) -> N
 
 
 def _pointed(value: str, decimal: str) -> str:
-    """A lone comma is decimal in a line above a table, which may have no other number with one."""
+    """The value with a decimal point; a lone comma in a line above a table is a decimal comma."""
     alone = decimal == "." and value.count(",") == 1 and not re.search(r",\d{3}$|\.", value)
     return value.replace(",", ".") if alone else value
 
@@ -321,7 +321,7 @@ def _pointed(value: str, decimal: str) -> str:
 
 @dataclass(frozen=True)
 class Plateau:
-    """Where the force is steady, its mean and its scatter, and what is to be known of it."""
+    """Where the force is steady, with its mean, its scatter and a note for the reader."""
 
     begins: float
     ends: float
@@ -333,8 +333,8 @@ class Plateau:
 def plateau_of(displacement: np.ndarray, force: np.ndarray) -> Plateau | str:
     """The plateau of a curve in mm and N, or why there is none.
 
-    The strip is stretched first: peeling counts from where the force passes half its maximum,
-    and the way back of the cross-head is no peeling.
+    The strip is stretched first, so peeling counts from where the force passes half its maximum;
+    the return travel of the cross-head does not count.
     """
     if len(force) < _LEAST_POINTS:
         return f"{len(force)} points with displacement and force, at least {_LEAST_POINTS} needed"
