@@ -262,7 +262,7 @@ def _points(database: Database, table: Table) -> pl.DataFrame:
 
 
 def _metadata(database: Database, tables: list[Table]) -> dict[str, str]:
-    told = {
+    metadata = {
         "sign_of_current": formats.ARBIN_RES.current,
         "cycles": formats.ARBIN_RES.cycles,
         "counters_reset": formats.ARBIN_RES.resets,
@@ -271,5 +271,5 @@ def _metadata(database: Database, tables: list[Table]) -> dict[str, str]:
     if table is not None:
         begins, ends = database.rows(table)
         if len(begins):
-            told |= database.texts(table, int(begins[0]), int(ends[0]))
-    return told
+            metadata |= database.texts(table, int(begins[0]), int(ends[0]))
+    return metadata

@@ -90,9 +90,9 @@ class Module:
     body: bytes
 
 
-def modules(path: Path, raw: bytes) -> list[Module]:
+def read_modules(path: Path, raw: bytes) -> list[Module]:
     """The modules of a file, each as long as it says."""
-    found = []
+    read = []
     at = FIRST_MODULE
     while at < len(raw):
         if raw[at : at + 6] != b"MODULE" or at + 57 > len(raw):
@@ -110,8 +110,8 @@ def modules(path: Path, raw: bytes) -> list[Module]:
         at = body + length
         if at > len(raw):
             raise _cut(path, f"module '{name}' is {at - len(raw)} bytes shorter than it says")
-        found.append(Module(name, version, date.decode("latin-1"), raw[body:at]))
-    return found
+        read.append(Module(name, version, date.decode("latin-1"), raw[body:at]))
+    return read
 
 
 def _cut(path: Path, why: str) -> Exception:
@@ -176,8 +176,8 @@ def _numbers(path: Path, module: Module, columns: int) -> tuple[list[int], int]:
 
 def open_mpr(path: Path, positive_current: PositiveCurrent = "charge") -> Stream:
     """A stream of the one block that an .mpr file is."""
-    parts = modules(path, path.read_bytes())
-    data = next((part for part in parts if part.name == "VMP data"), None)
+    modules = read_modules(path, path.read_bytes())
+    data = next((module for module in modules if module.name == "VMP data"), None)
     if data is None:
         raise _cut(path, "it has no module with data")
     numbers, rows = rows_of(path, data)
@@ -190,7 +190,7 @@ def open_mpr(path: Path, positive_current: PositiveCurrent = "charge") -> Stream
     }
     notes: list[str] = []
     frame = _frame(path, numbers, rows, metadata, notes)
-    started = _started(parts, data.date)
+    started = _started(modules, data.date)
     if started is not None:
         frame = frame.with_columns(
             (pl.lit(started) + pl.duration(microseconds=(pl.col("test_time_s") * 1e6).round()))
@@ -212,8 +212,8 @@ def _frame(
 ) -> pl.DataFrame:
     def first(candidates: tuple[int, ...]) -> np.ndarray | None:
         names = rows.dtype.names or ()
-        found = next((number for number in candidates if str(number) in names), None)
-        return None if found is None else rows[str(found)].astype(np.float64)
+        column = next((number for number in candidates if str(number) in names), None)
+        return None if column is None else rows[str(column)].astype(np.float64)
 
     time, volts = first(TIME), first(tuple(VOLTAGE))
     if time is None or volts is None:
@@ -278,9 +278,9 @@ def _current(
     return current
 
 
-def _started(parts: list[Module], date: str) -> datetime | None:
+def _started(modules: list[Module], date: str) -> datetime | None:
     """The start in the log module; it must be of the day that the data module names."""
-    log = next((part.body for part in parts if part.name == "VMP LOG"), b"")
+    log = next((module.body for module in modules if module.name == "VMP LOG"), b"")
     for at in _STARTED_AT:
         if at + 8 > len(log):
             continue

@@ -126,10 +126,10 @@ def find_table(path: Path) -> Table | None:
     """The cycler's table in a text file, or nothing where no line is a header of one."""
     encoding, head = head_of(path)
     lines = head.split("\n", HEADER_LINES + SAMPLE_ROWS + 1)
-    found = _best_header(lines[:HEADER_LINES])
-    if found is None:
+    header = _best_header(lines[:HEADER_LINES])
+    if header is None:
         return None
-    number, separator, headers = found
+    number, separator, headers = header
     top, again = number, headers
     below = lines[number + 1] if number + 1 < len(lines) - 1 else ""
     units = units_below(below)
@@ -309,15 +309,15 @@ def _clock(table: Table, rows: list[list[str]], notes: list[str]) -> Table:
     if (clock := table.of("recorded_at")) is None:
         return table
     sample = _cells_of(rows, clock)
-    found, either = moment_formats(sample)
-    if found:
+    moments, either = moment_formats(sample)
+    if moments:
         if either:
             notes.append(
                 f"'{clock.header}' is read with the month first, as the makers' default is; the "
                 "rows shown would fit the day first too"
             )
         offset = not to_offsets(pl.Series("t", sample)).null_count()
-        return replace(table, moments=tuple(found), offset=offset)
+        return replace(table, moments=tuple(moments), offset=offset)
     columns = [column for column in table.columns if column is not clock]
     counted = _counted_clock(clock, sample, table)
     if counted is not None and table.of("unix_time_s") is None:
@@ -395,17 +395,17 @@ def _both_times(
     """The time and the wall clock of the first rows, in seconds."""
     both = [row for row in rows if len(row) > max(time.index, clock.index)]
     passed = pl.Series("t", [row[time.index] for row in both], dtype=pl.String)
-    told = pl.Series("c", [row[clock.index] for row in both], dtype=pl.String)
+    clock_cells = pl.Series("c", [row[clock.index] for row in both], dtype=pl.String)
     seconds = (
         to_seconds(passed)
         if time.index in table.durations
         else to_numbers(passed, table.decimal) * time.factor
     )
     if clock.quantity == "unix_time_s":
-        wall = to_numbers(told, table.decimal) * clock.factor
+        wall = to_numbers(clock_cells, table.decimal) * clock.factor
     else:
-        moments = to_moments(told, table.moments).cast(pl.Int64) / 1e6
-        wall = moments - to_offsets(told) if table.offset else moments
+        moments = to_moments(clock_cells, table.moments).cast(pl.Int64) / 1e6
+        wall = moments - to_offsets(clock_cells) if table.offset else moments
     return seconds.cast(pl.Float64).to_numpy(), wall.cast(pl.Float64).to_numpy()
 
 
@@ -498,17 +498,17 @@ def refuse_unless_complete(path: Path, table: Table) -> None:
 
 def metadata_of(table: Table) -> dict[str, str]:
     """What stands before the table, as `name: value`, and what the format means by its columns."""
-    told = {
+    metadata = {
         "sign_of_current": table.format.current,
         "cycles": table.format.cycles,
         "counters_reset": table.format.resets,
     }
     for line in table.preamble[:200]:
         for mark in (":\t", "\t", ":", table.separator):
-            name, found, value = line.strip().lstrip("~#").partition(mark)
-            if found and name.strip() and value.strip(f" {table.separator}") and len(name) < 60:
-                told.setdefault(name.strip(" :"), value.strip(f" {table.separator}")[:200])
+            name, separated, value = line.strip().lstrip("~#").partition(mark)
+            if separated and name.strip() and value.strip(f" {table.separator}") and len(name) < 60:
+                metadata.setdefault(name.strip(" :"), value.strip(f" {table.separator}")[:200])
                 break
     for column in table.columns:
-        told[f"column {column.quantity}"] = column.header
-    return told
+        metadata[f"column {column.quantity}"] = column.header
+    return metadata

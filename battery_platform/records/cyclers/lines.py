@@ -154,9 +154,9 @@ def sort_out(
 
 def _even(codes: np.ndarray, separator: str, width: int) -> int:
     """How many lines there are, if each has exactly so many fields; otherwise 0."""
-    found = codes[np.flatnonzero((codes == NEWLINE) | (codes == ord(separator)))]
-    number, rest = divmod(len(found), width)
-    newlines = found == NEWLINE
+    marks = codes[np.flatnonzero((codes == NEWLINE) | (codes == ord(separator)))]
+    number, rest = divmod(len(marks), width)
+    newlines = marks == NEWLINE
     even = not rest and width > 1 and bool(newlines[width - 1 :: width].all())
     return number if even and int(np.count_nonzero(newlines)) == number else 0
 
@@ -183,8 +183,8 @@ def is_whole(cell: str, above: list[str]) -> bool:
 
 def _tail(cell: str) -> tuple[str, int, int, bool] | None:
     """How a cell ends: the last mark, the digits behind it, the colons before it, a half of day."""
-    found = _TAIL.search(cell)
-    return (found[1][:1], len(found[2]), cell.count(":"), bool(found[3])) if found else None
+    match = _TAIL.search(cell)
+    return (match[1][:1], len(match[2]), cell.count(":"), bool(match[3])) if match else None
 
 
 def fields_of(line: str, separator: str) -> list[str]:

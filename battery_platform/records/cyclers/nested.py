@@ -52,7 +52,7 @@ def levels_of(above: list[str], headers: list[str], separator: str) -> Levels | 
 
 def _at(cells: list[str], quantity: str) -> int:
     named = (quantity_of(cell) for cell in cells)
-    return next((i for i, found in enumerate(named) if found and found[0] == quantity), -1)
+    return next((i for i, known in enumerate(named) if known and known[0] == quantity), -1)
 
 
 def flat_headers(headers: list[str]) -> list[str]:

@@ -107,9 +107,9 @@ class _Listener(logging.Handler):
         self.notes = notes
 
     def emit(self, record: logging.LogRecord) -> None:
-        said = f"fastnda says: {record.getMessage()}"
-        if said not in self.notes:
-            self.notes.append(said)
+        note = f"fastnda says: {record.getMessage()}"
+        if note not in self.notes:
+            self.notes.append(note)
 
 
 @contextmanager
@@ -126,7 +126,9 @@ def _told(notes: list[str]) -> Iterator[None]:
     finally:
         logger.removeHandler(listener)
         logger.propagate = before
-        notes += sorted({f"fastnda says: {' '.join(str(one.message).split())}" for one in caught})
+        notes += sorted(
+            {f"fastnda says: {' '.join(str(warning.message).split())}" for warning in caught}
+        )
 
 
 def _bounded(path: Path) -> None:
@@ -163,8 +165,8 @@ def _frame(records: pl.DataFrame, direction: pl.Series, state: pl.Series) -> pl.
 
     def counted(counter: pl.Expr, sign: int) -> pl.Expr:
         """A counter one way; in a pulse or a sweep its own sign says which."""
-        told = pl.when(way == sign).then(counter.abs()).otherwise(0.0)
-        return pl.when(way == 0).then((sign * counter).clip(lower_bound=0.0)).otherwise(told)
+        this_way = pl.when(way == sign).then(counter.abs()).otherwise(0.0)
+        return pl.when(way == 0).then((sign * counter).clip(lower_bound=0.0)).otherwise(this_way)
 
     return records.select(
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("row_number"),

@@ -150,8 +150,8 @@ class Column:
 def _split(header: str) -> tuple[str, str]:
     """A header's name and unit, each in small letters."""
     text = " ".join(header.strip().strip("~\ufeff\"'").translate(_ALIKE).split())
-    if found := _BRACKETS.match(text):
-        return _plain(found[1]), found[2].strip().lower().rstrip(".")
+    if match := _BRACKETS.match(text):
+        return _plain(match[1]), match[2].strip().lower().rstrip(".")
     for mark in "/#,":
         name, found_mark, unit = text.rpartition(mark)
         if found_mark and unit and unit.strip().lower() in _UNITS:
@@ -181,10 +181,10 @@ def quantity_of(header: str) -> tuple[str, float, int, bool] | None:
         name += " time"
     if name == "test" and not unit:
         return "cell", 1.0, 0, True
-    found = _OF_NAME.get(name)
-    if found is None or kind_and_factor is None:
+    ranked = _OF_NAME.get(name)
+    if ranked is None or kind_and_factor is None:
         return None
-    quantity, rank = found
+    quantity, rank = ranked
     kind, factor = kind_and_factor
     wanted = _KIND.get(quantity, "")
     if kind == "energy" and wanted == "charge":
@@ -206,8 +206,8 @@ def with_units(headers: list[str], units: list[str]) -> list[str]:
     out = []
     for at, header in enumerate(headers):
         unit = units[at].strip('[]() \r"') if at < len(units) else ""
-        found = quantity_of(header)
-        measured = found is not None and found[0] in _KIND and not _split(header)[1]
+        known = quantity_of(header)
+        measured = known is not None and known[0] in _KIND and not _split(header)[1]
         out.append(f"{header} [{unit}]" if unit and measured else header)
     return out
 
@@ -217,9 +217,9 @@ def columns_of(headers: list[str]) -> list[Column]:
     best: dict[str, tuple[int, Column]] = {}
     cells = []
     for index, header in enumerate(headers):
-        if (found := quantity_of(header)) is None:
+        if (known := quantity_of(header)) is None:
             continue
-        quantity, factor, rank, stated = found
+        quantity, factor, rank, stated = known
         column = Column(index, header.strip(), quantity, factor, stated)
         if quantity == "cell":
             cells.append(column)

@@ -93,7 +93,7 @@ class Summary:
             return table
         charging, discharging = pl.col("direction") == 1, pl.col("direction") == -1
         sums = [*_QUANTITIES, *(f"{name}_integral" for name in _QUANTITIES)]
-        found = table.group_by("cycle", maintain_order=True).agg(
+        per_cycle = table.group_by("cycle", maintain_order=True).agg(
             pl.col("first_row").min(),
             pl.col("points").sum(),
             pl.col("start_s").first(),
@@ -116,10 +116,12 @@ class Summary:
             return pl.when((below > 0) & (above > 0)).then(above / below)
 
         peaks = self._charge.peaks()
-        numbers = found["cycle"].fill_null(0).to_list()
-        return found.with_columns(
+        numbers = per_cycle["cycle"].fill_null(0).to_list()
+        return per_cycle.with_columns(
             pl.Series(
-                name, [peaks.get(one, (None, None))[side] for one in numbers], dtype=pl.Float64
+                name,
+                [peaks.get(number, (None, None))[side] for number in numbers],
+                dtype=pl.Float64,
             )
             for side, name in enumerate(("dqdv_peak_charge_v", "dqdv_peak_discharge_v"))
         ).with_columns(

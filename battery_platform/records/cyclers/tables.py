@@ -44,23 +44,23 @@ _SUMMARY = re.compile(r"statist|summary|^cycle|^step|global|^info|^unit|^log|^te
 
 def open_table(path: Path, positive_current: PositiveCurrent = "charge") -> Stream:
     """A stream of the rows of all sheets that hold a cycler's points."""
-    found = _cycler_sheets(path)
-    if not found:
+    cycler_sheets = _cycler_sheets(path)
+    if not cycler_sheets:
         raise refuse(
             path,
             "no sheet has columns of a cycler's points (time, voltage, current).",
             "Export the records of the channel, not its summary.",
         )
-    first = found[0][1]
+    first = cycler_sheets[0][1]
     refuse_unless_complete(path, first)
     notes = list(first.notes)
-    if len(found) > 1:
-        notes.append("sheets read: " + ", ".join(sheet.name for sheet, _, _ in found))
+    if len(cycler_sheets) > 1:
+        notes.append("sheets read: " + ", ".join(sheet.name for sheet, _, _ in cycler_sheets))
     judge = judge_of(path, first, notes, positive_current)
 
     def blocks() -> Iterator[Block]:
         so_far = Progress()
-        for _, table, cells in found:
+        for _, table, cells in cycler_sheets:
             reader = Reader(path, table, judge, so_far)
             for frame, held in cells:
                 rows = frame["row_number"]
@@ -75,24 +75,26 @@ Cells = Iterator[tuple[pl.DataFrame, list[Finding]]]
 
 def table_format(path: Path) -> Table | None:
     """The cycler's table in a workbook or Parquet file, if it has one."""
-    found = _cycler_sheets(path)
-    return found[0][1] if found else None
+    cycler_sheets = _cycler_sheets(path)
+    return cycler_sheets[0][1] if cycler_sheets else None
 
 
 def _cycler_sheets(path: Path) -> list[tuple[Sheet, Table, Cells]]:
-    found = []
+    cycler_sheets = []
     workbook = kind_of(path) == "workbook"
     for sheet in sheets(path, Settings(), header_row=0 if workbook else None):
         entry = _in_workbook(sheet) if workbook else _in_parquet(sheet)
         if entry is None:
             continue
         table, cells = entry
-        told = {c.quantity for c in table.columns} | ({"test_time_s"} if table.adds_up else set())
-        if len(told & {"test_time_s", "voltage_v", "current_a"}) >= 2:
-            found.append((sheet, table, cells))
-    records = [entry for entry in found if not _SUMMARY.search(entry[0].name.strip())]
-    complete = [entry for entry in records or found if not entry[1].missing()]
-    return complete or records or found
+        quantities = {c.quantity for c in table.columns} | (
+            {"test_time_s"} if table.adds_up else set()
+        )
+        if len(quantities & {"test_time_s", "voltage_v", "current_a"}) >= 2:
+            cycler_sheets.append((sheet, table, cells))
+    records = [entry for entry in cycler_sheets if not _SUMMARY.search(entry[0].name.strip())]
+    complete = [entry for entry in records or cycler_sheets if not entry[1].missing()]
+    return complete or records or cycler_sheets
 
 
 def _in_parquet(sheet: Sheet) -> tuple[Table, Cells] | None:

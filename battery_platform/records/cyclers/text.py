@@ -242,7 +242,7 @@ class Reader:
     def take(self, cells: pl.DataFrame, rows: pl.Series, held: list[Finding]) -> Block:
         """Judge rows whose cells stand in `column_1`, ..., as numbers or as text."""
         table = self.table
-        found = list(held)
+        findings = list(held)
         columns = [rows]
         direction = None
         for column in table.columns:
@@ -257,9 +257,9 @@ class Reader:
             if column.quantity == "recorded_at" or (
                 table.absolute and column.quantity == "test_time_s"
             ):
-                columns += self._moments(column, series, rows, found)
+                columns += self._moments(column, series, rows, findings)
                 continue
-            read = self._numbers(column, series, rows, found)
+            read = self._numbers(column, series, rows, findings)
             if column.quantity in _DERIVED and column.quantity != "record":
                 columns.append(read.alias(column.header))
             if column.factor != 1.0:
@@ -268,22 +268,22 @@ class Reader:
         frame, uncounted = whole_numbers(_unique(columns))
         if table.adds_up:
             frame = self._added_up(frame)
-        wrong = {finding.row for finding in found}
-        found += [finding for finding in uncounted if finding.row not in wrong]
+        wrong = {finding.row for finding in findings}
+        findings += [finding for finding in uncounted if finding.row not in wrong]
         frame = self._directed(frame, direction)
-        return self.judge.judge(frame, found, direction)
+        return self.judge.judge(frame, findings, direction)
 
     def _moments(
-        self, column: Column, series: pl.Series, rows: pl.Series, found: list[Finding]
+        self, column: Column, series: pl.Series, rows: pl.Series, findings: list[Finding]
     ) -> list[pl.Series]:
         """The columns that a column of dates gives."""
         table = self.table
         test_time = column.quantity == "test_time_s"
         read = to_moments(series, table.absolute if test_time else table.moments)
-        found += unreadable(series, read, rows, column.header, "date and time")
+        findings += unreadable(series, read, rows, column.header, "date and time")
         if test_time:
-            told = [] if table.of("recorded_at") else [read.alias("recorded_at")]
-            return [*told, self._since(read)]
+            clock_column = [] if table.of("recorded_at") else [read.alias("recorded_at")]
+            return [*clock_column, self._since(read)]
         columns = [read.alias("recorded_at")]
         if table.offset and table.of("unix_time_s") is None:
             unix = read.cast(pl.Int64) / 1e6 - to_offsets(series)
@@ -291,7 +291,7 @@ class Reader:
         return columns
 
     def _numbers(
-        self, column: Column, series: pl.Series, rows: pl.Series, found: list[Finding]
+        self, column: Column, series: pl.Series, rows: pl.Series, findings: list[Finding]
     ) -> pl.Series:
         """Numbers or durations of a column, with what could not be read told."""
         if column.index in self.table.durations:
@@ -300,7 +300,7 @@ class Reader:
             read, what = to_numbers(series, self.table.decimal), "number"
         else:
             return series
-        found += unreadable(series, read, rows, column.header, what)
+        findings += unreadable(series, read, rows, column.header, what)
         return read
 
     def _since(self, moments: pl.Series) -> pl.Series:

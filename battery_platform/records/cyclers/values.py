@@ -83,12 +83,12 @@ def to_seconds(text: pl.Series) -> pl.Series:
     bare = text.str.strip_chars()
     if bare.str.contains(_PLAIN_DURATION).all():
         return _plain_seconds(bare)
-    found = pl.col("t").str.to_lowercase().str.extract_groups(_DURATION)
+    fields = pl.col("t").str.to_lowercase().str.extract_groups(_DURATION)
 
     def part(name: str) -> pl.Expr:
-        return found.struct.field(name).str.replace(",", ".").cast(pl.Float64, strict=False)
+        return fields.struct.field(name).str.replace(",", ".").cast(pl.Float64, strict=False)
 
-    date = found.struct.field("date").str.to_date("%Y-%m-%d", strict=False)
+    date = fields.struct.field("date").str.to_date("%Y-%m-%d", strict=False)
     since = (date - _SERIAL_BEGINS).dt.total_days() + (date >= _LEAP_DAY_OF_1900).cast(pl.Int64)
     days = pl.coalesce(part("days"), part("only"), since.cast(pl.Float64), pl.lit(0.0))
     total = ((days * 24 + part("hours")) * 60 + part("minutes")) * 60 + part("seconds")
@@ -100,7 +100,7 @@ def _plain_seconds(text: pl.Series) -> pl.Series:
     first, minutes, seconds = _split(text, ":", 2)
     hours = first.cast(pl.Float64, strict=False)
     if hours.has_nulls():
-        days, rest = (part.str.strip_chars().cast(pl.Float64) for part in _split(first, "d", 1))
+        days, rest = (piece.str.strip_chars().cast(pl.Float64) for piece in _split(first, "d", 1))
         hours = hours.fill_null(24 * days + rest)
     total = (hours * 60 + minutes.cast(pl.Float64)) * 60 + seconds.cast(pl.Float64)
     return total.alias(text.name)
