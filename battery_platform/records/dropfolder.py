@@ -1,4 +1,4 @@
-"""The drop folder: whatever is put into it is taken once, and ends in `done` or `refused`.
+"""The drop folder: every file put into it is taken once and ends in `done` or `refused`.
 
 `drop/` is where people put files, `drop/taken` holds a file while it is judged (and still holds
 it after a crash, so that the next run goes on with it), `drop/done` and `drop/refused` are the
@@ -52,7 +52,7 @@ def waiting(folders: Folders) -> dict[str, tuple[int, int]]:
 
 
 def settled(folders: Folders, seconds: float) -> list[Path]:
-    """Files that have not changed for so long, and those that an interrupted run had taken."""
+    """Files unchanged for so many seconds, and those left over from an interrupted run."""
     now = time.time_ns()
     quiet = [
         folders.drop / name
@@ -88,7 +88,7 @@ def take(lake: Lakehouse, progress: Progress = NO_PROGRESS) -> list[Report]:
 
 
 def _hold(path: Path, folders: Folders) -> Path:
-    """Move a file, and the mapping beside it, to where nobody adds to it any more."""
+    """Move a file and its mapping out of reach of whoever is still writing."""
     if path.parent == folders.taken:
         return path
     target = _free_name(folders.taken, path)
@@ -100,7 +100,7 @@ def _hold(path: Path, folders: Folders) -> Path:
 
 
 def _free_name(folder: Path, path: Path) -> Path:
-    """A name in the folder that no earlier file has."""
+    """A path in the folder that no earlier file occupies."""
     target = folder / path.name
     number = 2
     while target.exists():
@@ -110,7 +110,7 @@ def _free_name(folder: Path, path: Path) -> Path:
 
 
 def explain(report: Report) -> str:
-    """Why a file, or rows of it, did not enter: for the person who dropped it."""
+    """Why a file or some of its rows were not accepted, for the person who dropped it."""
     if report.status == "refused":
         return f"Nothing of this file was stored.\n\n{report.reason}\n"
     lines = [

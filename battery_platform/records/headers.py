@@ -1,4 +1,4 @@
-"""Headers as people write them: words and unit apart, and the contract column they mean.
+"""Headers as people write them, split into words and unit, and the contract column they mean.
 
 The words themselves stand in the contracts (`names`), in English, French and German.
 """
@@ -21,7 +21,7 @@ CERTAIN = 0.9
 
 @dataclass(frozen=True)
 class Header:
-    """A header's words and the unit it states, if any."""
+    """A header's words, and its unit if it states one."""
 
     words: str
     unit: str | None
@@ -37,7 +37,7 @@ class Match:
 
 
 def plain(text: str) -> str:
-    """Lower case without accents, punctuation and double blanks, so that spellings meet."""
+    """Lower case without accents, punctuation and double blanks, so that spellings become equal."""
     text = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
     text = "".join(mark for mark in text if not unicodedata.combining(mark)).casefold()
     return re.sub(r"[\s_\-./:,;#°*']+", " ", text).strip()
@@ -132,7 +132,7 @@ def _fitting(claimed: tuple[Column, ...], header: Header, numeric: bool | None) 
 
 
 def _without_qualifier(words: str) -> str:
-    """`solid content pct` or `thickness measured` without a last word that adds no meaning."""
+    """The words without a last one that adds no meaning (`thickness measured`)."""
     idle = (
         r" (pct|percent|value|wert|valeur|mean|avg|measured|gemessen|mesuree?|total|nominal|wt|%)$"
     )
@@ -140,7 +140,7 @@ def _without_qualifier(words: str) -> str:
 
 
 def best_table(header: list[str]) -> str | None:
-    """The table whose contract the headers fit best, or None where nothing fits."""
+    """The table whose contract fits the headers best, or None if none fits."""
     scores: list[tuple[float, int, str]] = []
     for rank, name in enumerate(TABLES):
         placed = {match.column for text in header if text and (match := match_header(text, name))}

@@ -39,13 +39,13 @@ IMPORTERS = (
     "diameter_list",
 )
 READERS = (CYCLER, "rheocompass", "ta_rheometer", "assembly_log", "peel_test", *IMPORTERS)
-"""Readers that know where an instrument's file has what; a mapping that names one places nothing."""
+"""Readers that know the layout of an instrument's file; a mapping that names one places no columns."""
 SOURCE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a column's values stand and in what unit."""
+    """Where a column's values are found, and in what unit."""
 
     header: str = ""
     column: int | None = None
@@ -76,15 +76,15 @@ class Mapping:
     values: dict[str, dict[str, str]] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
     automatic: bool = False
-    """Made from the headers without anybody naming the source."""
+    """Whether it was made from the headers, without anybody naming the source."""
     reader: str | None = None
     positive_current: str = "charge"
-    """What a cycler's file means by a positive current."""
+    """The meaning of a positive current in a cycler's file."""
     efficiency: str = "discharge_per_charge"
-    """Which way round the coulombic efficiency of a cycler's file is."""
+    """The definition of coulombic efficiency for a cycler's file."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The YAML form, without what is default."""
+        """The YAML form, without default values."""
         places = {
             name: {
                 key: value
@@ -135,7 +135,7 @@ class Mapping:
 
 
 def digest(mappings: list[Mapping]) -> str:
-    """Hash of what decides how a file is read."""
+    """Hash of everything in a mapping that decides how a file is read."""
     text = json.dumps([mapping.as_dict() for mapping in mappings], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -265,7 +265,7 @@ def _one(content: dict[str, Any], path: Path) -> Mapping:
 
 
 def _of_reader(content: dict[str, Any], path: Path) -> Mapping:
-    """A mapping whose reader knows where an instrument's file has what."""
+    """A mapping for a reader that knows the layout of an instrument's file."""
     for name, words in _ONE_OF.items():
         if content.get(name) is not None and content[name] not in words:
             raise refuse(
@@ -375,7 +375,7 @@ def check_constants(
 
 
 def _constant_problem(column: Column, value: Any) -> tuple[str, str] | None:
-    """What is wrong with a constant, and what to do."""
+    """What is wrong with a constant and its remedy, or None."""
     if column.role == "moment":
         return "cannot be a constant", "Place a header for it."
     if column.dtype in (pl.Float64, pl.Int64):
@@ -436,7 +436,7 @@ def _one_line(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Placement:
-    """One header of the file and what was made of it."""
+    """One header of the file and the column it was assigned to."""
 
     header: str
     column: str | None
@@ -461,7 +461,7 @@ class Proposal:
 def propose(
     sheet: Sheet, source: str, sample: pl.DataFrame, table_name: str | None = None
 ) -> Proposal | None:
-    """The best mapping for a sheet, or None where no table fits at all."""
+    """The best mapping for a sheet, or None if no table fits at all."""
     table_name = table_name or best_table(sheet.header)
     if table_name is None:
         return None
@@ -579,7 +579,7 @@ def _datetime_format(columns_: list[pl.Series]) -> tuple[str | None, str]:
 
 
 def _is_numeric(cells: pl.Series) -> bool | None:
-    """Whether most filled cells are numbers; None if there is nothing to tell it from."""
+    """Whether most filled cells are numbers; None if all cells are empty."""
     filled = cells.str.strip_chars().replace("", None).drop_nulls().head(200)
     if filled.is_empty():
         return None
@@ -625,7 +625,7 @@ def as_yaml(mappings: list[Mapping]) -> str:
 
 
 def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int]:
-    """Contract column -> position in the sheet; a header that is not there refuses the file."""
+    """Position of each contract column in the sheet; a missing header refuses the file."""
     spelled: dict[str, int] = {}
     for position, text in enumerate(sheet.header):
         spelled.setdefault(_spelling(text), position)
@@ -707,7 +707,7 @@ def for_path(path: Path, folder: Path) -> Path | None:
 
 
 def safe_source(stem: str) -> str:
-    """A source name made of a file name: what cannot be used becomes an underscore."""
+    """A source name made from a file name, with underscores for unusable characters."""
     made = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).strip("_.-")[:80]
     return (
         made or "file-" + hashlib.blake2b(stem.encode(errors="replace"), digest_size=4).hexdigest()
@@ -715,7 +715,7 @@ def safe_source(stem: str) -> str:
 
 
 def no_table(path: Path, sheet: Sheet) -> RefusedFile:
-    """What to say where no contract fits the headers."""
+    """The refusal of a sheet whose headers fit no contract."""
     seen = ", ".join(text for text in sheet.header if text)[:300]
     return refuse(
         path,

@@ -1,4 +1,4 @@
-"""Text cells to typed columns, with a problem for each value that is none.
+"""Text cells to typed columns, with a problem for each unreadable value.
 
 Nothing is guessed per value: decimal mark, units, words for missing values, date format and
 time zone are those of the mapping.
@@ -142,7 +142,7 @@ def _constant(column: Column, value: Any, height: int) -> pl.Series:
 
 
 def _cleaned(cells: pl.Series, column: Column, mapping: Mapping) -> pl.Series:
-    """Stripped text; a word for 'missing' becomes null, a plant's word the contract's."""
+    """Stripped text, with words for 'missing' as null and a plant's words as the contract's."""
     if column.role == "verbatim":
         return cells.replace("", None)
     frame = pl.DataFrame({"cell": cells}).select(pl.col("cell").str.strip_chars())

@@ -1,4 +1,4 @@
-"""The way of rows through text: every value can be shown as it stood in the file.
+"""Judgement of rows as text, so that every value can be shown as it stands in the file.
 
 What is judged (`Subject`), what comes of it (`Tally`), and the judgement of one batch of text
 cells, whose accepted rows and quarantine rows are written as Parquet.
@@ -37,7 +37,7 @@ class Subject:
     mapping: Mapping
     replaces: tuple[str, ...] = ()
     before: tuple[Part, ...] = ()
-    """What sheets of the same file brought that come earlier in the process."""
+    """The parts of sheets of the same file that come earlier in the process."""
 
     @property
     def contract(self) -> type[Contract]:
@@ -46,7 +46,7 @@ class Subject:
 
 @dataclass
 class Tally:
-    """What the judgement found, beside the Parquet it wrote."""
+    """The counts and example violations of a judgement, beside the Parquet files that it wrote."""
 
     part: Part
     violations: pl.DataFrame = field(default_factory=no_violations)
@@ -59,7 +59,7 @@ class Tally:
 
 
 class TextWay:
-    """Judges batches of text cells and writes what they become."""
+    """Judges batches of text cells and writes the accepted and the quarantined rows."""
 
     def __init__(self, subject: Subject, bench: Workbench, tally: Tally) -> None:
         self.subject = subject
@@ -141,7 +141,7 @@ class TextWay:
         ).select(*raw_columns(self.tally.part.table))
 
     def quarantine(self, violations: pl.DataFrame, batch: Batch) -> None:
-        """Write violations with the whole record as it stood."""
+        """Write violations, each with its whole record as it stands in the file."""
         subject = self.subject
         wanted = violations.select("row_number").unique()
         header = [text or f"#{i + 1}" for i, text in enumerate(subject.sheet.header)]
@@ -173,7 +173,7 @@ def _now() -> pl.Expr:
 
 
 def _summary_lines(cells: pl.DataFrame) -> pl.DataFrame:
-    """Lines whose first cell is a word such as 'Mean', unless the whole column says so."""
+    """Lines that begin with a word such as 'Mean', unless most lines do."""
     if "c0" not in cells.columns:
         return no_violations()
     first = pl.col("c0").str.strip_chars().str.to_lowercase()
@@ -193,7 +193,7 @@ def _summary_lines(cells: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_original(violations: pl.DataFrame, text: pl.DataFrame) -> pl.DataFrame:
-    """Replace typed values by the text that stood in the file."""
+    """Replace typed values by the original text of the file."""
     if violations.is_empty():
         return violations
     names = [name for name in text.columns if name != "row_number"]

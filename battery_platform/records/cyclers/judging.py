@@ -27,7 +27,7 @@ from battery_platform.records.cyclers.model import (
 from battery_platform.records.reading import refuse
 
 CLOCK_TOLERANCE_S = 0.5
-"""A clock that is set back by less than this is noted; more is held back."""
+"""A clock set back by less than this is noted; if by more, the row is held back."""
 RESTART_ROWS = 2
 _SCALES = (60.0, 1e3, 3600.0)
 _SCALE_TOLERANCE, _LEAST_GROWTHS, _LEAST_JUMPS = 0.1, 8, 3
@@ -47,7 +47,7 @@ _NAMES = {
 
 @dataclass
 class Judge:
-    """What has been seen of a file so far."""
+    """What has been seen of a file so far, and the judgement of the next rows."""
 
     path: Path
     format: Format
@@ -102,7 +102,7 @@ class Judge:
         return Block(in_order(frame), tuple(findings))
 
     def finish(self) -> None:
-        """Say at the end what concerns the file and no single row."""
+        """Note at the end what concerns the whole file rather than single rows."""
         if self.rows == 0:
             raise refuse(self.path, "the file has a header and no rows.", "Export the test again.")
         missing = (
@@ -208,7 +208,7 @@ class Judge:
         return self._without(frame, unknown), unknown
 
     def _without_sign(self, stated: np.ndarray, direction: np.ndarray, floor: float) -> bool:
-        """Whether positive numbers stand both where the file says charge and where it says not."""
+        """Whether currents carry no sign: positive ones occur in rows of both directions."""
         if self.unsigned:
             return True
         if self.format.current.startswith("without sign"):
@@ -221,7 +221,7 @@ class Judge:
     def _undirected(
         self, frame: pl.DataFrame, stated: np.ndarray, direction: np.ndarray, floor: float
     ) -> list[Finding]:
-        """Rows with a current of which nothing says the direction."""
+        """Rows with a current whose direction nothing states."""
         rows = frame["row_number"].to_numpy()
         return [
             Finding(
@@ -245,7 +245,7 @@ class Judge:
         self.against_current += int((jumps < -1e-3).sum())
 
     def _scale_of_charge(self) -> None:
-        """Refuse a file of which the counters and the current over time differ by a unit."""
+        """Refuse a file whose counters and integrated current differ by a factor between units."""
         if self.growths < _LEAST_GROWTHS or self.integrated_ah <= 0 or self.counted_ah <= 0:
             return
         ratio = self.counted_ah / self.integrated_ah
@@ -260,7 +260,7 @@ class Judge:
                 )
 
     def _growth(self, frame: pl.DataFrame) -> None:
-        """Sum up what counters and current over time gained, row by row where both did."""
+        """Sum the gains of counters and of the integrated current over rows that have both."""
         spans = np.diff(frame["test_time_s"].to_numpy())
         current = frame["current_a"].to_numpy()
         mean = (current[1:] + current[:-1]) / 2
@@ -385,7 +385,7 @@ class Judge:
                 )
 
     def _count(self, frame: pl.DataFrame) -> None:
-        """Take up what was accepted."""
+        """Update counts and latest values from the accepted rows."""
         if frame.is_empty():
             return
         self._growth(frame)
@@ -411,7 +411,7 @@ class Judge:
 
 
 def whole_numbers(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
-    """Counters as whole numbers; a fraction or nothing where a count belongs holds the row back."""
+    """Counters as whole numbers; a row with a fraction or no number in one is held back."""
     findings = []
     columns = []
     for name in COUNTS:

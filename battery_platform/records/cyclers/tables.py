@@ -39,7 +39,7 @@ SAMPLE_ROWS = 400
 HEADER_ROWS = 200
 MARK = "\x1f"
 _SUMMARY = re.compile(r"statist|summary|^cycle|^step|global|^info|^unit|^log|^test$", re.IGNORECASE)
-"""Sheets of which a row is a cycle or a step, although its columns are named like a record's."""
+"""Sheets with a row per cycle or step, although their columns are named like a record's."""
 
 
 def open_table(path: Path, positive_current: PositiveCurrent = "charge") -> Stream:
@@ -98,7 +98,7 @@ def _cycler_sheets(path: Path) -> list[tuple[Sheet, Table, Cells]]:
 
 
 def _in_parquet(sheet: Sheet) -> tuple[Table, Cells] | None:
-    """The table of a Parquet file, whose header is what it says."""
+    """The table of a Parquet file, according to its column names."""
     first = next(sheet.rows, None)
     if first is None:
         return None
@@ -108,7 +108,7 @@ def _in_parquet(sheet: Sheet) -> tuple[Table, Cells] | None:
 
 
 def _in_workbook(sheet: Sheet) -> tuple[Table, Cells] | None:
-    """The table of a sheet of which all rows are given: find its header as in a text."""
+    """The table of a sheet, whose header is searched for as in a text file."""
     first = next(sheet.rows, None)
     if first is None or first.cells.is_empty():
         return None
@@ -146,7 +146,7 @@ def _again(first: Batch, rest: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def _narrow(batch: Batch, width: int, levels: Levels | None, place: Place) -> Batch:
-    """The cells below the header's names; nested levels written into each record."""
+    """The cells under the header's names, with nested levels copied into each record."""
     named = ["row_number", *(f"c{number}" for number in range(width))]
     cells = batch.cells.select(named)
     if levels is None:
@@ -166,7 +166,7 @@ def _narrow(batch: Batch, width: int, levels: Levels | None, place: Place) -> Ba
 
 
 def _cells(batches: Iterator[Batch], width: int) -> Cells:
-    """Rows with their cells in `column_1`, ... and those that are ragged as findings."""
+    """Rows with their cells in `column_1`, ..., and ragged rows as findings."""
     for batch in batches:
         held = [
             Finding(

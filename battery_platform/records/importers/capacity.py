@@ -25,7 +25,7 @@ from battery_platform.records.reading import refuse
 POINTS, CYCLES, FIRST_CYCLE = 1000, 99, 2
 VOLTAGE_FROM, VOLTAGE_TO = "3.5", "2.0"
 UNPACKED = 16 * 1024 * 1024
-"""No matrix is larger; more is no matrix but a bomb."""
+"""No matrix is larger; a file that unpacks to more is a zip bomb."""
 
 _CELL = re.compile(r"cell(\d+)\.csv(?:\.gz)?")
 _LIVES = re.compile(r"(\w+)_cycle_lives\.csv")
@@ -45,7 +45,7 @@ _LIFE: dict[str, str | None] = {"cell_id": None, "data_set": None, "cycle_life":
 
 
 def read_capacity_matrices(path: Path) -> list[Tidy]:
-    """Curves per part of the data set, and the lives of the cells."""
+    """Curves by subset of the data, and the lives of the cells."""
     listed = members(path)
     subsets: dict[str, dict[int, Member]] = {}
     for member in listed:
@@ -75,7 +75,7 @@ CAPACITY_MATRICES = importer(
 
 
 def _subset(member: Member) -> str:
-    """The part of the data set is the folder that the cell's file stands in."""
+    """The subset of the data, which is the folder of the cell's file."""
     return member.path.parent.name
 
 
@@ -110,7 +110,7 @@ def _cycles(member: Member) -> Iterable[tuple[str, str, str, str]]:
 
 
 def _quoted(value: str) -> str:
-    """A value that may be none, such that the list stays JSON."""
+    """A value, quoted if it is not a finite number, so that the list stays valid JSON."""
     try:
         return value if np.isfinite(float(value)) else json.dumps(value)
     except ValueError:

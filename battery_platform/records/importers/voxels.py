@@ -51,7 +51,7 @@ LABELLED_VOLUME = importer(
 
 
 def _volume(member: Member) -> tuple[str, ...]:
-    """Size, counts and hash, slice by slice, so that a large volume is never held."""
+    """Size, counts and hash, taken slice by slice, so that a large volume is never held in memory."""
     from PIL import Image, UnidentifiedImageError
 
     hasher = hashlib.sha256()
