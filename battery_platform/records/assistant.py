@@ -1,4 +1,4 @@
-"""What the platform would make of a file: which header is which column, and the mapping to begin with.
+"""How the platform would read a file: which header is which column, and a mapping to start from.
 
 For a form the mapping places every header. For an instrument's file the reader knows where what
 stands; its mapping says what the file does not: whose it is, the clock's zone, the sign.
@@ -43,20 +43,20 @@ timezone: UTC
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Headers with their places, and the mapping as text."""
+    """Headers with their columns, and the mapping as text."""
 
     placements: list[tuple[str, Placement]]
-    """The sheet of each, and what was made of it."""
+    """Each header's sheet and the column it was assigned to."""
     text: str
     notes: list[str]
     missing: dict[str, tuple[str, ...]]
-    """Columns that a table requires and no header gives."""
+    """Columns that a table requires and no header provides."""
 
 
 def suggest(
     path: Path, settings: Settings, source: str, table_name: str | None = None
 ) -> Suggestion:
-    """Look at a file; one that nothing can be made of is refused."""
+    """Suggest how to read a file; one that cannot be read at all is refused."""
     reader = reader_of(path) if table_name is None and path.is_file() else None
     if reader == mappings.CYCLER:
         return _of_a_cycler(path, source)

@@ -1,4 +1,4 @@
-"""The rules between rows, judged on what was accepted of a sheet.
+"""The rules between rows, judged on the accepted rows of a sheet.
 
 Doubled identifiers, time running backwards, references to records that nobody handed in, and
 contradictions to what the lake holds from other files.
@@ -72,13 +72,13 @@ def _scan(part: Part) -> pl.LazyFrame:
 
 
 def _read_parquet(part: Part) -> str:
-    """The accepted rows as SQL reads them."""
+    """SQL that reads the accepted rows."""
     files = ", ".join(sql_text(str(path)) for path in part.accepted)
     return f"read_parquet([{files}])"
 
 
 def _rewrite(bench: Workbench, part: Part, leave: pl.Series) -> None:
-    """Write the accepted rows anew without those that leave."""
+    """Rewrite the accepted rows without those that leave."""
     path = bench.path(part.table.raw)
     gone = pl.LazyFrame({"row_number": leave}, schema={"row_number": pl.Int64})
     _scan(part).join(gone, on="row_number", how="anti", maintain_order="left").sink_parquet(
@@ -198,7 +198,7 @@ class _Runs:
 
 
 def _judge_order(subject: Subject, part: Part, derived: set[str]) -> pl.DataFrame:
-    """Doubled identifiers, and time running backwards where rows are a sequence.
+    """Doubled identifiers, and time running backwards if rows are a sequence.
 
     A running number that rises within each group proves identifiers unique without comparing
     them all.
@@ -345,7 +345,7 @@ def _shared_keys(subject: Subject, part: Part) -> str:
 
 
 def _meeting(subject: Subject, part: Part, derived: set[str], own: str) -> str:
-    """The query for records of other files that have an identifier of this one."""
+    """SQL for the records of other files that share an identifier with this one."""
     names = list(keys(subject.contract))
     content = [
         column.name

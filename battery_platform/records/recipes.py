@@ -1,4 +1,4 @@
-"""Files of recipes that somebody wants an answer for: read as any other file, stored nowhere.
+"""Files of recipes for which somebody wants an answer: read like any other file, but not stored.
 
 Headers, units, delimiters and decimal marks are recognised as in `ingest`; what cannot be read is
 handed back beside its row and not guessed.
@@ -26,7 +26,7 @@ WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}
 
 @dataclass(frozen=True)
 class Recipes:
-    """The wanted columns in their units, the line of each row, and what was wrong with a line."""
+    """The wanted columns in their units, the line of each row, and the problems of single lines."""
 
     values: pl.DataFrame
     lines: list[int]
@@ -35,7 +35,7 @@ class Recipes:
 
 
 def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recipes:
-    """Read the first sheet of a file; a wanted column that is not there is refused by name."""
+    """Read the first sheet of a file; if a wanted column is missing, the refusal names it."""
     if not path.is_file():
         raise PlatformError(f"There is no file {path}.", "Name a CSV, XLSX or Parquet file.")
     sheet = next(iter(sheets(path, settings)), None)
@@ -95,7 +95,7 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
 
 @dataclass(frozen=True)
 class Text:
-    """A table as it stands in a file, columns by their header, and what was wrong with lines."""
+    """A table as it is in a file, with columns by their header and the problems of single lines."""
 
     frame: pl.DataFrame
     lines: list[int]
@@ -105,7 +105,7 @@ class Text:
 
 
 def read_table(path: Path, settings: Settings) -> Text:
-    """The first sheet of a file as text; headers are taken as they are, in small letters."""
+    """The first sheet of a file as text; headers are kept as they are, in lower case."""
     if not path.is_file():
         raise PlatformError(f"There is no file {path}.", "Name a CSV, XLSX or Parquet file.")
     sheet = next(iter(sheets(path, settings)), None)

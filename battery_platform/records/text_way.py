@@ -29,7 +29,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is judged: one sheet of one file under one mapping, and who it will be in the lake."""
+    """What is judged: one sheet of one file under one mapping, with its identity in the lake."""
 
     path: Path
     file_id: str
@@ -127,7 +127,7 @@ class TextWay:
         self.tally.part.rows_accepted += accepted.height
 
     def finished(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """Rows as the raw table holds them: contract columns, then where they come from."""
+        """Rows as the raw table holds them: contract columns, then their origin."""
         subject = self.subject
         words = {
             "source_id": subject.mapping.source,
