@@ -1,4 +1,4 @@
-"""What the platform would make of a file: which header is which column, and the mapping to begin with.
+"""How the platform would read a file: which header is which column, and a mapping to start from.
 
 For a form the mapping places every header. For an instrument's file the reader knows where what
 stands; its mapping says what the file does not: whose it is, the clock's zone, the sign.
@@ -43,20 +43,20 @@ timezone: UTC
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Headers with their places, and the mapping as text."""
+    """Headers with their columns, and the mapping as text."""
 
     placements: list[tuple[str, Placement]]
-    """The sheet of each, and what was made of it."""
+    """Each header's sheet and the column it was assigned to."""
     text: str
     notes: list[str]
     missing: dict[str, tuple[str, ...]]
-    """Columns that a table requires and no header gives."""
+    """Columns that a table requires and no header provides."""
 
 
 def suggest(
     path: Path, settings: Settings, source: str, table_name: str | None = None
 ) -> Suggestion:
-    """Look at a file; one that nothing can be made of is refused."""
+    """Suggest how to read a file; one that cannot be read at all is refused."""
     reader = reader_of(path) if table_name is None and path.is_file() else None
     if reader == mappings.CYCLER:
         return _of_a_cycler(path, source)
@@ -72,15 +72,15 @@ def _of_a_form(path: Path, settings: Settings, source: str, table_name: str | No
         proposal = mappings.propose(sheet, source, first_cells(sheet), table_name)
         if proposal is None:
             lost = [Placement(text, None, None, 0.0, "no table fits") for text in sheet.header]
-            placements += [(sheet.name, one) for one in lost]
+            placements += [(sheet.name, placement) for placement in lost]
             continue
         proposals.append(proposal)
-        placements += [(sheet.name, one) for one in proposal.placements]
+        placements += [(sheet.name, placement) for placement in proposal.placements]
     return Suggestion(
         placements,
-        mappings.as_yaml([one.mapping for one in proposals]) if proposals else "",
-        [f"assumed: {note}" for one in proposals for note in one.mapping.assumed],
-        {one.mapping.table: one.missing for one in proposals if one.missing},
+        mappings.as_yaml([made.mapping for made in proposals]) if proposals else "",
+        [f"assumed: {note}" for made in proposals for note in made.mapping.assumed],
+        {made.mapping.table: made.missing for made in proposals if made.missing},
     )
 
 
@@ -91,7 +91,7 @@ def _of_a_cycler(path: Path, source: str) -> Suggestion:
     placements: list[tuple[str, Placement]] = []
     table = find_table(path) if _is_text(path) else None
     if table is not None:
-        placed = {one.index: one.quantity for one in table.columns}
+        placed = {column.index: column.quantity for column in table.columns}
         placements = [
             ("", Placement(header, placed.get(index), None, 1.0, why))
             if index in placed

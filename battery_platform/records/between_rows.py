@@ -1,4 +1,4 @@
-"""The rules between rows, judged on what was accepted of a sheet.
+"""The rules between rows, judged on the accepted rows of a sheet.
 
 Doubled identifiers, time running backwards, references to records that nobody handed in, and
 contradictions to what the lake holds from other files.
@@ -72,13 +72,13 @@ def _scan(part: Part) -> pl.LazyFrame:
 
 
 def _read_parquet(part: Part) -> str:
-    """The accepted rows as SQL reads them."""
+    """SQL that reads the accepted rows."""
     files = ", ".join(sql_text(str(path)) for path in part.accepted)
     return f"read_parquet([{files}])"
 
 
 def _rewrite(bench: Workbench, part: Part, leave: pl.Series) -> None:
-    """Write the accepted rows anew without those that leave."""
+    """Rewrite the accepted rows without those that leave."""
     path = bench.path(part.table.raw)
     gone = pl.LazyFrame({"row_number": leave}, schema={"row_number": pl.Int64})
     _scan(part).join(gone, on="row_number", how="anti", maintain_order="left").sink_parquet(
@@ -131,7 +131,7 @@ def _violation(
 
 
 def _doubled(subject: Subject, part: Part, derived: set[str]) -> pl.DataFrame:
-    """Rows of this file that share an identifier and are not the same record said twice."""
+    """Rows of this file that share an identifier, told apart by whether their contents are equal."""
     names = list(keys(subject.contract))
     hashed = _scan(part).select(pl.struct(names).hash().alias("h")).collect()["h"].to_numpy()
     ordered = np.sort(hashed)
@@ -178,7 +178,7 @@ def _doubled(subject: Subject, part: Part, derived: set[str]) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Runs:
-    """Where a new group begins in rows that loggers wrote, and whether each came but once."""
+    """Where groups begin in logged rows, and whether each group is one unbroken stretch."""
 
     starts: pl.Series
     once: bool
@@ -190,7 +190,7 @@ class _Runs:
         return cls(starts, bool(heads.is_unique().all()))
 
     def rising(self, values: pl.Series, strictly: bool) -> bool:
-        """Whether values only rise within each group, each group being one stretch."""
+        """Whether values only rise within each group and every group is one unbroken stretch."""
         steps = values.diff()
         down = (steps <= 0) if strictly else (steps < 0)
         where = down.fill_null(False).arg_true()
@@ -198,7 +198,7 @@ class _Runs:
 
 
 def _judge_order(subject: Subject, part: Part, derived: set[str]) -> pl.DataFrame:
-    """Doubled identifiers, and time running backwards where rows are a sequence.
+    """Doubled identifiers, and time running backwards if rows are a sequence.
 
     A running number that rises within each group proves identifiers unique without comparing
     them all.
@@ -212,16 +212,16 @@ def _judge_order(subject: Subject, part: Part, derived: set[str]) -> pl.DataFram
     if not frame["row_number"].is_sorted():
         frame = frame.sort("row_number")
     runs = _Runs.of(frame[group])
-    found = [no_violations()]
+    violations = [no_violations()]
     if not runs.rising(frame[number], strictly=True):
-        found.append(_doubled(subject, part, derived))
+        violations.append(_doubled(subject, part, derived))
     if not runs.rising(frame[time], strictly=False):
-        found.append(_backwards(frame, group, time))
-    return pl.concat(found)
+        violations.append(_backwards(frame, group, time))
+    return pl.concat(violations)
 
 
 def _backwards(frame: pl.DataFrame, group: str, time: str) -> pl.DataFrame:
-    """Points whose time lies before what came earlier in the same test; a lone spike is named."""
+    """Points whose time is earlier than one before in the same test; lone spikes are reported as such."""
     t, before = pl.col(time), pl.col(time).shift(1).over(group)
     after, then = pl.col(time).shift(-1).over(group), pl.col(time).shift(-2).over(group)
     spike = (t > after) & (after >= before.fill_null(float("-inf"))) & (t > then).fill_null(False)
@@ -297,7 +297,7 @@ def _unknown_references(
 def _against_the_lake(
     subject: Subject, cursor: duckdb.DuckDBPyConnection, part: Part, derived: set[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Records that other files already brought: the same ones are known, others contradict.
+    """Records with identifiers that other files brought: equal ones are known, others contradict.
 
     What we derived ourselves (`derived`) is no part of what a source says.
     """
@@ -333,7 +333,7 @@ def _against_the_lake(
 
 
 def _shared_keys(subject: Subject, part: Part) -> str:
-    """The query whether any identifier of this file is in the lake, whoever brought it.
+    """SQL that asks whether the lake holds any identifier of this file, from whatever source.
 
     It reads nothing but identifiers. Mostly none is, and nothing else has to be compared.
     """
@@ -345,7 +345,7 @@ def _shared_keys(subject: Subject, part: Part) -> str:
 
 
 def _meeting(subject: Subject, part: Part, derived: set[str], own: str) -> str:
-    """The query for records of other files that have an identifier of this one."""
+    """SQL for the records of other files that share an identifier with this one."""
     names = list(keys(subject.contract))
     content = [
         column.name
@@ -373,7 +373,7 @@ def _meeting(subject: Subject, part: Part, derived: set[str], own: str) -> str:
 
 
 def _others(part: Part, own: str) -> str:
-    """The table as other files have it once the rows of the files `own` have left.
+    """SQL for the table as other files state it once the files `own` have left.
 
     A record that another file states too goes on as that file's; `commit` hands it over.
     """
@@ -395,7 +395,7 @@ def _others(part: Part, own: str) -> str:
 
 
 def _contradictions(met: pl.DataFrame, files: dict[str, str], key: str) -> pl.DataFrame:
-    """Violations of records that say something else than those they met."""
+    """Violations of records whose content differs from what the lake holds."""
     message = pl.format(
         f"{key} = {{}} is recorded with different content in {{}}, row {{}}: {{}}.",
         pl.col("id").cast(pl.String),

@@ -1,4 +1,4 @@
-"""The drop folder: whatever is put into it is taken once, and ends in `done` or `refused`.
+"""The drop folder: every file put into it is taken once and ends in `done` or `refused`.
 
 `drop/` is where people put files, `drop/taken` holds a file while it is judged (and still holds
 it after a crash, so that the next run goes on with it), `drop/done` and `drop/refused` are the
@@ -39,7 +39,7 @@ class Folders:
 
 def waiting(folders: Folders) -> dict[str, tuple[int, int]]:
     """Names of files in the drop folder with size and time of last change."""
-    found = {}
+    sizes_and_times = {}
     for path in sorted(folders.drop.iterdir()):
         hidden = path.name.startswith((".", "~$")) or path.name.endswith(
             (MAP, REASON, ".part", ".tmp")
@@ -47,12 +47,12 @@ def waiting(folders: Folders) -> dict[str, tuple[int, int]]:
         if hidden or not path.is_file():
             continue
         stat = path.stat()
-        found[path.name] = (stat.st_size, stat.st_mtime_ns)
-    return found
+        sizes_and_times[path.name] = (stat.st_size, stat.st_mtime_ns)
+    return sizes_and_times
 
 
 def settled(folders: Folders, seconds: float) -> list[Path]:
-    """Files that have not changed for so long, and those that an interrupted run had taken."""
+    """Files unchanged for so many seconds, and those left over from an interrupted run."""
     now = time.time_ns()
     quiet = [
         folders.drop / name
@@ -88,7 +88,7 @@ def take(lake: Lakehouse, progress: Progress = NO_PROGRESS) -> list[Report]:
 
 
 def _hold(path: Path, folders: Folders) -> Path:
-    """Move a file, and the mapping beside it, to where nobody adds to it any more."""
+    """Move a file and its mapping out of reach of whoever is still writing."""
     if path.parent == folders.taken:
         return path
     target = _free_name(folders.taken, path)
@@ -100,7 +100,7 @@ def _hold(path: Path, folders: Folders) -> Path:
 
 
 def _free_name(folder: Path, path: Path) -> Path:
-    """A name in the folder that no earlier file has."""
+    """A path in the folder that no earlier file occupies."""
     target = folder / path.name
     number = 2
     while target.exists():
@@ -110,7 +110,7 @@ def _free_name(folder: Path, path: Path) -> Path:
 
 
 def explain(report: Report) -> str:
-    """Why a file, or rows of it, did not enter: for the person who dropped it."""
+    """Why a file or some of its rows were not accepted, for the person who dropped it."""
     if report.status == "refused":
         return f"Nothing of this file was stored.\n\n{report.reason}\n"
     lines = [
@@ -124,7 +124,7 @@ def explain(report: Report) -> str:
         for row in outcome.violations.iter_rows(named=True):
             where = f"{outcome.sheet}, " if outcome.sheet else ""
             lines.append(f"{where}row {row['row_number']}: {row['message']} {row['remedy']}")
-        told = outcome.violations["row_number"].n_unique()
-        if told < outcome.rows_quarantined:
-            lines.append(f"... and {outcome.rows_quarantined - told} more; see `quarantine show`.")
+        shown = outcome.violations["row_number"].n_unique()
+        if shown < outcome.rows_quarantined:
+            lines.append(f"... and {outcome.rows_quarantined - shown} more; see `quarantine show`.")
     return "\n".join(lines) + "\n"

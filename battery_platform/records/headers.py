@@ -1,4 +1,4 @@
-"""Headers as people write them: words and unit apart, and the contract column they mean.
+"""Headers as people write them, split into words and unit, and the contract column they mean.
 
 The words themselves stand in the contracts (`names`), in English, French and German.
 """
@@ -21,7 +21,7 @@ CERTAIN = 0.9
 
 @dataclass(frozen=True)
 class Header:
-    """A header's words and the unit it states, if any."""
+    """A header's words, and its unit if it states one."""
 
     words: str
     unit: str | None
@@ -37,7 +37,7 @@ class Match:
 
 
 def plain(text: str) -> str:
-    """Lower case without accents, punctuation and double blanks, so that spellings meet."""
+    """Lower case without accents, punctuation and double blanks, so that spellings become equal."""
     text = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
     text = "".join(mark for mark in text if not unicodedata.combining(mark)).casefold()
     return re.sub(r"[\s_\-./:,;#°*']+", " ", text).strip()
@@ -53,9 +53,9 @@ def split_header(text: str) -> Header:
     """`Coating thickness [µm]` -> `Coating thickness`, `µm`."""
     text = " ".join(text.replace("\u00a0", " ").split())
     for pattern in (_BRACKETED, _DIVIDED, _TRAILING):
-        found = pattern.match(text)
-        if found and is_unit(found["unit"]):
-            return Header(found["words"].strip(), found["unit"].strip())
+        match = pattern.match(text)
+        if match and is_unit(match["unit"]):
+            return Header(match["words"].strip(), match["unit"].strip())
     unit = unit_of(text.casefold())
     if unit is not None:
         return Header(text[: -len(unit.suffix)], unit.pint)
@@ -65,14 +65,14 @@ def split_header(text: str) -> Header:
 def _column_words(column: Column) -> list[str]:
     unit = unit_of(column.name)
     stem = column.name.removesuffix(unit.suffix) if unit else column.name
-    found = [plain(stem), *(plain(name) for name in column.names)]
+    words = [plain(stem), *(plain(name) for name in column.names)]
     if column.name.endswith("_id"):
         base = plain(column.name.removesuffix("_id"))
-        found += [f"{base} id", f"{base} no", f"{base} nr", f"{base} number", f"id {base}"]
+        words += [f"{base} id", f"{base} no", f"{base} nr", f"{base} number", f"id {base}"]
     if column.name.endswith("_at"):
         base = plain(column.name.removesuffix("_at"))
-        found += [f"{base} on", f"{base} at", f"{base} time", f"date {base}"]
-    return found
+        words += [f"{base} on", f"{base} at", f"{base} time", f"date {base}"]
+    return words
 
 
 @lru_cache(maxsize=32)
@@ -85,7 +85,7 @@ def vocabulary(table_name: str) -> dict[str, tuple[Column, ...]]:
     return words
 
 
-def match(text: str, table_name: str, numeric: bool | None = None) -> Match | None:
+def match_header(text: str, table_name: str, numeric: bool | None = None) -> Match | None:
     """The column of that table which a header means, if any.
 
     `numeric` says what stands below the header; it decides where one word names both a quantity
@@ -132,7 +132,7 @@ def _fitting(claimed: tuple[Column, ...], header: Header, numeric: bool | None) 
 
 
 def _without_qualifier(words: str) -> str:
-    """`solid content pct` or `thickness measured` without a last word that adds no meaning."""
+    """The words without a last one that adds no meaning (`thickness measured`)."""
     idle = (
         r" (pct|percent|value|wert|valeur|mean|avg|measured|gemessen|mesuree?|total|nominal|wt|%)$"
     )
@@ -140,21 +140,21 @@ def _without_qualifier(words: str) -> str:
 
 
 def best_table(header: list[str]) -> str | None:
-    """The table whose contract the headers fit best, or None where nothing fits."""
+    """The table whose contract fits the headers best, or None if none fits."""
     scores: list[tuple[float, int, str]] = []
     for rank, name in enumerate(TABLES):
-        found = {found.column for text in header if text and (found := match(text, name))}
+        placed = {match.column for text in header if text and (match := match_header(text, name))}
         wanted = columns(TABLES[name].contract)
         required = [
             column.name
             for column in wanted
             if column.required and column.name not in _derived(name)
         ]
-        if not found:
+        if not placed:
             continue
-        missing = sum(1 for column in required if column not in found)
-        own_key = wanted[0].name in found
-        score = len(found) - 2.0 * missing + (0.5 if own_key else 0.0)
+        missing = sum(1 for column in required if column not in placed)
+        own_key = wanted[0].name in placed
+        score = len(placed) - 2.0 * missing + (0.5 if own_key else 0.0)
         scores.append((score, -rank, name))
     if not scores:
         return None

@@ -1,4 +1,4 @@
-"""Identifiers for records whose source gives none.
+"""Identifiers for records whose source does not give any.
 
 They are derived from the source and the recipe, so that replicates share slurry and coating,
 and the same record handed in again in a longer file keeps its identifier.
@@ -63,9 +63,9 @@ DERIVATIONS: dict[str, tuple[Derivation, ...]] = {
 
 
 def derivable(table_name: str) -> set[str]:
-    """Columns that a source of that table may leave out."""
-    found = {derivation.column for derivation in DERIVATIONS.get(table_name, ())}
-    return found | ({"replicate"} if table_name == "electrode_sheets" else set())
+    """Columns that a source may leave out because they can be derived."""
+    names = {derivation.column for derivation in DERIVATIONS.get(table_name, ())}
+    return names | ({"replicate"} if table_name == "electrode_sheets" else set())
 
 
 def derive(

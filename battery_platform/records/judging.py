@@ -1,4 +1,4 @@
-"""A sheet of a file, judged: accepted rows and quarantine rows as Parquet, ready to commit.
+"""Judgement of a sheet: accepted and quarantined rows as Parquet files, ready to commit.
 
 Batches go through text (`text_way`). A long regular text file is first run through one streaming
 pass that keeps the rows breaking no rule (`streaming`); only the others take the way through
@@ -18,7 +18,7 @@ from battery_platform.store.lakehouse import Lakehouse
 def judge_sheet(
     subject: Subject, lake: Lakehouse, bench: Workbench, progress: Progress = lambda rows: None
 ) -> Tally:
-    """Judge all rows of a sheet and write both outcomes to the bench."""
+    """Judge all rows of a sheet and leave accepted and quarantined rows on the bench."""
     part = Part(TABLES[subject.mapping.table], subject.sheet.name)
     tally = Tally(part)
     way = TextWay(subject, bench, tally)

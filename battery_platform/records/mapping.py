@@ -24,7 +24,7 @@ from battery_platform.contracts.base import Column, columns
 from battery_platform.contracts.registry import TABLES, table
 from battery_platform.contracts.units import conversion, is_unit, shown_unit, unit_of
 from battery_platform.errors import RefusedFile
-from battery_platform.records.headers import CERTAIN, best_table, match, split_header
+from battery_platform.records.headers import CERTAIN, best_table, match_header, split_header
 from battery_platform.records.identity import derivable
 from battery_platform.records.reading import Sheet, refuse
 
@@ -39,13 +39,13 @@ IMPORTERS = (
     "diameter_list",
 )
 READERS = (CYCLER, "rheocompass", "ta_rheometer", "assembly_log", "peel_test", *IMPORTERS)
-"""Readers that know where an instrument's file has what; a mapping that names one places nothing."""
+"""Readers that know the layout of an instrument's file; a mapping that names one places no columns."""
 SOURCE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a column's values stand and in what unit."""
+    """Where a column's values are found, and in what unit."""
 
     header: str = ""
     column: int | None = None
@@ -76,15 +76,15 @@ class Mapping:
     values: dict[str, dict[str, str]] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
     automatic: bool = False
-    """Made from the headers without anybody naming the source."""
+    """Whether it was made from the headers, without anybody naming the source."""
     reader: str | None = None
     positive_current: str = "charge"
-    """What a cycler's file means by a positive current."""
+    """The meaning of a positive current in a cycler's file."""
     efficiency: str = "discharge_per_charge"
-    """Which way round the coulombic efficiency of a cycler's file is."""
+    """The definition of coulombic efficiency for a cycler's file."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The YAML form, without what is default."""
+        """The YAML form, without default values."""
         places = {
             name: {
                 key: value
@@ -135,7 +135,7 @@ class Mapping:
 
 
 def digest(mappings: list[Mapping]) -> str:
-    """Hash of what decides how a file is read."""
+    """Hash of everything in a mapping that decides how a file is read."""
     text = json.dumps([mapping.as_dict() for mapping in mappings], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -265,7 +265,7 @@ def _one(content: dict[str, Any], path: Path) -> Mapping:
 
 
 def _of_reader(content: dict[str, Any], path: Path) -> Mapping:
-    """A mapping whose reader knows where an instrument's file has what."""
+    """A mapping for a reader that knows the layout of an instrument's file."""
     for name, words in _ONE_OF.items():
         if content.get(name) is not None and content[name] not in words:
             raise refuse(
@@ -356,9 +356,11 @@ def check_constants(
 
     `also` names columns of other tables that are allowed: column and table.
     """
-    known = {one.name: one for name in tables for one in columns(table(name).contract)}
+    known = {column.name: column for name in tables for column in columns(table(name).contract)}
     for name, owner in (also or {}).items():
-        known[name] = next(one for one in columns(table(owner).contract) if one.name == name)
+        known[name] = next(
+            column for column in columns(table(owner).contract) if column.name == name
+        )
     for name, value in given.items():
         if name not in known:
             raise refuse(
@@ -373,7 +375,7 @@ def check_constants(
 
 
 def _constant_problem(column: Column, value: Any) -> tuple[str, str] | None:
-    """What is wrong with a constant, and what to do."""
+    """What is wrong with a constant and its remedy, or None."""
     if column.role == "moment":
         return "cannot be a constant", "Place a header for it."
     if column.dtype in (pl.Float64, pl.Int64):
@@ -434,7 +436,7 @@ def _one_line(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Placement:
-    """One header of the file and what was made of it."""
+    """One header of the file and the column it was assigned to."""
 
     header: str
     column: str | None
@@ -459,31 +461,33 @@ class Proposal:
 def propose(
     sheet: Sheet, source: str, sample: pl.DataFrame, table_name: str | None = None
 ) -> Proposal | None:
-    """The best mapping for a sheet, or None where no table fits at all."""
+    """The best mapping for a sheet, or None if no table fits at all."""
     table_name = table_name or best_table(sheet.header)
     if table_name is None:
         return None
     placements: list[Placement] = []
     taken: dict[str, tuple[float, int]] = {}
     for position, text in enumerate(sheet.header):
-        found = match(text, table_name, _is_numeric(sample[f"c{position}"])) if text else None
-        if found is None:
+        match = (
+            match_header(text, table_name, _is_numeric(sample[f"c{position}"])) if text else None
+        )
+        if match is None:
             placements.append(
                 Placement(text, None, None, 0.0, "no column of that name" if text else "no header")
             )
             continue
         unit = split_header(text).unit
-        before = taken.get(found.column)
-        if before is not None and before[0] >= found.confidence:
-            placements.append(Placement(text, None, unit, 0.0, f"{found.column} is placed already"))
+        before = taken.get(match.column)
+        if before is not None and before[0] >= match.confidence:
+            placements.append(Placement(text, None, unit, 0.0, f"{match.column} is placed already"))
             continue
         if before is not None:
             other = placements[before[1]]
             placements[before[1]] = replace(
-                other, column=None, why=f"{found.column} fits another header better"
+                other, column=None, why=f"{match.column} fits another header better"
             )
-        taken[found.column] = (found.confidence, position)
-        placements.append(Placement(text, found.column, unit, found.confidence, found.why))
+        taken[match.column] = (match.confidence, position)
+        placements.append(Placement(text, match.column, unit, match.confidence, match.why))
     places: dict[str, Place] = {}
     assumed: list[str] = []
     for position, placed in enumerate(placements):
@@ -575,7 +579,7 @@ def _datetime_format(columns_: list[pl.Series]) -> tuple[str | None, str]:
 
 
 def _is_numeric(cells: pl.Series) -> bool | None:
-    """Whether most filled cells are numbers; None if there is nothing to tell it from."""
+    """Whether most filled cells are numbers; None if all cells are empty."""
     filled = cells.str.strip_chars().replace("", None).drop_nulls().head(200)
     if filled.is_empty():
         return None
@@ -621,12 +625,12 @@ def as_yaml(mappings: list[Mapping]) -> str:
 
 
 def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int]:
-    """Contract column -> position in the sheet; a header that is not there refuses the file."""
+    """Position of each contract column in the sheet; a missing header refuses the file."""
     spelled: dict[str, int] = {}
     for position, text in enumerate(sheet.header):
         spelled.setdefault(_spelling(text), position)
         spelled.setdefault(_spelling(split_header(text).words), position)
-    found: dict[str, int] = {}
+    positions: dict[str, int] = {}
     absent: list[str] = []
     for name, place in mapping.columns.items():
         if place.column is not None:
@@ -637,13 +641,13 @@ def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int
                     f"{len(sheet.header)}.",
                     "Correct `column` in the mapping.",
                 )
-            found[name] = place.column - 1
+            positions[name] = place.column - 1
             continue
         position_or_none = spelled.get(_spelling(place.header))
         if position_or_none is None:
             absent.append(f"'{place.header}' ({name})")
         else:
-            found[name] = position_or_none
+            positions[name] = position_or_none
     if absent:
         raise refuse(
             path,
@@ -651,7 +655,7 @@ def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int
             f"{', '.join(text for text in sheet.header if text)}.",
             "Export the column, or correct the header in the mapping.",
         )
-    return found
+    return positions
 
 
 def _spelling(text: str) -> str:
@@ -703,7 +707,7 @@ def for_path(path: Path, folder: Path) -> Path | None:
 
 
 def safe_source(stem: str) -> str:
-    """A source name made of a file name: what cannot be used becomes an underscore."""
+    """A source name made from a file name, with underscores for unusable characters."""
     made = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).strip("_.-")[:80]
     return (
         made or "file-" + hashlib.blake2b(stem.encode(errors="replace"), digest_size=4).hexdigest()
@@ -711,7 +715,7 @@ def safe_source(stem: str) -> str:
 
 
 def no_table(path: Path, sheet: Sheet) -> RefusedFile:
-    """What to say where no contract fits the headers."""
+    """The refusal of a sheet whose headers fit no contract."""
     seen = ", ".join(text for text in sheet.header if text)[:300]
     return refuse(
         path,

@@ -1,4 +1,4 @@
-"""Text cells to typed columns, with a problem for each value that is none.
+"""Text cells to typed columns, with a problem for each unreadable value.
 
 Nothing is guessed per value: decimal mark, units, words for missing values, date format and
 time zone are those of the mapping.
@@ -109,7 +109,7 @@ def _with_offset(text: pl.Expr) -> pl.Expr:
     return pl.coalesce(tries).dt.convert_time_zone("UTC").dt.replace_time_zone(None)
 
 
-def parse(
+def parse_cells(
     text: pl.DataFrame,
     contract: type[Contract],
     mapping: Mapping,
@@ -128,9 +128,9 @@ def parse(
             typed.append(_constant(column, mapping.constants[column.name], text.height))
         elif column.name in text.columns:
             cells = _cleaned(text[column.name], column, mapping)
-            values, found = _column(cells, text, column, mapping, factors, decimal)
+            values, unreadable = _column(cells, text, column, mapping, factors, decimal)
             typed.append(values)
-            problems.append(found)
+            problems.append(unreadable)
         else:
             typed.append(pl.Series(column.name, [None] * text.height, dtype=column.dtype))
     return pl.DataFrame(typed), pl.concat(problems)
@@ -142,7 +142,7 @@ def _constant(column: Column, value: Any, height: int) -> pl.Series:
 
 
 def _cleaned(cells: pl.Series, column: Column, mapping: Mapping) -> pl.Series:
-    """Stripped text; a word for 'missing' becomes null, a plant's word the contract's."""
+    """Stripped text, with words for 'missing' as null and a plant's words as the contract's."""
     if column.role == "verbatim":
         return cells.replace("", None)
     frame = pl.DataFrame({"cell": cells}).select(pl.col("cell").str.strip_chars())
@@ -187,7 +187,7 @@ def _column(
         expected = mapping.datetime_format or "2026-01-31 13:45:00"
         bad = frame.filter(cell.is_not_null() & pl.col("written").is_null())
         clock = frame.filter(pl.col("written").is_not_null() & pl.col("value").is_null())
-        found = [
+        problems = [
             _problem(
                 bad,
                 column,
@@ -204,7 +204,7 @@ def _column(
                 "Export in UTC, or correct the time stamp.",
             ),
         ]
-        return frame["value"].alias(column.name), pl.concat(found)
+        return frame["value"].alias(column.name), pl.concat(problems)
     return _number_column(frame, column, mapping, factors, decimal)
 
 
@@ -227,7 +227,7 @@ def _number_column(
     not_finite = frame.filter(infinite)
     unit = f" in {shown_unit(column.name)}" if shown_unit(column.name) else ""
     bad = frame.filter(cell.is_not_null() & pl.col("value").is_null() & ~infinite)
-    found = [
+    problems = [
         _problem(
             bad,
             column,
@@ -256,7 +256,7 @@ def _number_column(
             exact, pl.when(whole & (value.abs() < 2**53)).then(value).cast(pl.Int64, strict=False)
         )
         whole = whole & whole_value.is_not_null()
-        found.append(
+        problems.append(
             _problem(
                 frame.filter(value.is_not_null() & ~whole),
                 column,
@@ -266,7 +266,7 @@ def _number_column(
             )
         )
         value = pl.when(whole).then(whole_value)
-    return frame.select(value.alias(column.name))[column.name], pl.concat(found)
+    return frame.select(value.alias(column.name))[column.name], pl.concat(problems)
 
 
 def _problem(

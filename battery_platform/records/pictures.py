@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GROUPS_SHOWN = 6
 SINGLE_CURVES = 5
-"""So many tests or fewer are drawn one by one; more become a median with a band."""
+"""Up to this number tests are drawn singly; more are drawn as a median with a band."""
 CYCLES_SHOWN = 6
 POINTS_SHOWN = 1500
 CURVES_SHOWN = 14
@@ -189,8 +189,8 @@ def flow_curves(lake: Lakehouse) -> Figure | None:
     for points, colour in zip(shown, colours, strict=True):
         first = points[0]
         axes.plot(
-            [one["shear_rate_1_s"] for one in points],
-            [one["viscosity_pa_s"] for one in points],
+            [point["shear_rate_1_s"] for point in points],
+            [point["viscosity_pa_s"] for point in points],
             marker=".",
             lw=1,
             color=colour,
@@ -209,7 +209,7 @@ def flow_curves(lake: Lakehouse) -> Figure | None:
 
 
 def run_chart(lake: Lakehouse) -> Figure | None:
-    """Duration of each run of a line in the order of their starts, and which were abandoned."""
+    """Duration of each run of a line in the order of starts, with abandoned runs marked."""
     rows = lake.records(
         """SELECT line, is_synthetic, outcome, last_step,
                   (epoch(ended_at) - epoch(started_at)) / 60 AS minutes

@@ -59,12 +59,12 @@ class Sheet:
     header: list[str]
     header_row: int
     first_row: int
-    """Line of the first row below header and units."""
+    """Number of the first line below header and units."""
     rows: Iterator[Batch]
     dialect: Dialect | None = None
     notes: list[str] = field(default_factory=list)
     again: Callable[[], Iterator[Batch]] | None = None
-    """The rows once more, where they are no table of the file as it stands."""
+    """Yields the rows again, if they cannot be read from the file a second time."""
 
 
 def refuse(path: Path, says: str, remedy: str) -> RefusedFile:
@@ -72,12 +72,12 @@ def refuse(path: Path, says: str, remedy: str) -> RefusedFile:
 
 
 def readable_name(path: Path) -> str:
-    """A file's name as text, even where its bytes are none."""
+    """A file's name as text, even if its bytes are not valid text."""
     return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def kind_of(path: Path) -> str:
-    """`parquet`, `workbook` or `text`, by content; the ending is not asked."""
+    """`parquet`, `workbook` or `text`, judged by content; the file name does not matter."""
     try:
         if path.is_dir():
             raise refuse(path, "this is a folder.", "Name the files in it.")
@@ -107,7 +107,7 @@ def kind_of(path: Path) -> str:
 
 
 def sniff_encoding(path: Path, head: bytes) -> str:
-    """Encoding of a text file by its first bytes; a file that is no text is refused."""
+    """Encoding of a text file, judged by its first bytes; a file that is not text is refused."""
     if head.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -137,7 +137,7 @@ def sniff_encoding(path: Path, head: bytes) -> str:
 
 
 def encoding_of(path: Path) -> str:
-    """Encoding of the whole file: a single byte late in it can rule UTF-8 out."""
+    """Encoding of the whole file, as a single late byte can rule out UTF-8."""
     with path.open("rb") as stream:
         encoding = sniff_encoding(path, stream.read(64 * 1024))
         if encoding not in {"utf-8", "utf-8-sig"}:
@@ -155,7 +155,7 @@ def encoding_of(path: Path) -> str:
 
 
 def sniff_delimiter(sample: str) -> str | None:
-    """The delimiter whose count is most alike from line to line, or None."""
+    """The delimiter whose count varies least from line to line, or None."""
     lines = [line for line in sample.splitlines() if line.strip()][:60]
     best: tuple[float, int, str] | None = None
     for delimiter in DELIMITERS:
@@ -174,7 +174,7 @@ _BOTH_NUMBER = re.compile(r"^[+-]?\d{1,3}(\.\d{3})+,\d+$")
 
 
 def sniff_decimal(cells: Iterator[str]) -> str:
-    """The decimal mark that the numbers use; a comma only where it cannot be a delimiter."""
+    """The decimal mark of the numbers; a comma only if it cannot be the delimiter."""
     commas = points = 0
     for cell in cells:
         text = cell.strip()
@@ -192,7 +192,7 @@ def sheets(
     header_row: int | None = None,
     only: str | None = None,
 ) -> list[Sheet]:
-    """The tables of a file, or `only` one sheet. Arguments given override what would be sniffed."""
+    """The tables of a file, or `only` one sheet; arguments that are given override detection."""
     kind = kind_of(path)
     if kind == "workbook":
         return _workbook(path, settings, header_row, only)
@@ -276,7 +276,7 @@ def _delimited(
 def _sheet(
     path: Path, name: str, lines: Iterator[tuple[int, list[str]]], header_row: int | None
 ) -> Sheet:
-    """Find the header among the first lines; what follows it are the rows."""
+    """The sheet whose header is found among the first lines; the rows follow it."""
     head = list(islice(lines, 80))
     rows = [(number, [cell.strip() for cell in row]) for number, row in head]
     if header_row == 0:
@@ -322,7 +322,7 @@ def _at_line(rows: list[tuple[int, list[str]]], line: int) -> int | None:
 
 
 def _find_header(rows: list[tuple[int, list[str]]]) -> int | None:
-    """The first line of words that is as wide as the table below it."""
+    """The first line of words that is as wide as the table below it is."""
     filled = [sum(1 for cell in row if cell) for _, row in rows]
     widest = sorted(filled)[int(0.75 * (len(filled) - 1))] if filled else 0
     for position, (_, row) in enumerate(rows):
@@ -379,14 +379,14 @@ def _batches(width: int, *sources: Iterator[tuple[int, list[str]]]) -> Iterator[
 
 @dataclass
 class _Extent:
-    """How far the cells of a workbook reach; readers make room for all cells in between."""
+    """The extent of a workbook's cells, as readers allocate all cells in between."""
 
     rows: int = 0
     columns: int = 0
     rest: bytes = b""
 
     def see(self, block: bytes) -> None:
-        """Look at a block of a sheet's XML."""
+        """Take in a block of a sheet's XML."""
         for letters, number in _CELL.findall(self.rest + block):
             self.rows = max(self.rows, int(number))
             column = 0
@@ -401,7 +401,7 @@ MAX_CELLS = 40_000_000
 
 
 def guard_zip(path: Path, settings: Settings) -> None:
-    """Unpack to nowhere, counting: a bomb is refused before anything holds its content."""
+    """Unpack without keeping anything, so that a zip bomb is refused by its size."""
     limit = settings.max_workbook_mib * MIB
     total = 0
     extent = _Extent()
@@ -450,7 +450,7 @@ def _workbook(
         guard_zip(path, settings)
     elif path.stat().st_size > settings.max_workbook_mib * MIB:
         raise refuse(path, "the workbook is too large.", "Save the sheet as CSV.")
-    found = []
+    tables = []
     try:
         book = fastexcel.read_excel(path)
         for name in book.sheet_names:
@@ -463,20 +463,20 @@ def _workbook(
                 (number, ["" if cell is None else cell for cell in row])
                 for number, row in enumerate(frame.iter_rows(), start=1)
             )
-            found.append((name, lines))
+            tables.append((name, lines))
     except RefusedFile:
         raise
     except Exception as error:  # fastexcel raises its own family and Rust panics
         raise refuse(path, f"the workbook cannot be read ({error}).", "Save it again.") from error
-    if not found:
+    if not tables:
         raise refuse(path, "the workbook has no filled sheet.", "Export it again.")
     made: list[Sheet] = []
     skipped: list[str] = []
-    for name, lines in found:
+    for name, lines in tables:
         try:
             sheet = _sheet(path, name, lines, header_row)
         except RefusedFile as error:
-            if len(found) == 1:
+            if len(tables) == 1:
                 raise
             skipped.append(f"sheet '{name}' was not taken: {error.says}")
             continue
@@ -500,7 +500,7 @@ _FORMULA_ERRORS = {
 
 
 def exact_cells(book: fastexcel.ExcelReader, name: str) -> pl.DataFrame:
-    """Cells as text with every digit: as strings alone they come rounded to nine decimals.
+    """Cells as text with every digit; read as strings they would be rounded to nine decimals.
 
     A formula that failed reads as Excel shows it, so that it is not taken for an empty cell.
     """

@@ -1,4 +1,4 @@
-"""Files of recipes that somebody wants an answer for: read as any other file, stored nowhere.
+"""Files of recipes for which somebody wants an answer: read like any other file, but not stored.
 
 Headers, units, delimiters and decimal marks are recognised as in `ingest`; what cannot be read is
 handed back beside its row and not guessed.
@@ -16,7 +16,7 @@ from battery_platform.contracts.registry import table
 from battery_platform.errors import PlatformError
 from battery_platform.records.ingest import first_cells
 from battery_platform.records.mapping import factor, header_position, propose
-from battery_platform.records.parsing import parse
+from battery_platform.records.parsing import parse_cells
 from battery_platform.records.reading import sheets
 from battery_platform.settings import Settings
 
@@ -26,7 +26,7 @@ WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}
 
 @dataclass(frozen=True)
 class Recipes:
-    """The wanted columns in their units, the line of each row, and what was wrong with a line."""
+    """The wanted columns in their units, the line of each row, and the problems of single lines."""
 
     values: pl.DataFrame
     lines: list[int]
@@ -35,7 +35,7 @@ class Recipes:
 
 
 def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recipes:
-    """Read the first sheet of a file; a wanted column that is not there is refused by name."""
+    """Read the first sheet of a file; if a wanted column is missing, the refusal names it."""
     if not path.is_file():
         raise PlatformError(f"There is no file {path}.", "Name a CSV, XLSX or Parquet file.")
     sheet = next(iter(sheets(path, settings)), None)
@@ -50,7 +50,7 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
             f"{', '.join(name for name in sheet.header if name) or 'nothing'}.",
             f"Name the columns {', '.join(wanted)}; a unit in the header is converted.",
         )
-    ways = [one.why for one in proposal.placements]
+    ways = [placement.why for placement in proposal.placements]
     twice = [
         name
         for name in wanted
@@ -76,9 +76,9 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
         text = batch.cells.select(
             "row_number", *(pl.col(f"c{place}").alias(name) for name, place in positions.items())
         )
-        typed, found = parse(text, table(TABLE).contract, mapping, factors, decimal)
+        typed, unreadable = parse_cells(text, table(TABLE).contract, mapping, factors, decimal)
         frames.append(typed.select("row_number", *wanted))
-        for line, message in found.select("row_number", "message").iter_rows():
+        for line, message in unreadable.select("row_number", "message").iter_rows():
             problems.setdefault(line, []).append(message)
         for line, cells, _ in batch.ragged:
             problems.setdefault(line, []).append(
@@ -95,7 +95,7 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
 
 @dataclass(frozen=True)
 class Text:
-    """A table as it stands in a file, columns by their header, and what was wrong with lines."""
+    """A table as it is in a file, with columns by their header and the problems of single lines."""
 
     frame: pl.DataFrame
     lines: list[int]
@@ -105,7 +105,7 @@ class Text:
 
 
 def read_table(path: Path, settings: Settings) -> Text:
-    """The first sheet of a file as text; headers are taken as they are, in small letters."""
+    """The first sheet of a file as text; headers are kept as they are, in lower case."""
     if not path.is_file():
         raise PlatformError(f"There is no file {path}.", "Name a CSV, XLSX or Parquet file.")
     sheet = next(iter(sheets(path, settings)), None)
@@ -157,15 +157,15 @@ def read_numbers(
             if row[name] and rows[-1][name] is None:
                 problems.setdefault(line, []).append(f"{name} is '{row[name]}', no number")
     values = pl.DataFrame(rows, schema=dict.fromkeys(taken, pl.Float64))
-    notes = [*read.notes, *(f"{where}: {said}" for where, said in read.problems)]
+    notes = [*read.notes, *(f"{where}: {problem}" for where, problem in read.problems)]
     return Recipes(values, list(read.lines), problems, notes)
 
 
 def _number(text: str | None, decimal: str) -> float | None:
-    said = (text or "").strip()
-    if said.lower() in WORDS:
-        return WORDS[said.lower()]
+    word = (text or "").strip()
+    if word.lower() in WORDS:
+        return WORDS[word.lower()]
     try:
-        return float(said.replace(decimal, "."))
+        return float(word.replace(decimal, "."))
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""The streaming pass: a long regular text file is judged in one go.
+"""The streaming pass: a long regular text file is judged in a single pass.
 
 It keeps the rows that break no rule, read as numbers at once; only the others take the way
 through text.
@@ -29,7 +29,7 @@ SAMPLE_ROWS = 20_000
 
 
 def can_stream(subject: Subject, lake: Lakehouse) -> bool:
-    """Whether a sheet is long enough for the pass, and of a kind that it reads."""
+    """Whether a sheet is long enough for the pass and of a kind that it can read."""
     dialect = subject.sheet.dialect
     return (
         dialect is not None
@@ -42,7 +42,7 @@ def can_stream(subject: Subject, lake: Lakehouse) -> bool:
 
 
 def _plain_lines(path: Path) -> int | None:
-    """Number of lines, if each is one row: no quotes, and a line end after the last one."""
+    """Number of lines, if each is one row: no quotes, and the last line terminated."""
     lines, last = 0, b""
     with path.open("rb") as file:
         while block := file.read(MIB):
@@ -69,7 +69,7 @@ def _is_even(subject: Subject) -> bool:
 
 
 def stream(subject: Subject, bench: Workbench, way: TextWay, progress: Progress) -> None:
-    """Keep the rows that break no rule in one pass; send the others the way through text."""
+    """Keep the rows that break no rule in one pass; hand the others to the judgement as text."""
     accepted = bench.path(way.tally.part.table.raw)
     rows: pl.Series | None = None
     try:
@@ -104,7 +104,7 @@ def _others(kept: pl.Series, first: int, last: int) -> pl.Series:
 
 
 def _typed_scan(subject: Subject, way: TextWay) -> tuple[pl.LazyFrame, pl.Expr] | None:
-    """The file as typed columns, and an expression for rows that need no second look.
+    """The file as typed columns, and an expression for the rows that can be kept as they are.
 
     Numbers are read as numbers; text among them becomes null, and a row with such a null is
     looked at again as text. Optional columns that are often empty are read as text instead.
@@ -168,7 +168,7 @@ def _typed(
     way: TextWay,
     mapping: Mapping,
 ) -> tuple[pl.Expr, pl.Expr]:
-    """A column of the streaming pass, and where its text was fully understood."""
+    """A column of the streaming pass, and an expression for where its text was fully understood."""
     cell = pl.col(f"c{position}")
     scale, offset = way.factors.get(column.name, (1.0, 0.0))
     scaled = (scale, offset) != (1.0, 0.0)
@@ -200,7 +200,7 @@ def _is_number(word: str) -> bool:
 
 
 def _is_plain_word(cell: pl.Expr, column: Column, mapping: Mapping) -> pl.Expr:
-    """Text that stays as it is: no blanks around it, no word for missing, nothing to translate."""
+    """Whether text stays as it is: no blanks around it, no word for missing, nothing to translate."""
     words = {word for word in mapping.missing if word} | set(mapping.values.get(column.name, {}))
     if column.role == "key":
         words |= set(SUMMARY_WORDS)
@@ -223,7 +223,7 @@ def _lines(subject: Subject, rows: pl.Series) -> Iterator[Batch]:
     assert dialect is not None
     width = len(subject.sheet.header)
     wanted = rows.to_numpy()
-    found: list[list[str]] = []
+    lines: list[list[str]] = []
     numbers: list[int] = []
     cursor, line = 0, 1
     rest = b""
@@ -242,16 +242,16 @@ def _lines(subject: Subject, rows: pl.Series) -> Iterator[Batch]:
                     .split(dialect.delimiter)
                 )
                 if any(cell.strip() for cell in cells):
-                    found.append(cells)
+                    lines.append(cells)
                     numbers.append(int(wanted[cursor]))
                 cursor += 1
-                if len(found) == BATCH_ROWS:
-                    yield _line_batch(numbers, found, width)
-                    found, numbers = [], []
+                if len(lines) == BATCH_ROWS:
+                    yield _line_batch(numbers, lines, width)
+                    lines, numbers = [], []
             rest = block[int(ends[-1]) + 1 :] if len(ends) else block
             line = last
-    if found:
-        yield _line_batch(numbers, found, width)
+    if lines:
+        yield _line_batch(numbers, lines, width)
 
 
 def _line_batch(numbers: list[int], rows: list[list[str]], width: int) -> Batch:

@@ -1,4 +1,4 @@
-"""The way of rows through text: every value can be shown as it stood in the file.
+"""Judgement of rows as text, so that every value can be shown as it stands in the file.
 
 What is judged (`Subject`), what comes of it (`Tally`), and the judgement of one batch of text
 cells, whose accepted rows and quarantine rows are written as Parquet.
@@ -19,7 +19,7 @@ from battery_platform.contracts.registry import TABLES
 from battery_platform.contracts.verdicts import VIOLATION, judge, no_violations
 from battery_platform.records import identity
 from battery_platform.records.mapping import Mapping, factor, header_position
-from battery_platform.records.parsing import SUMMARY_WORDS, parse
+from battery_platform.records.parsing import SUMMARY_WORDS, parse_cells
 from battery_platform.records.reading import Batch, Sheet, readable_name
 from battery_platform.store.commit import PARQUET, Part, Workbench
 from battery_platform.store.schema import QUARANTINE, raw_columns
@@ -29,7 +29,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is judged: one sheet of one file under one mapping, and who it will be in the lake."""
+    """What is judged: one sheet of one file under one mapping, with its identity in the lake."""
 
     path: Path
     file_id: str
@@ -37,7 +37,7 @@ class Subject:
     mapping: Mapping
     replaces: tuple[str, ...] = ()
     before: tuple[Part, ...] = ()
-    """What sheets of the same file brought that come earlier in the process."""
+    """The parts of sheets of the same file that come earlier in the process."""
 
     @property
     def contract(self) -> type[Contract]:
@@ -46,7 +46,7 @@ class Subject:
 
 @dataclass
 class Tally:
-    """What the judgement found, beside the Parquet it wrote."""
+    """The counts and example violations of a judgement, beside the Parquet files that it wrote."""
 
     part: Part
     violations: pl.DataFrame = field(default_factory=no_violations)
@@ -59,7 +59,7 @@ class Tally:
 
 
 class TextWay:
-    """Judges batches of text cells and writes what they become."""
+    """Judges batches of text cells and writes the accepted and the quarantined rows."""
 
     def __init__(self, subject: Subject, bench: Workbench, tally: Tally) -> None:
         self.subject = subject
@@ -99,7 +99,7 @@ class TextWay:
         text = cells.select(
             "row_number", *[pl.col(f"c{i}").alias(name) for name, i in self.positions.items()]
         )
-        typed, problems = parse(
+        typed, problems = parse_cells(
             text, self.subject.contract, self.subject.mapping, self.factors, self.decimal
         )
         typed = identity.derive(
@@ -127,7 +127,7 @@ class TextWay:
         self.tally.part.rows_accepted += accepted.height
 
     def finished(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """Rows as the raw table holds them: contract columns, then where they come from."""
+        """Rows as the raw table holds them: contract columns, then their origin."""
         subject = self.subject
         words = {
             "source_id": subject.mapping.source,
@@ -141,7 +141,7 @@ class TextWay:
         ).select(*raw_columns(self.tally.part.table))
 
     def quarantine(self, violations: pl.DataFrame, batch: Batch) -> None:
-        """Write violations with the whole record as it stood."""
+        """Write violations, each with its whole record as it stands in the file."""
         subject = self.subject
         wanted = violations.select("row_number").unique()
         header = [text or f"#{i + 1}" for i, text in enumerate(subject.sheet.header)]
@@ -173,16 +173,16 @@ def _now() -> pl.Expr:
 
 
 def _summary_lines(cells: pl.DataFrame) -> pl.DataFrame:
-    """Lines whose first cell is a word such as 'Mean', unless the whole column says so."""
+    """Lines that begin with a word such as 'Mean', unless most lines do."""
     if "c0" not in cells.columns:
         return no_violations()
     first = pl.col("c0").str.strip_chars().str.to_lowercase()
-    found = cells.filter(first.is_in(SUMMARY_WORDS))
-    if 3 * found.height > cells.height:
+    summaries = cells.filter(first.is_in(SUMMARY_WORDS))
+    if 3 * summaries.height > cells.height:
         return no_violations()
     says = pl.format("The line begins with '{}': it sums up others and is no record.", "c0")
     remedy = "Leave such lines out of the export; the marts hold means and deviations."
-    return found.select(
+    return summaries.select(
         "row_number",
         pl.lit("").alias("field"),
         pl.col("c0").alias("value"),
@@ -193,7 +193,7 @@ def _summary_lines(cells: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_original(violations: pl.DataFrame, text: pl.DataFrame) -> pl.DataFrame:
-    """Replace typed values by the text that stood in the file."""
+    """Replace typed values by the original text of the file."""
     if violations.is_empty():
         return violations
     names = [name for name in text.columns if name != "row_number"]
@@ -211,11 +211,11 @@ def _ragged(rows: list[tuple[int, int, str]], width: int) -> pl.DataFrame:
                 "field": "",
                 "value": text.replace("\x1f", " | ")[:200],
                 "rule": "row_shape",
-                "message": f"The row has {found} fields, the header {width}: it is cut off, or a "
+                "message": f"The row has {width_here} fields, the header {width}: it is cut off, or a "
                 "delimiter stands inside a value.",
                 "remedy": "Complete the row, or quote the value that holds the delimiter.",
             }
-            for number, found, text in rows
+            for number, width_here, text in rows
         ],
         schema=VIOLATION,
     )

@@ -336,9 +336,11 @@ def test_a_log_in_two_encodings(file: Path) -> None:
 
 def test_doses_without_volume_or_confirmation(file: Path) -> None:
     messages = assembled(4)
-    told = [f"Dropping electrolyte on component {part} complete!" for part in ("anode", "cathode")]
+    unconfirmed = [
+        f"Dropping electrolyte on component {part} complete!" for part in ("anode", "cathode")
+    ]
     without = [m for m in messages if "added" not in m]
-    runs, _, events = tables(file, log(*stamped([*without[:19], told[0], *without[19:]])))
+    runs, _, events = tables(file, log(*stamped([*without[:19], unconfirmed[0], *without[19:]])))
     assert (runs[0]["doses"], runs[0]["dose_total_ul"]) == ("1", "")
     assert [event["dose_ul"] for event in events if event["kind"] == "dose"] == [""]
     assert "total is left open" in read_assembly_log(file)[0].notes[-1]

@@ -301,14 +301,18 @@ def test_a_bad_value_is_quarantined_with_its_reason(
 ) -> None:
     report = take("sheet.csv", sheet({}, change | {"sample": "E2"}, {"sample": "E3"}))
     assert (report.total("rows_accepted"), report.total("rows_quarantined")) == (2, 1)
-    found = next(row for row in quarantine(lake) if row["rule"] == rule)
-    assert (found["field"], found["row_number"], found["file_name"]) == (field, 3, "sheet.csv")
+    violation = next(row for row in quarantine(lake) if row["rule"] == rule)
+    assert (violation["field"], violation["row_number"], violation["file_name"]) == (
+        field,
+        3,
+        "sheet.csv",
+    )
     header = next(iter(change))
     if rule in {"number", "finite", "at_least"}:
-        assert found["value"] == change[header]
-    assert message in found["message"]
-    assert remedy in found["remedy"]
-    assert '"sample": "E2"' in found["record"]
+        assert violation["value"] == change[header]
+    assert message in violation["message"]
+    assert remedy in violation["remedy"]
+    assert '"sample": "E2"' in violation["record"]
 
 
 def test_a_value_that_cannot_be_read_gives_one_reason_only(take: Take, lake: Lakehouse) -> None:
@@ -351,7 +355,7 @@ def test_ragged_rows_that_balance_each_other_are_quarantined_when_streamed(
 ) -> None:
     """One field too many and one too few leave the file's count of delimiters right."""
     rows = {"long": "T,1,0,1,3.5,1,20,77", "short": "T,2,1,1,3.5,1"}
-    path = write("points.csv", points(*[rows[one] for one in order], "T,3,2,1,3.5,1,20"))
+    path = write("points.csv", points(*[rows[number] for number in order], "T,3,2,1,3.5,1,20"))
     report = ingest(streaming_lake, path)
     assert (report.total("rows_in"), report.total("rows_accepted")) == (3, 1)
     assert balance(streaming_lake).broken == ()
@@ -459,18 +463,18 @@ def test_two_files_judged_at_once_do_not_double_a_row(
     """Another writer commits the same record between the judgement and the commit."""
     from battery_platform.records import ingest as module
 
-    one = write("one.csv", points("T,1,0,1,3.5,1,20"))
-    other = write("other.csv", points("T,1,0,1,3.5,1,20", "T,2,1,1,3.5,1,20"))
+    short = write("one.csv", points("T,1,0,1,3.5,1,20"))
+    longer = write("other.csv", points("T,1,0,1,3.5,1,20", "T,2,1,1,3.5,1,20"))
     deliver, met = module.deliver, []
 
     def overtaken(*words: Any, **more: Any) -> Any:
         if not met:
             met.append(True)
-            ingest(lake, other)
+            ingest(lake, longer)
         return deliver(*words, **more)
 
     monkeypatch.setattr(module, "deliver", overtaken)
-    ingest(lake, one)
+    ingest(lake, short)
     assert lake.rows("SELECT point, count(*) FROM raw_test_points GROUP BY 1 ORDER BY 1") == [
         (1, 1),
         (2, 1),
@@ -574,8 +578,8 @@ def test_replacing_a_file_keeps_what_another_file_states_too(take: Take, lake: L
     take("a.csv", points("T,1,0,1,3.5,1,20", "T,2,1,1,3.5,1,20"))
     take("b.csv", points("T,1,0,1,3.5,1,20", "T,2,1,1,3.5,1,20", "T,3,2,1,3.5,1,20"))
     take("c.csv", points("T,9,9,1,3.6,1,20"), replaces=["a.csv"])
-    found = lake.rows("SELECT point FROM raw_test_points ORDER BY 1")
-    assert found == [(1,), (2,), (3,), (9,)]
+    stored = lake.rows("SELECT point FROM raw_test_points ORDER BY 1")
+    assert stored == [(1,), (2,), (3,), (9,)]
 
 
 # -- names of files -------------------------------------------------------------------------
@@ -604,8 +608,8 @@ def test_any_file_name_is_taken(take: Take, lake: Lakehouse) -> None:
         report = take(name, sheet(*rows))
         assert (report.total("rows_accepted"), report.total("rows_quarantined")) == (1, 1), name
     for table in ("raw_files", "quarantine"):
-        found = lake.rows(f"SELECT DISTINCT file_name FROM {table}")
-        assert {name for (name,) in found} == set(NAMES)
+        names = lake.rows(f"SELECT DISTINCT file_name FROM {table}")
+        assert {name for (name,) in names} == set(NAMES)
     assert lake.value("SELECT count(*) FROM raw_electrode_sheets") == len(NAMES)
 
 

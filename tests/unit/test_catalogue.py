@@ -84,10 +84,10 @@ def made(address: str, sha256: str = hashlib.sha256(CONTENT).hexdigest()) -> Ent
 
 
 def test_download_is_verified_and_taken(address: str, lake: Lakehouse) -> None:
-    one = made(address)
-    assert [item.origin for item in fetch(one, lake.settings)] == ["download"]
-    assert [item.origin for item in fetch(one, lake.settings)] == ["here already"]
-    (report,) = take_public(lake, one)
+    data_set = made(address)
+    assert [item.origin for item in fetch(data_set, lake.settings)] == ["download"]
+    assert [item.origin for item in fetch(data_set, lake.settings)] == ["here already"]
+    (report,) = take_public(lake, data_set)
     assert report.total("rows_accepted") == 2000
     assert lake.rows("SELECT licence, source_id FROM raw_files") == [("CC0-1.0", "made_up")]
 
@@ -134,9 +134,9 @@ def test_progress_tells_every_byte_once(address: str, settings: Settings) -> Non
 
 
 def test_a_file_may_stand_elsewhere_below_the_address(address: str, settings: Settings) -> None:
-    one = made(address)
-    moved = replace(one.files[0], name="train/a b.csv", at="deep er/{name}")
-    (item,) = fetch(replace(one, files=(moved,)), settings)
+    data_set = made(address)
+    moved = replace(data_set.files[0], name="train/a b.csv", at="deep er/{name}")
+    (item,) = fetch(replace(data_set, files=(moved,)), settings)
     assert Server.paths == ["/deep%20er/train/a%20b.csv"]
     assert item.path == settings.public_folder / "made_up" / "train" / "a b.csv"
 
@@ -148,15 +148,15 @@ def test_a_file_may_stand_elsewhere_below_the_address(address: str, settings: Se
 def test_no_name_leads_out_of_the_folder(name: str, settings: Settings) -> None:
     with pytest.raises(PlatformError, match="leads out"):
         safe_name(name, "made_up")
-    one = made("http://127.0.0.1:9")
-    item = replace(one.files[0], name=name)
+    data_set = made("http://127.0.0.1:9")
+    item = replace(data_set.files[0], name=name)
     with pytest.raises(PlatformError, match="leads out"):
-        fetch(replace(one, files=(item,)), settings)
+        fetch(replace(data_set, files=(item,)), settings)
 
 
 def test_a_damaged_list_of_checksums_is_refused_by_its_line() -> None:
     good = f"{'0' * 64}  12  data/a.txt\n"
-    assert [one.name for one in read_sums(good, "x")] == ["data/a.txt"]
+    assert [listed.name for listed in read_sums(good, "x")] == ["data/a.txt"]
     with pytest.raises(PlatformError, match="line 2"):
         read_sums(good + "no sum\n", "x")
     with pytest.raises(PlatformError, match="leads out"):
@@ -165,12 +165,12 @@ def test_a_damaged_list_of_checksums_is_refused_by_its_line() -> None:
 
 def test_only_what_nobody_needs_may_be_missing(settings: Settings) -> None:
     """Files that only mirrors have: others of the entry are taken without them."""
-    one = made("http://127.0.0.1:9")
-    rare = replace(one.files[0], mirror_only=True)
+    data_set = made("http://127.0.0.1:9")
+    rare = replace(data_set.files[0], mirror_only=True)
     with pytest.raises(PlatformError, match="only to be had from a mirror"):
-        fetch(replace(one, files=(rare,)), settings)
-    listed = replace(one.files[0], content=CONTENT)
-    both = replace(one, files=(listed, replace(rare, name="rare.csv")))
+        fetch(replace(data_set, files=(rare,)), settings)
+    listed = replace(data_set.files[0], content=CONTENT)
+    both = replace(data_set, files=(listed, replace(rare, name="rare.csv")))
     origins = [item.origin for item in fetch(both, settings)]
     assert origins[0] == "platform"
     assert origins[1].startswith("not fetched")
@@ -178,28 +178,28 @@ def test_only_what_nobody_needs_may_be_missing(settings: Settings) -> None:
     assert [item.name for item in both.takeable(settings)] == ["lots.csv"]
     part = replace(rare, name="part.csv", mapping=None, part_of="lots.csv")
     with pytest.raises(PlatformError, match="only to be had from a mirror"):
-        fetch(replace(one, files=(listed, part)), settings)
-    assert not replace(one, files=(listed, part)).fetched(settings)
+        fetch(replace(data_set, files=(listed, part)), settings)
+    assert not replace(data_set, files=(listed, part)).fetched(settings)
 
 
 # -- the entries themselves -----------------------------------------------------------------
 
 
 def test_every_entry_states_licence_citation_and_checksums() -> None:
-    for one in entries().values():
-        assert one.licence
-        assert one.citation
-        assert one.address.startswith("https://")
-        assert one.tables <= set(TABLES)
-        assert set(one.fills) == one.tables
-        assert len({item.name for item in one.files}) == len(one.files)
-        for item in one.files:
+    for data_set in entries().values():
+        assert data_set.licence
+        assert data_set.citation
+        assert data_set.address.startswith("https://")
+        assert data_set.tables <= set(TABLES)
+        assert set(data_set.fills) == data_set.tables
+        assert len({item.name for item in data_set.files}) == len(data_set.files)
+        for item in data_set.files:
             assert len(item.sha256) == 64
             assert [item.mapping is not None, bool(item.skip), bool(item.part_of)].count(True) == 1
             if item.mapping:
-                parse(one.mapping(item), Path(item.name))
+                parse(data_set.mapping(item), Path(item.name))
             if item.part_of:
-                (through,) = [other for other in one.files if other.name == item.part_of]
+                (through,) = [other for other in data_set.files if other.name == item.part_of]
                 assert through.mapping is not None
 
 
@@ -209,16 +209,16 @@ def test_readers_that_entries_name_are_known() -> None:
 
 
 def test_entries_and_mirror_hold_the_same_files(mirror: Path) -> None:
-    for one in entries().values():
+    for data_set in entries().values():
         there = {
-            path.relative_to(mirror / one.id).as_posix()
-            for path in (mirror / one.id).rglob("*")
+            path.relative_to(mirror / data_set.id).as_posix()
+            for path in (mirror / data_set.id).rglob("*")
             if path.is_file() and path.name != "SOURCE.md"
         }
-        listed = {item.name: item for item in one.files if item.content is None}
+        listed = {item.name: item for item in data_set.files if item.content is None}
         assert set(listed) == there
         for name, item in listed.items():
-            content = (mirror / one.id / name).read_bytes()
+            content = (mirror / data_set.id / name).read_bytes()
             assert len(content) == item.size_bytes, name
             assert hashlib.sha256(content).hexdigest() == item.sha256, name
 
@@ -242,13 +242,13 @@ def test_list_show_and_fetch_speak_of_state(
     assert set(states().values()) == {"not fetched"}
     assert not settings.home.exists(), "looking makes no lake"
     fetched = ask("fetch", "--all")
-    assert len(fetched) == sum(len(one.files) for one in entries().values())  # type: ignore[arg-type]
+    assert len(fetched) == sum(len(data_set.files) for data_set in entries().values())  # type: ignore[arg-type]
     lake = Lakehouse(settings)
     take_public(lake, entry("slurry_forcefield"))
     lake.close()
-    found = states()
-    assert found.pop("slurry_forcefield") == "in the lake"
-    assert set(found.values()) == {"fetched"}
+    state_by_id = states()
+    assert state_by_id.pop("slurry_forcefield") == "in the lake"
+    assert set(state_by_id.values()) == {"fetched"}
     shown = command("catalogue", "show", "measeval").text  # type: ignore[attr-defined]
     assert "no licence file" in shown
     assert "train/tsv/*.tsv (233 files)" in shown
@@ -278,13 +278,13 @@ def public_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]
     if folder is None:
         pytest.skip("BATTERY_PLATFORM_MIRROR names no folder with the public data")
     lake = Lakehouse(Settings(home=tmp_path_factory.mktemp("public"), mirror=folder, threads=2))
-    for one in entries().values():
-        if one.id in ELSEWHERE:
+    for data_set in entries().values():
+        if data_set.id in ELSEWHERE:
             continue
-        fetch(one, lake.settings)
-        for report in take_public(lake, one):
+        fetch(data_set, lake.settings)
+        for report in take_public(lake, data_set):
             assert report.status == "taken", report.reason
-            expected = len(DAMAGED) if one.id == "severson_attia_capacity" else 0
+            expected = len(DAMAGED) if data_set.id == "severson_attia_capacity" else 0
             assert report.total("rows_quarantined") == expected, report.path.name
     yield lake
     lake.close()
@@ -295,13 +295,13 @@ def test_entries_fill_what_they_say_under_their_licence(public_lake: Lakehouse) 
         "SELECT source_id, table_name, sum(rows_new + rows_quarantined)::BIGINT FROM raw_files "
         "GROUP BY ALL"
     )
-    found: dict[str, dict[str, int]] = {}
+    filled: dict[str, dict[str, int]] = {}
     for source, table, number in rows:
-        found.setdefault(source, {})[table] = number
-    here = [one for one in entries().values() if one.id not in ELSEWHERE]
-    assert found == {one.id: one.fills for one in here}
+        filled.setdefault(source, {})[table] = number
+    here = [data_set for data_set in entries().values() if data_set.id not in ELSEWHERE]
+    assert filled == {data_set.id: data_set.fills for data_set in here}
     licences = dict(public_lake.rows("SELECT DISTINCT source_id, licence FROM raw_files"))
-    assert licences == {one.id: one.licence for one in here}
+    assert licences == {data_set.id: data_set.licence for data_set in here}
     assert balance(public_lake).broken == ()
 
 

@@ -71,7 +71,7 @@ def known_cell(lake: Lakehouse) -> Lakehouse:
 def test_a_test_finds_its_cell_and_the_mass_of_it(known_cell: Lakehouse, write: Write) -> None:
     path = beside(write, "a.csv", export(2), "constants: {cell_id: C1, formation_cycles: 1}\n")
     report = ingest(known_cell, path)
-    assert [one.table for one in report.outcomes] == [
+    assert [outcome.table for outcome in report.outcomes] == [
         "test_points",
         "test_cycles",
         "cycling_tests",

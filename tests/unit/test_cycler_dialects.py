@@ -292,9 +292,9 @@ DIALECTS = {
 def test_dialect(name: str, write: Write) -> None:
     known = DIALECTS[name]
     path = write("export.txt", known.content)
-    found = recognise_format(path)
-    assert found is not None
-    assert found.name == known.format
+    export_format = recognise_format(path)
+    assert export_format is not None
+    assert export_format.name == known.format
     file = read_export(path, known.positive)
     assert len(file.quarantine) == known.rows_held, file.quarantine
     ours = {"test_time_s": known.times, "voltage_v": known.volts, "current_a": known.amperes}

@@ -118,9 +118,9 @@ FIRST_AND_LAST = {
 def test_format_is_known_by_content_and_read_to_the_end(name: str, write: Write) -> None:
     content, rows, first, last = FIRST_AND_LAST[name]
     path = write("export.dat", content)
-    found = recognise_format(path)
-    assert found is not None
-    assert found.name == name
+    export_format = recognise_format(path)
+    assert export_format is not None
+    assert export_format.name == name
     file = read_export(path)
     assert (file.points.height, file.quarantine) == (rows, ())
     values = file.points.select("test_time_s", "voltage_v", "current_a").rows()

@@ -115,9 +115,9 @@ def test_file_is_read_right(name: str, exports: Path) -> None:
         pytest.importorskip("fastnda")
     known = KNOWN[name]
     path = exports / name
-    found = recognise_format(path)
-    assert found is not None
-    assert found.name == known.format
+    export_format = recognise_format(path)
+    assert export_format is not None
+    assert export_format.name == known.format
     file = read_export(path)
     points = file.points
     assert (points.height, file.quarantine) == (known.rows, ())
@@ -161,8 +161,8 @@ def test_damaged_files_beside_their_good_twin(name: str, exports: Path) -> None:
     assert [finding.row for finding in file.quarantine] == held
     efficiency = cycles(file.points)["coulombic_efficiency"]
     assert efficiency.null_count() == len(efficiency)
-    told = " ".join(file.notes)
-    assert ("cycle 2 is missing" in told) == (name == "bad_custom_missing_cycle.csv")
+    notes = " ".join(file.notes)
+    assert ("cycle 2 is missing" in notes) == (name == "bad_custom_missing_cycle.csv")
 
 
 def test_missing_column_is_refused_with_what_was_seen(exports: Path) -> None:

@@ -22,7 +22,9 @@ CYCLE = "".join(
 
 def test_an_export_becomes_points_and_cycles(take: Take, lake: Lakehouse) -> None:
     report = take("cell7.csv", HEADER + CYCLE)
-    assert [(one.table, one.rows_in, one.rows_accepted) for one in report.outcomes] == [
+    assert [
+        (outcome.table, outcome.rows_in, outcome.rows_accepted) for outcome in report.outcomes
+    ] == [
         ("test_points", 20, 20),
         ("test_cycles", 1, 1),
     ]
@@ -82,7 +84,7 @@ def test_vendor_exports_are_taken_whole(
 ) -> None:
     report = ingest(lake, mirror / "cycler_exports" / name)
     counted(report)
-    assert tuple(one.rows_accepted for one in report.outcomes) == REAL[name]
+    assert tuple(outcome.rows_accepted for outcome in report.outcomes) == REAL[name]
     assert report.total("rows_quarantined") == 0
 
 

@@ -17,7 +17,7 @@ import yaml
 
 from battery_platform.contracts.units import conversion
 from battery_platform.records import catalogue
-from battery_platform.records.headers import CERTAIN, match, split_header
+from battery_platform.records.headers import CERTAIN, match_header, split_header
 from battery_platform.records.ingest import Report, ingest, retry
 from battery_platform.records.mapping import load, parse, propose
 from battery_platform.records.reading import sheets
@@ -92,7 +92,7 @@ def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
 def assert_same_rows(lake: Lakehouse, path: Path) -> None:
     report = ingest(lake, path)
     assert report.status == "taken", report.reason
-    reasons = [message for one in report.outcomes for message in one.violations["message"]]
+    reasons = [message for outcome in report.outcomes for message in outcome.violations["message"]]
     assert reasons == []
     assert report.total("rows_accepted") == len(LOTS)
     assert report.total("rows_new") == 0
@@ -163,8 +163,8 @@ def test_parquet_with_single_precision_and_dates(take: Take, lake: Lakehouse) ->
         {"lot": [1], "kind": ["binder"], "material": ["PVdF"], "received": [date(2026, 3, 1)]}
     ).with_columns(pl.lit(1.78, dtype=pl.Float32).alias("density (g/cm³)")).write_parquet(target)
     take("lot.parquet", target.getvalue())
-    found = lake.rows("SELECT lot_id, density_g_cm3, received_at FROM raw_material_lots")
-    assert found == [("1", 1.78, datetime(2026, 3, 1))]
+    stored = lake.rows("SELECT lot_id, density_g_cm3, received_at FROM raw_material_lots")
+    assert stored == [("1", 1.78, datetime(2026, 3, 1))]
 
 
 # -- what stands around the table -----------------------------------------------------------
@@ -193,8 +193,8 @@ def test_a_row_of_units_other_than_ours(take: Take, lake: Lakehouse) -> None:
     head = "test id;point;test time;cycle;voltage;current;capacity\n"
     report = take("points.csv", head + ";;h;;mV;A;Ah\nT;1;0,5;1;3500;0,25;0,1\n")
     assert (report.total("rows_in"), report.total("rows_accepted")) == (1, 1)
-    found = lake.rows("SELECT test_time_s, voltage_v, current_a FROM raw_test_points")
-    assert found == [(1800.0, 3.5, 0.25)]
+    stored = lake.rows("SELECT test_time_s, voltage_v, current_a FROM raw_test_points")
+    assert stored == [(1800.0, 3.5, 0.25)]
 
 
 def test_rows_are_numbered_as_a_text_editor_does(take: Take, lake: Lakehouse) -> None:
@@ -237,7 +237,10 @@ def test_several_sheets(lake: Lakehouse, tmp_path: Path) -> None:
         book.add_chartsheet("picture").set_chart(chart)
 
     report = ingest(lake, workbook(tmp_path / "campaign.xlsx", fill))
-    assert [(one.sheet, one.table, one.rows_in, one.rows_accepted) for one in report.outcomes] == [
+    assert [
+        (outcome.sheet, outcome.table, outcome.rows_in, outcome.rows_accepted)
+        for outcome in report.outcomes
+    ] == [
         ("lots", "material_lots", 5, 5),
         ("electrodes", "electrode_sheets", 2, 1),
     ]
@@ -264,8 +267,8 @@ def test_digits_of_a_workbook_are_kept(lake: Lakehouse, tmp_path: Path) -> None:
         *[(f"L{i}", "binder", "x", v) for i, v in enumerate(values)],
     ]
     ingest(lake, workbook(tmp_path / "lots.xlsx", lambda book: put(book.add_worksheet(), table)))
-    found = lake.rows("SELECT density_g_cm3 FROM raw_material_lots ORDER BY lot_id")
-    assert [value for (value,) in found] == pytest.approx(values, rel=1e-14)
+    stored = lake.rows("SELECT density_g_cm3 FROM raw_material_lots ORDER BY lot_id")
+    assert [value for (value,) in stored] == pytest.approx(values, rel=1e-14)
 
 
 @pytest.mark.parametrize("stated", ["porosity", "porosity [%]", "porosity (fraction)"])
@@ -274,8 +277,8 @@ def test_percent_or_fraction(take: Take, lake: Lakehouse, stated: str) -> None:
     rows = "".join(f"E{k};{value * factor:.6g}\n" for k, value in enumerate((0.25, 0.5, 0.29)))
     report = take("sheet.csv", f"sample;{stated}\n{rows}")
     assert report.total("rows_accepted") == 3
-    found = lake.rows("SELECT porosity_pct FROM raw_electrode_sheets ORDER BY electrode_id")
-    assert found == [(25.0,), (50.0,), (29.0,)]
+    stored = lake.rows("SELECT porosity_pct FROM raw_electrode_sheets ORDER BY electrode_id")
+    assert stored == [(25.0,), (50.0,), (29.0,)]
     assert any("fraction" in note for note in report.notes) == (stated == "porosity")
 
 
@@ -283,11 +286,11 @@ def test_replicates_without_identifiers(take: Take, lake: Lakehouse) -> None:
     head = "active material content [%];solid content [%];gap (µm);porosity (%)\n"
     report = take("lab.csv", head + "96;60;100;50\n96;60;100;50\n96;60;100;51\n92;60;100;40\n")
     assert report.total("rows_new") == 4
-    found = lake.rows(
+    stored = lake.rows(
         "SELECT count(DISTINCT electrode_id), count(DISTINCT coating_id), "
         "count(DISTINCT slurry_id), max(replicate) FROM raw_electrode_sheets"
     )
-    assert found == [(4, 2, 2, 3)]
+    assert stored == [(4, 2, 2, 3)]
 
 
 # -- headers --------------------------------------------------------------------------------
@@ -362,10 +365,10 @@ HEADERS = [
 
 @pytest.mark.parametrize(("table", "header", "column", "factor"), HEADERS, ids=str)
 def test_headers_with_units(table: str, header: str, column: str, factor: float) -> None:
-    found = match(header, table)
-    assert found is not None
-    assert found.column == column
-    assert found.confidence >= CERTAIN
+    match = match_header(header, table)
+    assert match is not None
+    assert match.column == column
+    assert match.confidence >= CERTAIN
     unit = split_header(header).unit
     assert unit is not None
     both = conversion(unit, column)
@@ -390,8 +393,8 @@ def test_temperatures_are_shifted() -> None:
     ],
 )
 def test_headers_that_fit_no_column(table: str, header: str) -> None:
-    found = match(header, table) if header else None
-    assert found is None or found.confidence < CERTAIN
+    match = match_header(header, table) if header else None
+    assert match is None or match.confidence < CERTAIN
 
 
 def test_a_unit_is_never_ignored(take: Take, lake: Lakehouse) -> None:
@@ -412,13 +415,13 @@ def test_a_proposal_says_what_it_could_not_place(write: Write, settings: Setting
     proposal = propose(sheet, "lab", first)
     assert proposal is not None
     assert proposal.usable
-    placed = {one.header: one for one in proposal.placements}
+    placed = {placement.header: placement for placement in proposal.placements}
     assert placed["operator"].column is None
     assert placed["weather"].column is None
     assert placed["sample"].column == "electrode_id"
     assert placed["thikness (µm)"].confidence < CERTAIN
     assert "thickness_um" not in proposal.mapping.columns
-    assert sum(one.column == "porosity_pct" for one in proposal.placements) == 1
+    assert sum(placement.column == "porosity_pct" for placement in proposal.placements) == 1
 
 
 def test_a_proposal_names_what_is_missing(write: Write, settings: Settings) -> None:
@@ -479,10 +482,10 @@ def test_a_mapping_with_words_constants_and_positions(take: Take, lake: Lakehous
         "L1;Aktivmaterial;8500,5;01.07.2026 12:00\nL2;aktivmaterial;-999;n.b.\n",
         mapping,
     )
-    found = lake.rows(
+    stored = lake.rows(
         "SELECT lot_id, material_kind, material_name, d50_um, received_at FROM raw_material_lots"
     )
-    assert found == [("L1", "active_material", "Graphit", 8.5005, datetime(2026, 7, 1, 10))]
+    assert stored == [("L1", "active_material", "Graphit", 8.5005, datetime(2026, 7, 1, 10))]
     assert lake.rows("SELECT row_number, rule FROM quarantine") == [(2, "allowed_word")]
 
 
@@ -594,9 +597,9 @@ def test_public_data_of_the_mirror(
             catalogue.fetch(entry, lake.settings)
             reports = take_public(lake, entry)
             assert reports
-            assert [one.reason for one in reports if one.status != "taken"] == []
-            assert all(one.total("rows_accepted") > 0 for one in reports)
-            assert {one.status for one in take_public(lake, entry)} == {"known"}
+            assert [report.reason for report in reports if report.status != "taken"] == []
+            assert all(report.total("rows_accepted") > 0 for report in reports)
+            assert {report.status for report in take_public(lake, entry)} == {"known"}
         assert balance(lake).broken == ()
     finally:
         lake.close()

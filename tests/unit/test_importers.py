@@ -68,7 +68,7 @@ def listed(tmp_path: Path) -> Make:
 
 
 def reading(name: str, path: Path) -> dict[str, Tidy]:
-    return {f"{one.table} {one.sheet}": one for one in IMPORTERS[name].read(path)}
+    return {f"{tidy.table} {tidy.sheet}": tidy for tidy in IMPORTERS[name].read(path)}
 
 
 def judged(lake: Lakehouse, path: Path, mapping: dict[str, Any]) -> Report:
@@ -76,18 +76,18 @@ def judged(lake: Lakehouse, path: Path, mapping: dict[str, Any]) -> Report:
 
 
 def reasons(report: Report) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for one in report.outcomes:
-        for row in one.violations.iter_rows(named=True):
-            found[row["row_number"]] = found.get(row["row_number"], "") + row["message"]
-    return found
+    messages: dict[int, str] = {}
+    for outcome in report.outcomes:
+        for row in outcome.violations.iter_rows(named=True):
+            messages[row["row_number"]] = messages.get(row["row_number"], "") + row["message"]
+    return messages
 
 
 def test_each_is_known_to_mappings_and_to_no_file(tmp_path: Path) -> None:
     assert set(IMPORTERS) == set(NAMES)
     path = tmp_path / "a.txt"
     path.write_text("anything")
-    assert not any(one.recognise(path) for one in IMPORTERS.values())
+    assert not any(importer.recognise(path) for importer in IMPORTERS.values())
 
 
 # -- brat -----------------------------------------------------------------------------------
@@ -102,14 +102,18 @@ def test_brat_takes_every_kind_of_line(take: Take, lake: Lakehouse, tmp_path: Pa
     assert (rows["T5"]["start_offset"], rows["T5"]["end_offset"]) == (47, 52)
     assert json.loads(rows["T5"]["spans"]) == [[47, 49], [50, 52]]
     assert rows["T5"]["text_at_offset"] == "80 °C"
-    said = {name: json.loads(row["attributes"]) for name, row in rows.items()}
-    assert said["E1"] == {"trigger": "T2", "arguments": [["Recipe", "T1"], ["Recipe", "T3"]]}
-    assert said["R1"] == {"Arg1": "E1", "Arg2": "T4"}
-    assert said["A1"] == {"target": "E1"}
-    assert said["M1"] == {"target": "E1", "value": "high"}
-    assert said["N1"] == {"target": "T3", "entry": "CAS:7647-14-5", "words": "sodium chloride"}
-    assert said["#1"]["words"] == "sodium, not 'missing'"
-    assert said["*12"] == {"targets": ["T3", "T4"]}
+    attributes = {name: json.loads(row["attributes"]) for name, row in rows.items()}
+    assert attributes["E1"] == {"trigger": "T2", "arguments": [["Recipe", "T1"], ["Recipe", "T3"]]}
+    assert attributes["R1"] == {"Arg1": "E1", "Arg2": "T4"}
+    assert attributes["A1"] == {"target": "E1"}
+    assert attributes["M1"] == {"target": "E1", "value": "high"}
+    assert attributes["N1"] == {
+        "target": "T3",
+        "entry": "CAS:7647-14-5",
+        "words": "sodium chloride",
+    }
+    assert attributes["#1"]["words"] == "sodium, not 'missing'"
+    assert attributes["*12"] == {"targets": ["T3", "T4"]}
     assert {row["line"] for row in rows.values()} == set(range(1, 13))
     ((text, length),) = lake.rows("SELECT text, n_characters FROM raw_corpus_texts")
     assert (text, length) == (TEXT, len(TEXT))
@@ -418,7 +422,7 @@ VOLUME = {
 
 def tiff(slices: list[np.ndarray[Any, Any]]) -> bytes:
     stream = io.BytesIO()
-    first, *others = [Image.fromarray(one) for one in slices]
+    first, *others = [Image.fromarray(layer) for layer in slices]
     first.save(stream, "TIFF", save_all=True, append_images=others)
     return stream.getvalue()
 

@@ -151,9 +151,9 @@ def test_workbook_and_text_give_one_identifier(write: Write, tmp_path: Path) -> 
         sheet.write_row(line, 0, [float(cell) for cell in row.split(",")])
     book.close()
     assert PEEL.recognise(tmp_path / "a.xlsx")
-    one = PEEL.read(tmp_path / "a.xlsx")
-    other = PEEL.read(write("b.csv", "Width,25 mm\n" + INSTRON + curve()))
-    assert one[0].rows == other[0].rows
+    workbook = PEEL.read(tmp_path / "a.xlsx")
+    text = PEEL.read(write("b.csv", "Width,25 mm\n" + INSTRON + curve()))
+    assert workbook[0].rows == text[0].rows
 
 
 def test_torn_and_uneven_plateaus_are_told(write: Write) -> None:
@@ -181,10 +181,10 @@ def test_rows_without_numbers_pass_as_they_stand(write: Write) -> None:
 def test_way_back_of_the_cross_head_is_no_peeling() -> None:
     way = np.concatenate([np.linspace(0, 40, 401), np.linspace(40, 0, 401)])
     force = np.concatenate([np.full(401, 2.0), np.zeros(401)])
-    found = plateau_of(way, force)
-    assert isinstance(found, Plateau)
-    assert (found.mean, found.note) == (2.0, "")
-    assert math.isclose(found.ends, 36.0)
+    plateau = plateau_of(way, force)
+    assert isinstance(plateau, Plateau)
+    assert (plateau.mean, plateau.note) == (2.0, "")
+    assert math.isclose(plateau.ends, 36.0)
 
 
 @pytest.mark.parametrize(
@@ -197,9 +197,9 @@ def test_way_back_of_the_cross_head_is_no_peeling() -> None:
     ],
 )
 def test_why_there_is_no_plateau(way: np.ndarray, force: np.ndarray, why: str) -> None:
-    found = plateau_of(way, force)
-    assert isinstance(found, str)
-    assert why in found
+    reason = plateau_of(way, force)
+    assert isinstance(reason, str)
+    assert why in reason
 
 
 def test_short_curve_is_refused_or_told(write: Write) -> None:

@@ -128,11 +128,11 @@ def handed(tmp_path_factory: pytest.TempPathFactory) -> list[Handed]:
 
 @lru_cache(maxsize=1)
 def faulty_lines() -> dict[str, set[int]]:
-    found: dict[str, set[int]] = {}
+    lines: dict[str, set[int]] = {}
     for fault in planted_faults():
         if fault.kind != "trailing_blank_line":
-            found.setdefault(fault.file, set()).add(fault.line)
-    return found
+            lines.setdefault(fault.file, set()).add(fault.line)
+    return lines
 
 
 def sound(sheet: Handed) -> pl.DataFrame:
@@ -335,8 +335,8 @@ def test_settings_move_electrodes_the_right_way(handed: list[Handed], start: str
         used = ["comma_gap_um", "solid_content_pct", "drying_temperature_degc", "binder_pct"]
         kept = raw.drop_nulls([*used, target])
         inputs = np.column_stack([np.ones(kept.height), kept.select(used).to_numpy()])
-        found = np.linalg.lstsq(inputs, np.log(kept[target].to_numpy()), rcond=None)[0]
-        return dict(zip(used, found[1:].tolist(), strict=True))
+        coefficients = np.linalg.lstsq(inputs, np.log(kept[target].to_numpy()), rcond=None)[0]
+        return dict(zip(used, coefficients[1:].tolist(), strict=True))
 
     assert slopes("mass_loading_mg_cm2")["comma_gap_um"] > 0
     assert slopes("mass_loading_mg_cm2")["solid_content_pct"] > 0

@@ -33,19 +33,19 @@ Read = Callable[[str, str | bytes], Recipes]
 
 
 def test_a_plain_file_is_read_with_its_lines(read: Read) -> None:
-    found = read("r.csv", HEADER + "95,65,3.5,150\n96,66,4,200\n")
-    assert found.values.to_dicts()[0] == USUAL
-    assert found.lines == [2, 3]
-    assert found.problems == {}
+    recipes = read("r.csv", HEADER + "95,65,3.5,150\n96,66,4,200\n")
+    assert recipes.values.to_dicts()[0] == USUAL
+    assert recipes.lines == [2, 3]
+    assert recipes.problems == {}
 
 
 def test_german_headers_semicolons_and_decimal_commas_are_read(read: Read) -> None:
-    found = read(
+    recipes = read(
         "Rezepte.csv",
         "Aktivmaterial (Gew.-%);Feststoffgehalt (%);Viskosität (Pa·s);Spalt (µm)\n"
         "95,0;65,0;3,5;150,0\n",
     )
-    assert found.values.to_dicts() == [USUAL]
+    assert recipes.values.to_dicts() == [USUAL]
 
 
 @pytest.mark.parametrize(
@@ -53,27 +53,27 @@ def test_german_headers_semicolons_and_decimal_commas_are_read(read: Read) -> No
     [("comma gap (mm)", "0.15"), ("comma gap [µm]", "150"), ("gap (cm)", "0.015")],
 )
 def test_the_unit_in_the_header_is_converted(read: Read, column: str, value: str) -> None:
-    found = read(
+    recipes = read(
         "r.csv",
         f"active_material_pct,solid_content_pct,viscosity_pa_s,{column}\n95,65,3.5,{value}\n",
     )
-    assert found.values["comma_gap_um"].to_list() == [pytest.approx(150.0)]
+    assert recipes.values["comma_gap_um"].to_list() == [pytest.approx(150.0)]
 
 
 def test_a_viscosity_in_millipascal_seconds_is_converted(read: Read) -> None:
     header = "active_material_pct,solid_content_pct,viscosity (mPa·s),comma_gap_um\n"
-    found = read("r.csv", header + "95,65,3500,150\n")
-    assert found.values["viscosity_pa_s"].to_list() == [pytest.approx(3.5)]
+    recipes = read("r.csv", header + "95,65,3500,150\n")
+    assert recipes.values["viscosity_pa_s"].to_list() == [pytest.approx(3.5)]
 
 
 def test_other_columns_and_another_order_change_nothing(read: Read) -> None:
-    found = read(
+    recipes = read(
         "r.csv",
         "note,comma_gap_um,viscosity_pa_s,solid_content_pct,active_material_pct,mass_loading_mg_cm2\n"
         "best,150,3.5,65,95,15\n",
     )
-    assert found.values.to_dicts() == [USUAL]
-    assert found.values.columns == list(RECIPE)
+    assert recipes.values.to_dicts() == [USUAL]
+    assert recipes.values.columns == list(RECIPE)
 
 
 def test_a_missing_column_is_named_with_the_header(read: Read) -> None:
@@ -99,31 +99,31 @@ def test_a_header_alone_is_refused(read: Read) -> None:
 def test_a_cell_that_is_no_number_is_told_and_the_other_rows_are_read(
     read: Read, cell: str, words: str
 ) -> None:
-    found = read("r.csv", HEADER + f"95,65,{cell},150\n95,65,3.5,150\n")
-    bad, good = found.values.to_dicts()
+    recipes = read("r.csv", HEADER + f"95,65,{cell},150\n95,65,3.5,150\n")
+    bad, good = recipes.values.to_dicts()
     assert bad["viscosity_pa_s"] is None
     assert good == USUAL
-    assert list(found.problems) == [2]
-    assert words in found.problems[2][0]
+    assert list(recipes.problems) == [2]
+    assert words in recipes.problems[2][0]
 
 
 def test_an_empty_cell_is_handed_on_as_missing(read: Read) -> None:
-    found = read("r.csv", HEADER + "95,65,,150\n95,65,3.5,150\n")
-    assert found.values["viscosity_pa_s"].to_list() == [None, 3.5]
+    recipes = read("r.csv", HEADER + "95,65,,150\n95,65,3.5,150\n")
+    assert recipes.values["viscosity_pa_s"].to_list() == [None, 3.5]
 
 
 @pytest.mark.parametrize("line", ["95,65,3.5", "95,65,3.5,150,7,8"])
 def test_a_ragged_line_is_told_and_not_guessed(read: Read, line: str) -> None:
-    found = read("r.csv", HEADER + f"95,65,3.5,150\n{line}\n96,66,4,200\n")
-    assert found.lines == [2, 3, 4]
-    assert found.values.row(1) == (None, None, None, None)
-    assert "cells, the header 4" in found.problems[3][0]
+    recipes = read("r.csv", HEADER + f"95,65,3.5,150\n{line}\n96,66,4,200\n")
+    assert recipes.lines == [2, 3, 4]
+    assert recipes.values.row(1) == (None, None, None, None)
+    assert "cells, the header 4" in recipes.problems[3][0]
 
 
 def test_a_file_of_ragged_lines_only_is_answered_with_its_problems(read: Read) -> None:
-    found = read("r.csv", HEADER + "95,65,3.5\n96,66,4\n")
-    assert found.lines == [2, 3]
-    assert set(found.problems) == {2, 3}
+    recipes = read("r.csv", HEADER + "95,65,3.5\n96,66,4\n")
+    assert recipes.lines == [2, 3]
+    assert set(recipes.problems) == {2, 3}
 
 
 def test_a_workbook_is_read(settings: Settings, tmp_path: Path) -> None:
@@ -138,8 +138,8 @@ def test_a_workbook_is_read(settings: Settings, tmp_path: Path) -> None:
 
 def test_parquet_is_read(settings: Settings, tmp_path: Path) -> None:
     pl.DataFrame([USUAL]).write_parquet(tmp_path / "r.parquet")
-    found = read_recipes(tmp_path / "r.parquet", RECIPE, settings)
-    assert found.values.to_dicts() == [USUAL]
+    recipes = read_recipes(tmp_path / "r.parquet", RECIPE, settings)
+    assert recipes.values.to_dicts() == [USUAL]
 
 
 @pytest.mark.parametrize("name", ["picture.png", "picture.csv", "picture.xlsx"])
@@ -167,7 +167,7 @@ def test_a_folder_is_refused(settings: Settings, tmp_path: Path) -> None:
 @pytest.mark.parametrize("second", ["comma_gap_um", "gap (mm)"])
 def test_two_columns_for_one_input_are_not_decided_in_silence(read: Read, second: str) -> None:
     try:
-        found = read("r.csv", HEADER.strip() + f",{second}\n95,65,3.5,150,0.3\n")
+        recipes = read("r.csv", HEADER.strip() + f",{second}\n95,65,3.5,150,0.3\n")
     except PlatformError:
         return
-    assert any("gap" in note for note in found.notes)
+    assert any("gap" in note for note in recipes.notes)

@@ -142,9 +142,12 @@ def test_public_curve_has_its_viscosities(rheometer: Path) -> None:
     ],
 )
 def test_text_and_workbook_give_the_same(text: str, book: str, rheometer: Path) -> None:
-    one, other = RHEOCOMPASS.read(rheometer / text), RHEOCOMPASS.read(rheometer / book)
-    assert one[0].rows == other[0].rows
-    assert one[1].units == other[1].units
+    text_tables, book_tables = (
+        RHEOCOMPASS.read(rheometer / text),
+        RHEOCOMPASS.read(rheometer / book),
+    )
+    assert text_tables[0].rows == book_tables[0].rows
+    assert text_tables[1].units == book_tables[1].units
 
     def value(cell: str) -> float | str:
         try:
@@ -152,7 +155,9 @@ def test_text_and_workbook_give_the_same(text: str, book: str, rheometer: Path) 
         except ValueError:
             return cell
 
-    for (line, cells), (other_line, other_cells) in zip(one[1].rows, other[1].rows, strict=True):
+    for (line, cells), (other_line, other_cells) in zip(
+        text_tables[1].rows, book_tables[1].rows, strict=True
+    ):
         assert line == other_line
         assert list(map(value, cells)) == list(map(value, other_cells))
 
@@ -191,8 +196,8 @@ def test_cut_public_file_never_reads_half_a_number(
         assert share < 0.1
         return
     for record in of(tables, "flow_points"):
-        found = (record["shear_rate_1_s"], record["shear_stress_pa"], record["viscosity_pa_s"])
-        assert found in whole or found == ("", "", "")
+        triple = (record["shear_rate_1_s"], record["shear_stress_pa"], record["viscosity_pa_s"])
+        assert triple in whole or triple == ("", "", "")
 
 
 # -- the layout in its many spellings ------------------------------------------------------
@@ -664,13 +669,17 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("instrument", [RHEOCOMPASS, ARES, PEEL], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "instrument", [RHEOCOMPASS, ARES, PEEL], ids=lambda instrument: instrument.name
+)
 @pytest.mark.parametrize("name", OTHERS)
 def test_foreign_files_are_not_ours(name: str, instrument: Instrument, write: Write) -> None:
     assert not instrument.recognise(write(name, OTHERS[name]))
 
 
-@pytest.mark.parametrize("instrument", [RHEOCOMPASS, ARES, PEEL], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "instrument", [RHEOCOMPASS, ARES, PEEL], ids=lambda instrument: instrument.name
+)
 def test_recognising_raises_nothing(instrument: Instrument, tmp_path: Path) -> None:
     assert not instrument.recognise(tmp_path)
     assert not instrument.recognise(tmp_path / "missing.csv")
@@ -693,4 +702,6 @@ def test_recognising_raises_nothing_on_any_bytes(
 def test_cyclers_and_logs_of_the_mirror_are_not_ours(mirror: Path) -> None:
     for folder in ("cycler_exports", "line_logs", "cunha2020_nmc111"):
         for path in (mirror / folder).glob("*"):
-            assert not any(one.recognise(path) for one in (RHEOCOMPASS, ARES, PEEL)), path
+            assert not any(
+                instrument.recognise(path) for instrument in (RHEOCOMPASS, ARES, PEEL)
+            ), path

@@ -38,8 +38,8 @@ def refused(**values: Any) -> list[tuple[str, str]]:
     """Field and message of what the contract says against a cell with nothing but these values."""
     row = dict.fromkeys(SCHEMA) | {"cell_id": "C1", "case_id": "K1"} | values
     frame = pl.DataFrame([row], schema=SCHEMA).with_columns(pl.lit(2, pl.Int64).alias("row_number"))
-    told = judge(frame, CONTRACT).violations
-    return list(zip(told["field"].to_list(), told["message"].to_list(), strict=True))
+    violations = judge(frame, CONTRACT).violations
+    return list(zip(violations["field"].to_list(), violations["message"].to_list(), strict=True))
 
 
 def all_rows(lake: Lakehouse) -> pl.DataFrame:
@@ -123,7 +123,7 @@ def test_what_only_just_passes_and_what_fails(
 
 
 def test_shares_that_are_all_given_must_reach_100() -> None:
-    shares = dict.fromkeys([one for one in SCHEMA if one in DESCRIPTORS[:8]], 0.0)
+    shares = dict.fromkeys([name for name in SCHEMA if name in DESCRIPTORS[:8]], 0.0)
     assert refused(**shares | {"graphite_pct": 97.0, "cmc_pct": 2.5}) == []
     assert refused(**shares | {"graphite_pct": 97.0, "cmc_pct": 2.4}) != []
 
@@ -186,7 +186,9 @@ def test_cells_that_count_their_descriptors_and_their_gaps(made: pl.DataFrame) -
     assert table.left_out["not passed by quality control"] == CELLS - USABLE
     assert table.descriptors == DESCRIPTORS
     assert len(DESCRIPTORS) == 31
-    assert [one.name for one in table.endpoints] == [one.name for one in ENDPOINTS]
+    assert [endpoint.name for endpoint in table.endpoints] == [
+        endpoint.name for endpoint in ENDPOINTS
+    ]
     assert table.curves.shape == (USABLE, CYCLES)
     assert np.isnan(table.known[:, table.place("adhesion_n_m")]).any()
     lasted = table.known[:, table.place("cycle_at_50pct_of_max")]
@@ -197,9 +199,11 @@ def test_cells_that_count_their_descriptors_and_their_gaps(made: pl.DataFrame) -
 def test_capacities_that_a_table_leaves_out_are_read_from_its_curves(made: pl.DataFrame) -> None:
     names = ("max_capacity_mah_g", "d5_mah_g", "d10_mah_g", "d30_mah_g")
     bare = made.with_columns(pl.lit(None, pl.Float64).alias(name) for name in names)
-    whole, found = table_of(made), table_of(bare)
+    whole, sparse = table_of(made), table_of(bare)
     for name in names:
-        assert np.array_equal(whole.known[:, whole.place(name)], found.known[:, found.place(name)])
+        assert np.array_equal(
+            whole.known[:, whole.place(name)], sparse.known[:, sparse.place(name)]
+        )
 
 
 def test_a_descriptor_that_few_cells_have_is_not_asked_for(made: pl.DataFrame) -> None:

@@ -47,7 +47,7 @@ _Open = Callable[[Path, PositiveCurrent], Stream]
 
 
 def recognise_format(path: Path) -> Format | None:
-    """The format of a file, by its content; nothing where it is no cycler's export that is read."""
+    """The format of a file, recognised by content; None if it is not an export that we read."""
     try:
         if (binary := _binary(path)) is not None:
             return binary[0]
@@ -58,7 +58,7 @@ def recognise_format(path: Path) -> Format | None:
 
 
 def _binary(path: Path) -> tuple[Format, _Open] | None:
-    """Format and reader of a file that is known by its first bytes."""
+    """Format and reader of a file that is recognised by its first bytes."""
     if not path.is_file():
         return None
     with path.open("rb") as stream:
@@ -74,7 +74,7 @@ def _binary(path: Path) -> tuple[Format, _Open] | None:
 
 
 def open_file(path: Path, positive_current: PositiveCurrent = "charge") -> Stream:
-    """A stream of a file's blocks. `positive_current` says what the file means by its sign."""
+    """A stream of a file's blocks; `positive_current` is the file's sign convention."""
     stream = _open(path, positive_current)
     if positive_current == "discharge":
         stream.metadata["sign_of_current"] = "stated: positive while discharging; turned round here"

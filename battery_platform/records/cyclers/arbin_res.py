@@ -1,4 +1,4 @@
-"""Arbin's .res file: an Access database, of which the pages are read directly.
+"""Arbin's .res file: an Access database, whose pages are read directly.
 
 A Jet 4 file is a row of pages of 4096 bytes. A page of type 2 defines a table: its columns and
 the number of its rows. A page of type 1 holds rows of the table it names as its owner. The rows
@@ -47,7 +47,7 @@ _KEPT = ("Charge_Capacity", "Discharge_Capacity", "Charge_Energy", "Discharge_En
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a table: where it stands in a row."""
+    """A column of a table: its place within a row."""
 
     name: str
     type: int
@@ -59,7 +59,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the database: its columns and how many rows it says it has."""
+    """A table of the database: its columns and the number of rows that it states."""
 
     page: int
     rows: int
@@ -101,7 +101,7 @@ class Database:
         return [self._table(int(page)) for page in pages if int(page) not in follow]
 
     def check_catalogue(self, tables: list[Table]) -> None:
-        """Every table that the catalogue names must be there, or the end of the file is lost."""
+        """Refuse a file in which a table of the catalogue is missing, as its end is lost."""
         catalogue = next((t for t in tables if {"Id", "Type", "ParentId"} <= set(t.fields)), None)
         if catalogue is None:
             return
@@ -143,7 +143,7 @@ class Database:
         return raw
 
     def rows(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
-        """Begin and end of each living row of a table, as places in the file."""
+        """Begin and end of each row of a table that is not deleted, as offsets in the file."""
         begins, ends = [], []
         pages = np.flatnonzero((self.pages[:, 0] == DATA) & (self.owners == table.page))
         for page in pages:
@@ -196,7 +196,7 @@ class Database:
 
 
 def open_res(path: Path, positive_current: PositiveCurrent = "charge") -> Stream:
-    """A stream of the one block that a .res file is."""
+    """A stream of a .res file, which is a single block."""
     database = Database(path)
     try:
         tables = database.tables()
@@ -262,7 +262,7 @@ def _points(database: Database, table: Table) -> pl.DataFrame:
 
 
 def _metadata(database: Database, tables: list[Table]) -> dict[str, str]:
-    told = {
+    metadata = {
         "sign_of_current": formats.ARBIN_RES.current,
         "cycles": formats.ARBIN_RES.cycles,
         "counters_reset": formats.ARBIN_RES.resets,
@@ -271,5 +271,5 @@ def _metadata(database: Database, tables: list[Table]) -> dict[str, str]:
     if table is not None:
         begins, ends = database.rows(table)
         if len(begins):
-            told |= database.texts(table, int(begins[0]), int(ends[0]))
-    return told
+            metadata |= database.texts(table, int(begins[0]), int(ends[0]))
+    return metadata

@@ -1,4 +1,4 @@
-"""BioLogic's .mpr file: modules one after the other, one of which holds the rows.
+"""BioLogic's .mpr file: a sequence of modules, one of which holds the rows.
 
 The data module says by numbers which columns a row has, and nothing says how wide they are: a
 number that is not known here would shift all that follows. The rows must fill the module to its
@@ -77,7 +77,7 @@ _KEPT = {
 }
 _OLE_DAYS = 25569
 _STARTED_AT = (465, 469, 473, 585)
-"""Places in the log module where the start of the test has been seen."""
+"""Offsets in the log module at which the start of the test has been seen."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ class Module:
     body: bytes
 
 
-def modules(path: Path, raw: bytes) -> list[Module]:
-    """The modules of a file, each as long as it says."""
-    found = []
+def read_modules(path: Path, raw: bytes) -> list[Module]:
+    """The modules of a file, each of the length that it states."""
+    read = []
     at = FIRST_MODULE
     while at < len(raw):
         if raw[at : at + 6] != b"MODULE" or at + 57 > len(raw):
@@ -110,8 +110,8 @@ def modules(path: Path, raw: bytes) -> list[Module]:
         at = body + length
         if at > len(raw):
             raise _cut(path, f"module '{name}' is {at - len(raw)} bytes shorter than it says")
-        found.append(Module(name, version, date.decode("latin-1"), raw[body:at]))
-    return found
+        read.append(Module(name, version, date.decode("latin-1"), raw[body:at]))
+    return read
 
 
 def _cut(path: Path, why: str) -> Exception:
@@ -123,7 +123,7 @@ def _cut(path: Path, why: str) -> Exception:
 
 
 def rows_of(path: Path, module: Module) -> tuple[list[int], np.ndarray]:
-    """The numbers of the columns, and the rows as a record array of columns named by them."""
+    """The column numbers, and the rows as a record array whose fields are named by them."""
     body = module.body
     if len(body) < 5:
         raise _cut(path, "the data module has no rows")
@@ -155,7 +155,7 @@ def rows_of(path: Path, module: Module) -> tuple[list[int], np.ndarray]:
 
 
 def _numbers(path: Path, module: Module, columns: int) -> tuple[list[int], int]:
-    """Numbers of the columns and where the rows begin, by the version of the module."""
+    """The column numbers and the offset of the rows, according to the module's version."""
     body = module.body
     if module.version in {2, 3}:
         kind, begin = "<u2", 405 if module.version == 2 else 406
@@ -175,9 +175,9 @@ def _numbers(path: Path, module: Module, columns: int) -> tuple[list[int], int]:
 
 
 def open_mpr(path: Path, positive_current: PositiveCurrent = "charge") -> Stream:
-    """A stream of the one block that an .mpr file is."""
-    parts = modules(path, path.read_bytes())
-    data = next((part for part in parts if part.name == "VMP data"), None)
+    """A stream of an .mpr file, which is a single block."""
+    modules = read_modules(path, path.read_bytes())
+    data = next((module for module in modules if module.name == "VMP data"), None)
     if data is None:
         raise _cut(path, "it has no module with data")
     numbers, rows = rows_of(path, data)
@@ -190,7 +190,7 @@ def open_mpr(path: Path, positive_current: PositiveCurrent = "charge") -> Stream
     }
     notes: list[str] = []
     frame = _frame(path, numbers, rows, metadata, notes)
-    started = _started(parts, data.date)
+    started = _started(modules, data.date)
     if started is not None:
         frame = frame.with_columns(
             (pl.lit(started) + pl.duration(microseconds=(pl.col("test_time_s") * 1e6).round()))
@@ -212,8 +212,8 @@ def _frame(
 ) -> pl.DataFrame:
     def first(candidates: tuple[int, ...]) -> np.ndarray | None:
         names = rows.dtype.names or ()
-        found = next((number for number in candidates if str(number) in names), None)
-        return None if found is None else rows[str(found)].astype(np.float64)
+        column = next((number for number in candidates if str(number) in names), None)
+        return None if column is None else rows[str(column)].astype(np.float64)
 
     time, volts = first(TIME), first(tuple(VOLTAGE))
     if time is None or volts is None:
@@ -261,7 +261,7 @@ def _current(
     time: np.ndarray,
     notes: list[str],
 ) -> np.ndarray:
-    """The current in mA; a technique that logs none has logged the charge passed instead."""
+    """The current in mA, derived from the charge passed if the technique logs no current."""
     if measured is not None:
         return measured
     if passed is None:
@@ -278,9 +278,9 @@ def _current(
     return current
 
 
-def _started(parts: list[Module], date: str) -> datetime | None:
-    """The start in the log module; it must be of the day that the data module names."""
-    log = next((part.body for part in parts if part.name == "VMP LOG"), b"")
+def _started(modules: list[Module], date: str) -> datetime | None:
+    """The start according to the log module, if it lies on the day that the data module names."""
+    log = next((module.body for module in modules if module.name == "VMP LOG"), b"")
     for at in _STARTED_AT:
         if at + 8 > len(log):
             continue

@@ -1,4 +1,4 @@
-"""The formats that are read, with what each one means by its current, counters and cycles."""
+"""The formats that are read, with each one's conventions of current, counters and cycles."""
 
 from __future__ import annotations
 

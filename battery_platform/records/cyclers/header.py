@@ -43,12 +43,12 @@ HEAD_BYTES = 512 * 1024
 HEADER_LINES = 1000
 SNIFFED_BYTES = 8 * 1024
 SPARSE_ROWS = 60
-"""An empty cell among so many rows makes a column be read as text from the start."""
+"""A column with an empty cell among so many first rows is read as text from the start."""
 SAMPLE_ROWS = 400
 BELOW_HEADER = 40
-"""A second header further below another would be that of a second table."""
+"""A header further below another one than this belongs to a second table."""
 HIGHEST_VOLTAGE = 100.0
-"""A voltage without a unit that is above this was not told in volts."""
+"""A voltage without a unit that is above this is not in volts."""
 _PACES = {
     1.0: "",
     1 / 60: "minutes",
@@ -57,10 +57,10 @@ _PACES = {
     1e3: "milliseconds",
     1e6: "microseconds",
 }
-"""How fast a time in another unit runs if it is taken for seconds."""
+"""How fast a time in another unit runs if it is mistaken for seconds."""
 _PACE_TOLERANCE, _MEDIAN_TOLERANCE, _LEAST_STEPS = 0.03, 3.0, 3
 _EPOCH = {"s": (1e8, 4e9, 1.0), "ms": (1e11, 4e12, 1e-3)}
-"""Wall clocks that count from 1970: their unit, and between which numbers one is taken for it."""
+"""Wall clocks that count from 1970: the unit, and the range of numbers that is taken for it."""
 _CHINESE = ("电压", "电流", "循环", "时间")
 _WORDS = {
     "test_time_s": "time since the start of the test",
@@ -71,7 +71,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Table:
-    """Where the table of a text file stands and how it is written."""
+    """Where the table of a text file begins, and how it is written."""
 
     format: Format
     encoding: str
@@ -89,13 +89,13 @@ class Table:
     notes: tuple[str, ...] = ()
     levels: Levels | None = None
     again: str = ""
-    """How the header begins, where it would come a second time."""
+    """The beginning of the header, by which a repetition of it is recognised."""
     absolute: tuple[str, ...] = ()
-    """Formats of the test time where it is written as a date."""
+    """Formats of the test time, if it is written as a date."""
     adds_up: bool = False
-    """The test time is the sum of the steps' times: the file has none of its own."""
+    """Whether the test time has to be summed from the steps' times."""
     offset: bool = False
-    """The wall clock says how far it is ahead of UTC."""
+    """Whether the wall clock states its offset from UTC."""
     wrong: tuple[str, str] | None = None
     """Why the table cannot be trusted, and what to do."""
 
@@ -123,13 +123,13 @@ def head_of(path: Path) -> tuple[str, str]:
 
 
 def find_table(path: Path) -> Table | None:
-    """The cycler's table in a text file, or nothing where no line is a header of one."""
+    """The cycler's table in a text file, or None if no line is the header of one."""
     encoding, head = head_of(path)
     lines = head.split("\n", HEADER_LINES + SAMPLE_ROWS + 1)
-    found = _best_header(lines[:HEADER_LINES])
-    if found is None:
+    header = _best_header(lines[:HEADER_LINES])
+    if header is None:
         return None
-    number, separator, headers = found
+    number, separator, headers = header
     top, again = number, headers
     below = lines[number + 1] if number + 1 < len(lines) - 1 else ""
     units = units_below(below)
@@ -149,7 +149,7 @@ def find_table(path: Path) -> Table | None:
 
 
 def _best_header(lines: list[str]) -> tuple[int, str, list[str]] | None:
-    """The line that names the most quantities, how it is separated, and its cells."""
+    """The line that names the most quantities, its separator, and its cells."""
     best: tuple[int, str, list[str]] | None = None
     most = 2
     for number, line in enumerate(lines):
@@ -173,7 +173,7 @@ def header_score(cells: list[str]) -> int:
 
 
 def units_below(line: str) -> bool:
-    """Whether the line below a header holds the units: no number, and mostly words that are."""
+    """Whether the line below a header holds units: no numbers, and mostly words that are units."""
     words = [word.strip('[]() \r"') for word in re.split(r"[,;|\t\x1f]+", line)]
     words = [word for word in words if word]
     if not words or any(c.isdigit() for word in words for c in word if word != "1"):
@@ -190,7 +190,7 @@ def table_of(
     rows: list[list[str]],
     known: Format | None = None,
 ) -> Table:
-    """What a header and the first rows tell of a table."""
+    """The description of a table, taken from its header and first rows."""
     counts = [len(row) for row in rows] or [len(headers)]
     width = max(set(counts), key=lambda count: (counts.count(count), -abs(count - len(headers))))
     maker = known or _format(preamble, headers)
@@ -237,7 +237,7 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
 
 
 def _first_rows(table: Table, rows: list[list[str]]) -> Table:
-    """What the first rows tell of times and dates: durations with colons, formats of the clock."""
+    """The table completed by its first rows: notation of times, clock, implausible units."""
     notes: list[str] = []
     if any(any(cell.strip() for cell in row[len(table.headers) :]) for row in rows):
         notes.append("the rows have more fields than the header has names; those were not read")
@@ -282,7 +282,7 @@ def _first_rows(table: Table, rows: list[list[str]]) -> Table:
 
 
 def _written_times(table: Table, rows: list[list[str]], notes: list[str]) -> Table:
-    """The table with what its times are written as, where they are no numbers."""
+    """The table with the notation of its times, if they are not numbers."""
     durations = []
     columns = list(table.columns)
     absolute: tuple[str, ...] = ()
@@ -305,19 +305,19 @@ def _written_times(table: Table, rows: list[list[str]], notes: list[str]) -> Tab
 
 
 def _clock(table: Table, rows: list[list[str]], notes: list[str]) -> Table:
-    """The table with how its wall clock is written."""
+    """The table with the notation of its wall clock."""
     if (clock := table.of("recorded_at")) is None:
         return table
     sample = _cells_of(rows, clock)
-    found, either = moment_formats(sample)
-    if found:
+    moments, either = moment_formats(sample)
+    if moments:
         if either:
             notes.append(
                 f"'{clock.header}' is read with the month first, as the makers' default is; the "
                 "rows shown would fit the day first too"
             )
         offset = not to_offsets(pl.Series("t", sample)).null_count()
-        return replace(table, moments=tuple(found), offset=offset)
+        return replace(table, moments=tuple(moments), offset=offset)
     columns = [column for column in table.columns if column is not clock]
     counted = _counted_clock(clock, sample, table)
     if counted is not None and table.of("unix_time_s") is None:
@@ -329,7 +329,7 @@ def _clock(table: Table, rows: list[list[str]], notes: list[str]) -> Table:
 
 
 def _cells_of(rows: list[list[str]], column: Column) -> list[str]:
-    """What the first rows say in a column."""
+    """The cells of a column in the first rows."""
     return [row[column.index] for row in rows if len(row) > column.index and row[column.index]]
 
 
@@ -395,22 +395,22 @@ def _both_times(
     """The time and the wall clock of the first rows, in seconds."""
     both = [row for row in rows if len(row) > max(time.index, clock.index)]
     passed = pl.Series("t", [row[time.index] for row in both], dtype=pl.String)
-    told = pl.Series("c", [row[clock.index] for row in both], dtype=pl.String)
+    clock_cells = pl.Series("c", [row[clock.index] for row in both], dtype=pl.String)
     seconds = (
         to_seconds(passed)
         if time.index in table.durations
         else to_numbers(passed, table.decimal) * time.factor
     )
     if clock.quantity == "unix_time_s":
-        wall = to_numbers(told, table.decimal) * clock.factor
+        wall = to_numbers(clock_cells, table.decimal) * clock.factor
     else:
-        moments = to_moments(told, table.moments).cast(pl.Int64) / 1e6
-        wall = moments - to_offsets(told) if table.offset else moments
+        moments = to_moments(clock_cells, table.moments).cast(pl.Int64) / 1e6
+        wall = moments - to_offsets(clock_cells) if table.offset else moments
     return seconds.cast(pl.Float64).to_numpy(), wall.cast(pl.Float64).to_numpy()
 
 
 def _pace(seconds: np.ndarray, wall: np.ndarray, least: int) -> float | None:
-    """How fast a time runs against the wall clock, if that is a pace one can name."""
+    """How fast a time runs relative to the wall clock, if that is clearly one of `_PACES`."""
     sound = np.isfinite(seconds) & np.isfinite(wall)
     steps, clock = np.diff(seconds[sound]), np.diff(wall[sound])
     forward = (steps >= 0) & (clock >= 0)
@@ -465,11 +465,11 @@ _MARKS: tuple[tuple[Format, str, tuple[tuple[str, ...], ...]], ...] = (
         ),
     ),
 )
-"""What each maker alone writes above its table, or how headers of its table begin."""
+"""What only this maker writes above its table or at the beginning of its header."""
 
 
 def _format(preamble: list[str], headers: list[str]) -> Format:
-    """The maker, by what only that maker writes before or in the header."""
+    """The maker, recognised by what only that maker writes above or in the header."""
     top = "\n".join(preamble[:60]).lower()
     names = {header.strip().lower() for header in headers}
 
@@ -483,7 +483,7 @@ def _format(preamble: list[str], headers: list[str]) -> Format:
 
 
 def refuse_unless_complete(path: Path, table: Table) -> None:
-    """Refuse a table that lacks one of the three quantities without which nothing can be told."""
+    """Refuse a table that lacks one of the three indispensable quantities."""
     if missing := table.missing():
         seen = ", ".join(header for header in table.headers if header)
         raise refuse(
@@ -497,18 +497,18 @@ def refuse_unless_complete(path: Path, table: Table) -> None:
 
 
 def metadata_of(table: Table) -> dict[str, str]:
-    """What stands before the table, as `name: value`, and what the format means by its columns."""
-    told = {
+    """The lines above the table as `name: value`, and the conventions of the format."""
+    metadata = {
         "sign_of_current": table.format.current,
         "cycles": table.format.cycles,
         "counters_reset": table.format.resets,
     }
     for line in table.preamble[:200]:
         for mark in (":\t", "\t", ":", table.separator):
-            name, found, value = line.strip().lstrip("~#").partition(mark)
-            if found and name.strip() and value.strip(f" {table.separator}") and len(name) < 60:
-                told.setdefault(name.strip(" :"), value.strip(f" {table.separator}")[:200])
+            name, separated, value = line.strip().lstrip("~#").partition(mark)
+            if separated and name.strip() and value.strip(f" {table.separator}") and len(name) < 60:
+                metadata.setdefault(name.strip(" :"), value.strip(f" {table.separator}")[:200])
                 break
     for column in table.columns:
-        told[f"column {column.quantity}"] = column.header
-    return told
+        metadata[f"column {column.quantity}"] = column.header
+    return metadata

@@ -27,7 +27,7 @@ from battery_platform.records.cyclers.model import (
 from battery_platform.records.reading import refuse
 
 CLOCK_TOLERANCE_S = 0.5
-"""A clock that is set back by less than this is noted; more is held back."""
+"""A clock set back by less than this is noted; if by more, the row is held back."""
 RESTART_ROWS = 2
 _SCALES = (60.0, 1e3, 3600.0)
 _SCALE_TOLERANCE, _LEAST_GROWTHS, _LEAST_JUMPS = 0.1, 8, 3
@@ -47,7 +47,7 @@ _NAMES = {
 
 @dataclass
 class Judge:
-    """What has been seen of a file so far."""
+    """What has been seen of a file so far, and the judgement of the next rows."""
 
     path: Path
     format: Format
@@ -85,24 +85,24 @@ class Judge:
         self.rows += frame.height
         if direction is not None and (direction != 0).any():
             frame = frame.with_columns(direction.alias("direction"))
-        found = list(held)
-        found += self._not_numbers(frame, {finding.row for finding in held})
-        frame = self._without(frame, found)
+        findings = list(held)
+        findings += self._not_numbers(frame, {finding.row for finding in held})
+        frame = self._without(frame, findings)
         frame, unknown = self._signed(frame)
-        found += unknown
+        findings += unknown
         late = self._out_of_order(frame)
-        found += late
+        findings += late
         frame = self._without(frame, late)
         self._count(frame)
         frame = frame.drop("direction", strict=False)
         if "record" in frame.columns:
             frame = frame.rename({"record": self.record_name})
-        found.sort(key=lambda finding: finding.row)
-        self.held += len({finding.row for finding in found})
-        return Block(in_order(frame), tuple(found))
+        findings.sort(key=lambda finding: finding.row)
+        self.held += len({finding.row for finding in findings})
+        return Block(in_order(frame), tuple(findings))
 
     def finish(self) -> None:
-        """Say at the end what concerns the file and no single row."""
+        """Note at the end what concerns the whole file rather than single rows."""
         if self.rows == 0:
             raise refuse(self.path, "the file has a header and no rows.", "Export the test again.")
         missing = (
@@ -143,7 +143,7 @@ class Judge:
     # -- single values -----------------------------------------------------------------------
 
     def _not_numbers(self, frame: pl.DataFrame, known: set[int]) -> list[Finding]:
-        found = []
+        findings = []
         for name in NUMBERS:
             if name not in frame.columns:
                 continue
@@ -158,7 +158,7 @@ class Judge:
                     continue
                 known.add(row)
                 what = "is missing" if value is None else f"is {_not_finite(value)}"
-                found.append(
+                findings.append(
                     Finding(
                         row,
                         name,
@@ -168,12 +168,12 @@ class Judge:
                         "Look at the channel's wiring and log; the row is held back, not filled in.",
                     )
                 )
-        return found
+        return findings
 
-    def _without(self, frame: pl.DataFrame, found: list[Finding]) -> pl.DataFrame:
-        if not found:
+    def _without(self, frame: pl.DataFrame, findings: list[Finding]) -> pl.DataFrame:
+        if not findings:
             return frame
-        rows = pl.Series([finding.row for finding in found], dtype=pl.Int64)
+        rows = pl.Series([finding.row for finding in findings], dtype=pl.Int64)
         return frame.filter(~pl.col("row_number").is_in(rows.implode()))
 
     # -- sign of the current -----------------------------------------------------------------
@@ -208,7 +208,7 @@ class Judge:
         return self._without(frame, unknown), unknown
 
     def _without_sign(self, stated: np.ndarray, direction: np.ndarray, floor: float) -> bool:
-        """Whether positive numbers stand both where the file says charge and where it says not."""
+        """Whether currents carry no sign: positive ones occur in rows of both directions."""
         if self.unsigned:
             return True
         if self.format.current.startswith("without sign"):
@@ -221,7 +221,7 @@ class Judge:
     def _undirected(
         self, frame: pl.DataFrame, stated: np.ndarray, direction: np.ndarray, floor: float
     ) -> list[Finding]:
-        """Rows with a current of which nothing says the direction."""
+        """Rows with a current whose direction nothing states."""
         rows = frame["row_number"].to_numpy()
         return [
             Finding(
@@ -245,7 +245,7 @@ class Judge:
         self.against_current += int((jumps < -1e-3).sum())
 
     def _scale_of_charge(self) -> None:
-        """Refuse a file of which the counters and the current over time differ by a unit."""
+        """Refuse a file whose counters and integrated current differ by a factor between units."""
         if self.growths < _LEAST_GROWTHS or self.integrated_ah <= 0 or self.counted_ah <= 0:
             return
         ratio = self.counted_ah / self.integrated_ah
@@ -260,7 +260,7 @@ class Judge:
                 )
 
     def _growth(self, frame: pl.DataFrame) -> None:
-        """Sum up what counters and current over time gained, row by row where both did."""
+        """Sum the gains of counters and of the integrated current over rows that have both."""
         spans = np.diff(frame["test_time_s"].to_numpy())
         current = frame["current_a"].to_numpy()
         mean = (current[1:] + current[:-1]) / 2
@@ -322,14 +322,14 @@ class Judge:
         times = frame["test_time_s"].to_numpy()
         if np.isnan(self.first_time):
             self.first_time = float(times[0])
-        found: dict[int, Finding] = {}
+        by_row: dict[int, Finding] = {}
         before = np.maximum.accumulate(np.concatenate(([self.latest_time], times)))[:-1]
         back = times < before - CLOCK_TOLERANCE_S
         record = frame["record"].to_numpy() if "record" in frame.columns else None
         if back.any():
             self._one_test(rows, times, before, back, record)
             for at in np.flatnonzero(back):
-                found[int(rows[at])] = Finding(
+                by_row[int(rows[at])] = Finding(
                     int(rows[at]),
                     "test_time_s",
                     f"{times[at]:.6g}",
@@ -349,7 +349,7 @@ class Judge:
             wrong = counts <= highest if name == "record" else counts < highest
             for at in np.flatnonzero(wrong):
                 label = self.record_name if name == "record" else "Cycle"
-                found.setdefault(
+                by_row.setdefault(
                     int(rows[at]),
                     Finding(
                         int(rows[at]),
@@ -360,7 +360,7 @@ class Judge:
                         "Export the test once more; rows that were pasted in are to be removed.",
                     ),
                 )
-        return list(found.values())
+        return list(by_row.values())
 
     def _one_test(
         self,
@@ -385,7 +385,7 @@ class Judge:
                 )
 
     def _count(self, frame: pl.DataFrame) -> None:
-        """Take up what was accepted."""
+        """Update counts and latest values from the accepted rows."""
         if frame.is_empty():
             return
         self._growth(frame)
@@ -411,8 +411,8 @@ class Judge:
 
 
 def whole_numbers(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
-    """Counters as whole numbers; a fraction or nothing where a count belongs holds the row back."""
-    found = []
+    """Counters as whole numbers; a row with a fraction or no number in one is held back."""
+    findings = []
     columns = []
     for name in COUNTS:
         if name not in frame.columns or frame[name].dtype.is_integer():
@@ -423,7 +423,7 @@ def whole_numbers(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
         columns.append(whole if sound.all() else whole.set(pl.Series(~sound), None))
         for at in np.flatnonzero(~sound):
             value = "" if np.isnan(values[at]) else f"{values[at]:g}"
-            found.append(
+            findings.append(
                 Finding(
                     int(frame["row_number"][int(at)]),
                     name,
@@ -434,7 +434,7 @@ def whole_numbers(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
                 )
             )
     frame = frame.with_columns(columns)
-    return frame, found
+    return frame, findings
 
 
 def _not_finite(value: float) -> str:

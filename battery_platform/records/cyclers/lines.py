@@ -26,12 +26,12 @@ BLOCK_BYTES = 8 * MIB
 NEWLINE = 0x0A
 QUOTE = 0x22
 ABOVE = 1000
-"""Rows above a last line without its end that tell whether it is whole."""
+"""Rows above an unterminated last line that show whether it is complete."""
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Whole lines of a file, the number of the first, and whether the last one ended."""
+    """Whole lines of a file, the number of the first, and whether the last one is terminated."""
 
     text: bytes
     first: int
@@ -40,7 +40,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Damaged:
-    """A line whose number of fields is wrong, or which the end of the file cuts."""
+    """A line with the wrong number of fields, or one cut off by the end of the file."""
 
     line: int
     text: str
@@ -49,7 +49,7 @@ class Damaged:
 
 
 def whole_lines(path: Path, encoding: str, block_bytes: int = BLOCK_BYTES) -> Iterator[Lines]:
-    """The file in blocks that end with a line; only the last line of all may lack its end."""
+    """The file in blocks of whole lines; only the very last line may be unterminated."""
     rest = b""
     number = 1
     decoder = _decoder(encoding)
@@ -68,7 +68,7 @@ def whole_lines(path: Path, encoding: str, block_bytes: int = BLOCK_BYTES) -> It
 
 
 def ahead(source: Iterator[Item]) -> Iterator[Item]:
-    """The same items; the next one is made while this one is used."""
+    """The same items, each prepared while the one before is in use."""
     with ThreadPoolExecutor(1, "ahead") as pool:
         following: Future[Item | None] = pool.submit(next, source, None)
         while (item := following.result()) is not None:
@@ -95,7 +95,7 @@ def sort_out(
     last_may_be_cut: bool,
     last_field: int | None = None,
 ) -> tuple[bytes, np.ndarray, list[Damaged]]:
-    """Sound lines as text, their numbers, and the damaged ones.
+    """The sound lines as text, their numbers, and the damaged lines.
 
     `widths` are the number of fields a row has, and up to which count trailing empty fields are
     harmless. The last line of a file counts as sound without its end where only a field that is
@@ -153,10 +153,10 @@ def sort_out(
 
 
 def _even(codes: np.ndarray, separator: str, width: int) -> int:
-    """How many lines there are, if each has exactly so many fields; otherwise 0."""
-    found = codes[np.flatnonzero((codes == NEWLINE) | (codes == ord(separator)))]
-    number, rest = divmod(len(found), width)
-    newlines = found == NEWLINE
+    """The number of lines, if each has exactly `width` fields; otherwise 0."""
+    marks = codes[np.flatnonzero((codes == NEWLINE) | (codes == ord(separator)))]
+    number, rest = divmod(len(marks), width)
+    newlines = marks == NEWLINE
     even = not rest and width > 1 and bool(newlines[width - 1 :: width].all())
     return number if even and int(np.count_nonzero(newlines)) == number else 0
 
@@ -165,7 +165,7 @@ _TAIL = re.compile(r"([.,:]|[eE][+-]?)(\d+)(\s?[AaPp][Mm])?$")
 
 
 def is_whole(cell: str, above: list[str]) -> bool:
-    """Whether the last cell of a line without its end can be told to be whole.
+    """Whether the last cell of an unterminated line is certainly complete.
 
     It can where every cell above it ends in the same number of digits behind a point, a colon or
     an exponent and it does too: a cut would have left fewer. It can where it is a word, or
@@ -182,13 +182,13 @@ def is_whole(cell: str, above: list[str]) -> bool:
 
 
 def _tail(cell: str) -> tuple[str, int, int, bool] | None:
-    """How a cell ends: the last mark, the digits behind it, the colons before it, a half of day."""
-    found = _TAIL.search(cell)
-    return (found[1][:1], len(found[2]), cell.count(":"), bool(found[3])) if found else None
+    """How a cell ends: its last mark, the digits after it, the number of colons, AM or PM."""
+    match = _TAIL.search(cell)
+    return (match[1][:1], len(match[2]), cell.count(":"), bool(match[3])) if match else None
 
 
 def fields_of(line: str, separator: str) -> list[str]:
-    """The fields of one line; where its quotation marks are broken, as they stand."""
+    """The fields of a line; if its quotation marks are broken they are kept as they are."""
     if '"' not in line:
         return line.rstrip("\r").split(separator)
     try:

@@ -1,4 +1,4 @@
-"""What a cycler's file is once it has been read: its format, its points, and what was held back.
+"""A cycler's file once it has been read: its format, its points, and the rows held back.
 
 Only shapes live here; each reader fills them in its own module.
 """
@@ -49,23 +49,23 @@ CANONICAL = (
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of export, and what its maker leaves unsaid in the file."""
+    """A kind of export, and the conventions that its files do not state."""
 
     name: str
     instrument: str
     resets: Resets
-    """When the charge counters start at zero again; `schedule` and `unknown` are seen by a drop."""
+    """When the charge counters restart at zero; `schedule` and `unknown` are detected by a drop."""
     current: str
-    """How the sign of the current is known. Positive charges in `points`, always."""
+    """How the sign of the current is known; in `points` positive always means charging."""
     cycles: str
-    """Who counts the cycles, and with what they begin."""
+    """Who counts the cycles, and with which half they begin."""
     streamed: bool
-    """Read in blocks; otherwise the file is held in memory once."""
+    """Whether it is read in blocks; otherwise the file is held in memory once."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One row that was not accepted: where it stands, what it says, why, and what to do."""
+    """A row that was not accepted: its number, its value, the reason, and the remedy."""
 
     row: int
     field: str

@@ -1,4 +1,4 @@
-"""Neware's layered export: a line per cycle, below it one per step, below it the records.
+"""Neware's nested export: a line per cycle, below it one per step, below it the records.
 
 A record carries neither its cycle nor its step: its first two fields are empty, and the lines
 above it say what they are. Here they are written into the record, line by line, so that the rest
@@ -15,11 +15,11 @@ from battery_platform.records.cyclers.quantities import quantity_of
 
 @dataclass(frozen=True)
 class Levels:
-    """Where the upper two levels say what a record needs."""
+    """The positions of cycle and step in the upper two levels."""
 
     separator: str
     cycle_fields: int
-    """Fields of a cycle's line; those behind them are the fields of its first step."""
+    """Number of fields in a cycle's line; any after them belong to its first step."""
     step_at: int
     label_at: int
     record_fields: int
@@ -27,7 +27,7 @@ class Levels:
 
 @dataclass
 class Place:
-    """The cycle, step and kind of step that the lines read so far have named last."""
+    """The cycle, step and kind of step named most recently."""
 
     cycle: str = ""
     step: str = ""
@@ -52,7 +52,7 @@ def levels_of(above: list[str], headers: list[str], separator: str) -> Levels | 
 
 def _at(cells: list[str], quantity: str) -> int:
     named = (quantity_of(cell) for cell in cells)
-    return next((i for i, found in enumerate(named) if found and found[0] == quantity), -1)
+    return next((i for i, known in enumerate(named) if known and known[0] == quantity), -1)
 
 
 def flat_headers(headers: list[str]) -> list[str]:
@@ -61,7 +61,7 @@ def flat_headers(headers: list[str]) -> list[str]:
 
 
 def flatten(text: str, levels: Levels, place: Place) -> str:
-    """Records with their cycle and step, other lines empty; `place` moves on."""
+    """Records with their cycle and step; other lines become empty, and `place` advances."""
     mark = levels.separator
     out = []
     for line in text.split("\n"):

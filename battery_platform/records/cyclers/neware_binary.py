@@ -32,7 +32,7 @@ _NAMES = (b"data.ndc", b"EditStep.xml", b"VersionInfo.xml", b"TestInfo.xml")
 
 
 def is_ndax(path: Path) -> bool:
-    """Whether a zip archive is Neware's: its records have a name of their own.
+    """Whether a zip archive is Neware's, recognised by the name of its records.
 
     A cut archive has lost its list of names; those at its beginning are left.
     """
@@ -57,7 +57,7 @@ def _fastnda(path: Path) -> Any:
 
 
 def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Stream:
-    """A stream of the one block that a binary Neware file is."""
+    """A stream of a binary Neware file, which is a single block."""
     with path.open("rb") as stream:
         ending = ".nda" if stream.read(len(MAGIC)) == MAGIC else ".ndax"
     if ending == ".ndax":
@@ -65,7 +65,7 @@ def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Str
     fastnda = _fastnda(path)
     notes: list[str] = []
     try:
-        with _told(notes), tempfile.TemporaryDirectory() as folder:
+        with _noting_warnings(notes), tempfile.TemporaryDirectory() as folder:
             named = Path(folder) / f"file{ending}"
             named.symlink_to(path.absolute())
             records = fastnda.read(named, cycle_mode="raw")
@@ -100,21 +100,21 @@ def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Str
 
 
 class _Listener(logging.Handler):
-    """Takes what fastnda logs, so that it is told as a note and not on the terminal."""
+    """Turns fastnda's log messages into notes instead of printing them."""
 
     def __init__(self, notes: list[str]) -> None:
         super().__init__(logging.WARNING)
         self.notes = notes
 
     def emit(self, record: logging.LogRecord) -> None:
-        said = f"fastnda says: {record.getMessage()}"
-        if said not in self.notes:
-            self.notes.append(said)
+        note = f"fastnda says: {record.getMessage()}"
+        if note not in self.notes:
+            self.notes.append(note)
 
 
 @contextmanager
-def _told(notes: list[str]) -> Iterator[None]:
-    """What fastnda warns of, by either way it has, as notes."""
+def _noting_warnings(notes: list[str]) -> Iterator[None]:
+    """Collect fastnda's warnings and log messages as notes."""
     logger = logging.getLogger("fastnda")
     listener, before = _Listener(notes), logger.propagate
     logger.addHandler(listener)
@@ -126,11 +126,13 @@ def _told(notes: list[str]) -> Iterator[None]:
     finally:
         logger.removeHandler(listener)
         logger.propagate = before
-        notes += sorted({f"fastnda says: {' '.join(str(one.message).split())}" for one in caught})
+        notes += sorted(
+            {f"fastnda says: {' '.join(str(warning.message).split())}" for warning in caught}
+        )
 
 
 def _bounded(path: Path) -> None:
-    """Refuse an archive that is cut, or that unpacks to more than is read."""
+    """Refuse an archive that is cut off, or that unpacks to more than the limit."""
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
@@ -153,7 +155,7 @@ def _damaged(path: Path, error: Exception) -> Exception:
 
 
 def _frame(records: pl.DataFrame, direction: pl.Series, state: pl.Series) -> pl.DataFrame:
-    """fastnda's columns as ours; the single counter goes by the step's direction."""
+    """fastnda's columns as ours; the single counter is split by the step's direction."""
 
     def number(name: str, factor: float = 1.0) -> pl.Expr:
         return pl.col(name).cast(pl.Float64) * factor
@@ -162,9 +164,9 @@ def _frame(records: pl.DataFrame, direction: pl.Series, state: pl.Series) -> pl.
     way = pl.lit(direction)
 
     def counted(counter: pl.Expr, sign: int) -> pl.Expr:
-        """A counter one way; in a pulse or a sweep its own sign says which."""
-        told = pl.when(way == sign).then(counter.abs()).otherwise(0.0)
-        return pl.when(way == 0).then((sign * counter).clip(lower_bound=0.0)).otherwise(told)
+        """The counter of one direction; in a pulse or sweep its own sign decides."""
+        this_way = pl.when(way == sign).then(counter.abs()).otherwise(0.0)
+        return pl.when(way == 0).then((sign * counter).clip(lower_bound=0.0)).otherwise(this_way)
 
     return records.select(
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("row_number"),

@@ -1,4 +1,4 @@
-"""From a header to the quantity it names and the factor to our unit.
+"""From a header to the quantity that it names and the factor to our unit.
 
 Makers spell the same few quantities in many ways; the unit stands in brackets, behind a slash or
 at the end of a name in snake case. A unit of another kind (mAh/g) makes it another quantity.
@@ -138,7 +138,7 @@ _CLOCK = re.compile(r"h+:m", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the file that is read."""
+    """A column of the file that we read."""
 
     index: int
     header: str
@@ -148,10 +148,10 @@ class Column:
 
 
 def _split(header: str) -> tuple[str, str]:
-    """A header's name and unit, each in small letters."""
+    """A header's name and unit, both in lower case."""
     text = " ".join(header.strip().strip("~\ufeff\"'").translate(_ALIKE).split())
-    if found := _BRACKETS.match(text):
-        return _plain(found[1]), found[2].strip().lower().rstrip(".")
+    if match := _BRACKETS.match(text):
+        return _plain(match[1]), match[2].strip().lower().rstrip(".")
     for mark in "/#,":
         name, found_mark, unit = text.rpartition(mark)
         if found_mark and unit and unit.strip().lower() in _UNITS:
@@ -181,10 +181,10 @@ def quantity_of(header: str) -> tuple[str, float, int, bool] | None:
         name += " time"
     if name == "test" and not unit:
         return "cell", 1.0, 0, True
-    found = _OF_NAME.get(name)
-    if found is None or kind_and_factor is None:
+    ranked = _OF_NAME.get(name)
+    if ranked is None or kind_and_factor is None:
         return None
-    quantity, rank = found
+    quantity, rank = ranked
     kind, factor = kind_and_factor
     wanted = _KIND.get(quantity, "")
     if kind == "energy" and wanted == "charge":
@@ -196,30 +196,30 @@ def quantity_of(header: str) -> tuple[str, float, int, bool] | None:
 
 
 def is_unit_word(word: str) -> bool:
-    """Whether a word is the unit of a quantity that is read, or of another one."""
+    """Whether a word is a unit, of a quantity that we read or of another one."""
     plain = word.translate(_ALIKE).strip().lower().rstrip(".")
     return (bool(plain) and plain in _UNITS) or is_unit(word)
 
 
 def with_units(headers: list[str], units: list[str]) -> list[str]:
-    """Headers with the unit that stands below them, where they name none."""
+    """Headers, completed by the unit below them if they state none themselves."""
     out = []
     for at, header in enumerate(headers):
         unit = units[at].strip('[]() \r"') if at < len(units) else ""
-        found = quantity_of(header)
-        measured = found is not None and found[0] in _KIND and not _split(header)[1]
+        known = quantity_of(header)
+        measured = known is not None and known[0] in _KIND and not _split(header)[1]
         out.append(f"{header} [{unit}]" if unit and measured else header)
     return out
 
 
 def columns_of(headers: list[str]) -> list[Column]:
-    """The columns to read: one for each quantity, the best named first; every `cell` column."""
+    """The columns to read: the best named for each quantity, and every `cell` column."""
     best: dict[str, tuple[int, Column]] = {}
     cells = []
     for index, header in enumerate(headers):
-        if (found := quantity_of(header)) is None:
+        if (known := quantity_of(header)) is None:
             continue
-        quantity, factor, rank, stated = found
+        quantity, factor, rank, stated = known
         column = Column(index, header.strip(), quantity, factor, stated)
         if quantity == "cell":
             cells.append(column)

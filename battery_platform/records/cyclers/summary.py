@@ -20,15 +20,15 @@ from battery_platform.records.cyclers.model import Resets
 
 Efficiency = Literal["discharge_per_charge", "charge_per_discharge"]
 RESTING = 1e-4
-"""Share of the largest charge of any step below which a step counts as rest."""
+"""A step with less than this share of the largest step's charge counts as rest."""
 DQDV_BIN_V = 0.01
-"""Width of the voltage bins in which charge is collected for dQ/dV."""
+"""Width in volts of the bins in which charge is collected for dQ/dV."""
 DQDV_FROM_V, DQDV_BINS = -5.0, 1100
-"""From -5 V to 6 V, the voltages that a cell may have by its contract."""
+"""Bins from -5 V to 6 V, the voltages that the contract allows."""
 DQDV_LEAST_BINS = 10
-"""A curve over fewer bins than this has no shape to speak of."""
+"""A curve over fewer bins than this has no meaningful shape."""
 PULSE_WITHIN_S = 10.0
-"""A resistance is taken where the first point of a step was logged within this time of it."""
+"""A resistance is taken only if a step's first point was logged within this time."""
 _QUANTITIES = ("charge_ah", "discharge_ah", "charge_wh", "discharge_wh")
 _FLOATS = ("test_time_s", "voltage_v", "current_a", "step_time_s", *_QUANTITIES)
 
@@ -60,7 +60,7 @@ class Summary:
         self._before = points.tail(1)
 
     def steps(self) -> pl.DataFrame:
-        """One row per step: its place, times, voltages at begin and end, charge and energy."""
+        """One row per step: its place, times, first and last voltage, charge and energy."""
         if not self._pieces:
             return pl.DataFrame()
         frame = _joined(pl.concat(self._pieces))
@@ -93,7 +93,7 @@ class Summary:
             return table
         charging, discharging = pl.col("direction") == 1, pl.col("direction") == -1
         sums = [*_QUANTITIES, *(f"{name}_integral" for name in _QUANTITIES)]
-        found = table.group_by("cycle", maintain_order=True).agg(
+        per_cycle = table.group_by("cycle", maintain_order=True).agg(
             pl.col("first_row").min(),
             pl.col("points").sum(),
             pl.col("start_s").first(),
@@ -116,10 +116,12 @@ class Summary:
             return pl.when((below > 0) & (above > 0)).then(above / below)
 
         peaks = self._charge.peaks()
-        numbers = found["cycle"].fill_null(0).to_list()
-        return found.with_columns(
+        numbers = per_cycle["cycle"].fill_null(0).to_list()
+        return per_cycle.with_columns(
             pl.Series(
-                name, [peaks.get(one, (None, None))[side] for one in numbers], dtype=pl.Float64
+                name,
+                [peaks.get(number, (None, None))[side] for number in numbers],
+                dtype=pl.Float64,
             )
             for side, name in enumerate(("dqdv_peak_charge_v", "dqdv_peak_discharge_v"))
         ).with_columns(
@@ -130,7 +132,7 @@ class Summary:
 
 
 def steps(points: pl.DataFrame, resets: Resets = "unknown") -> pl.DataFrame:
-    """The steps of points that are all there."""
+    """The steps of points that are all in memory."""
     return _whole(points, resets).steps()
 
 
@@ -139,7 +141,7 @@ def cycles(
     resets: Resets = "unknown",
     efficiency: Efficiency = "discharge_per_charge",
 ) -> pl.DataFrame:
-    """The cycles of points that are all there."""
+    """The cycles of points that are all in memory."""
     return _whole(points, resets).cycles(efficiency)
 
 
@@ -162,7 +164,7 @@ def largest_deviation(table: pl.DataFrame) -> float:
 
 
 def _under(before: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    """A block with the last point before it on top."""
+    """A block preceded by the last point of the block before."""
     used = [name for name in ("row_number", "cycle", "step", *_FLOATS) if name in points.columns]
     same = before.select(pl.col(name) for name in used if name in before.columns)
     return pl.concat([same, points.select(used)], how="diagonal_relaxed")
@@ -215,7 +217,7 @@ def _pieces(points: pl.DataFrame, known: bool) -> pl.DataFrame:
 
 
 def _joined(pieces: pl.DataFrame) -> pl.DataFrame:
-    """Pieces of one step, cut apart by the ends of blocks, as one row."""
+    """One row for each step, joined from pieces that block boundaries cut apart."""
     if pieces["begins"].all():
         return pieces.drop("begins")
     starts = ("cycle", "step", "first_row", "start_s", "start_v", "start_a")
@@ -235,14 +237,14 @@ def _joined(pieces: pl.DataFrame) -> pl.DataFrame:
 
 
 def _turns(direction: int) -> pl.Expr:
-    """How often a cycle turns to a direction; steps at rest between do not count."""
+    """How often a cycle changes to a direction; rests in between do not count."""
     ways = pl.col("direction").filter(pl.col("direction") != 0)
     turned = (ways == direction) & (ways.shift(1) != direction).fill_null(True)
     return turned.sum().cast(pl.Int64)
 
 
 def _pulse() -> tuple[pl.Expr, pl.Expr]:
-    """What the voltage did when the current of a step was switched on, seen soon enough."""
+    """The change of voltage when a step's current was switched on, if logged soon enough."""
     volts = pl.col("start_v") - pl.col("end_v").shift(1)
     amperes = pl.col("start_a") - pl.col("end_a").shift(1)
     soon = (pl.col("start_s") - pl.col("end_s").shift(1)) <= PULSE_WITHIN_S
@@ -263,7 +265,7 @@ class _ChargeByVoltage:
         self._peaks: dict[int, tuple[float | None, float | None]] = {}
 
     def add(self, points: pl.DataFrame) -> None:
-        """Take points whose first stands for the end of what was taken before."""
+        """Take points, the first of which repeats the end of the points taken before."""
         time, current = points["test_time_s"].to_numpy(), points["current_a"].to_numpy()
         volts, cycle = points["voltage_v"].to_numpy(), _counts(points, "cycle")
         passed = (current[:-1] + current[1:]) / 2 * np.maximum(np.diff(time), 0) / 3600
@@ -279,7 +281,7 @@ class _ChargeByVoltage:
             start = end
 
     def _collect(self, cycle: int, charge: np.ndarray) -> None:
-        """Keep the bins of the cycle that is under way; of those before it their peaks will do."""
+        """Keep the bins of the current cycle; of earlier cycles only the peaks are kept."""
         if self._open is not None and self._open[0] == cycle:
             charge = charge + self._open[1]
         elif self._open is not None:
@@ -292,7 +294,7 @@ class _ChargeByVoltage:
             self._peaks[cycle] = (_peak(charge[:DQDV_BINS]), _peak(charge[DQDV_BINS:]))
 
     def peaks(self) -> dict[int, tuple[float | None, float | None]]:
-        """Voltage of the highest dQ/dV each way, where it is a peak within the curve.
+        """Voltage of the highest dQ/dV in each direction, if it is a peak within the curve.
 
         The outermost bins hold what flowed while the voltage was kept at the cut-off.
         """
@@ -323,7 +325,7 @@ def _integrals(
     new: np.ndarray,
     since: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Charge and energy that passed before each row, within its own step."""
+    """Charge and energy passed since the previous row of the same step."""
     spans = np.maximum(np.diff(time, prepend=time[0]), 0.0)
     if since is not None:
         spans = np.where(new, np.minimum(spans, np.nan_to_num(since, nan=np.inf)), spans)
@@ -334,7 +336,7 @@ def _integrals(
 
 
 def _counted(frame: pl.DataFrame, name: str, resets: Resets) -> pl.Series:
-    """What a counter gained in each step."""
+    """The gain of a counter in each step."""
     begins = frame[f"{name}_from"].to_numpy()
     ends = frame[f"{name}_to"].to_numpy()
     if resets == "step":

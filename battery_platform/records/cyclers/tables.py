@@ -39,28 +39,28 @@ SAMPLE_ROWS = 400
 HEADER_ROWS = 200
 MARK = "\x1f"
 _SUMMARY = re.compile(r"statist|summary|^cycle|^step|global|^info|^unit|^log|^test$", re.IGNORECASE)
-"""Sheets of which a row is a cycle or a step, although its columns are named like a record's."""
+"""Sheets with a row per cycle or step, although their columns are named like a record's."""
 
 
 def open_table(path: Path, positive_current: PositiveCurrent = "charge") -> Stream:
     """A stream of the rows of all sheets that hold a cycler's points."""
-    found = _cycler_sheets(path)
-    if not found:
+    cycler_sheets = _cycler_sheets(path)
+    if not cycler_sheets:
         raise refuse(
             path,
             "no sheet has columns of a cycler's points (time, voltage, current).",
             "Export the records of the channel, not its summary.",
         )
-    first = found[0][1]
+    first = cycler_sheets[0][1]
     refuse_unless_complete(path, first)
     notes = list(first.notes)
-    if len(found) > 1:
-        notes.append("sheets read: " + ", ".join(sheet.name for sheet, _, _ in found))
+    if len(cycler_sheets) > 1:
+        notes.append("sheets read: " + ", ".join(sheet.name for sheet, _, _ in cycler_sheets))
     judge = judge_of(path, first, notes, positive_current)
 
     def blocks() -> Iterator[Block]:
         so_far = Progress()
-        for _, table, cells in found:
+        for _, table, cells in cycler_sheets:
             reader = Reader(path, table, judge, so_far)
             for frame, held in cells:
                 rows = frame["row_number"]
@@ -75,28 +75,30 @@ Cells = Iterator[tuple[pl.DataFrame, list[Finding]]]
 
 def table_format(path: Path) -> Table | None:
     """The cycler's table in a workbook or Parquet file, if it has one."""
-    found = _cycler_sheets(path)
-    return found[0][1] if found else None
+    cycler_sheets = _cycler_sheets(path)
+    return cycler_sheets[0][1] if cycler_sheets else None
 
 
 def _cycler_sheets(path: Path) -> list[tuple[Sheet, Table, Cells]]:
-    found = []
+    cycler_sheets = []
     workbook = kind_of(path) == "workbook"
     for sheet in sheets(path, Settings(), header_row=0 if workbook else None):
         entry = _in_workbook(sheet) if workbook else _in_parquet(sheet)
         if entry is None:
             continue
         table, cells = entry
-        told = {c.quantity for c in table.columns} | ({"test_time_s"} if table.adds_up else set())
-        if len(told & {"test_time_s", "voltage_v", "current_a"}) >= 2:
-            found.append((sheet, table, cells))
-    records = [entry for entry in found if not _SUMMARY.search(entry[0].name.strip())]
-    complete = [entry for entry in records or found if not entry[1].missing()]
-    return complete or records or found
+        quantities = {c.quantity for c in table.columns} | (
+            {"test_time_s"} if table.adds_up else set()
+        )
+        if len(quantities & {"test_time_s", "voltage_v", "current_a"}) >= 2:
+            cycler_sheets.append((sheet, table, cells))
+    records = [entry for entry in cycler_sheets if not _SUMMARY.search(entry[0].name.strip())]
+    complete = [entry for entry in records or cycler_sheets if not entry[1].missing()]
+    return complete or records or cycler_sheets
 
 
 def _in_parquet(sheet: Sheet) -> tuple[Table, Cells] | None:
-    """The table of a Parquet file, whose header is what it says."""
+    """The table of a Parquet file, according to its column names."""
     first = next(sheet.rows, None)
     if first is None:
         return None
@@ -106,7 +108,7 @@ def _in_parquet(sheet: Sheet) -> tuple[Table, Cells] | None:
 
 
 def _in_workbook(sheet: Sheet) -> tuple[Table, Cells] | None:
-    """The table of a sheet of which all rows are given: find its header as in a text."""
+    """The table of a sheet, whose header is searched for as in a text file."""
     first = next(sheet.rows, None)
     if first is None or first.cells.is_empty():
         return None
@@ -144,7 +146,7 @@ def _again(first: Batch, rest: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def _narrow(batch: Batch, width: int, levels: Levels | None, place: Place) -> Batch:
-    """The cells below the header's names; nested levels written into each record."""
+    """The cells under the header's names, with nested levels copied into each record."""
     named = ["row_number", *(f"c{number}" for number in range(width))]
     cells = batch.cells.select(named)
     if levels is None:
@@ -164,7 +166,7 @@ def _narrow(batch: Batch, width: int, levels: Levels | None, place: Place) -> Ba
 
 
 def _cells(batches: Iterator[Batch], width: int) -> Cells:
-    """Rows with their cells in `column_1`, ... and those that are ragged as findings."""
+    """Rows with their cells in `column_1`, ..., and ragged rows as findings."""
     for batch in batches:
         held = [
             Finding(

@@ -83,13 +83,13 @@ def judge_of(
 
 @dataclass
 class Progress:
-    """What a walk must remember from block to block, and from sheet to sheet."""
+    """What a reader must remember from block to block, and from sheet to sheet."""
 
     cells: dict[str, str] = field(default_factory=dict)
     begun: float | None = None
-    """The first moment, where the test time is a date."""
+    """The first moment, if the test time is a date."""
     steps_s: float = 0.0
-    """Time of all steps before this one, where the test time is added up."""
+    """Total time of earlier steps, if the test time is summed from the steps' times."""
     latest_s: float = 0.0
     latest_step: tuple[int | None, int | None] = (None, None)
     restarts: bool = False
@@ -97,7 +97,7 @@ class Progress:
 
 @dataclass
 class Reader:
-    """The walk through one file."""
+    """Reads one file from block to block."""
 
     path: Path
     table: Table
@@ -116,7 +116,7 @@ class Reader:
         self.judge.finish()
 
     def _sorted_out(self, block_bytes: int) -> Iterator[tuple[bytes, np.ndarray, list[Damaged]]]:
-        """Sound lines, their numbers and the damaged ones, block by block."""
+        """Sound lines, their numbers and the damaged lines, block by block."""
         table = self.table
         last_is_read = any(c.index == table.widths[0] - 1 for c in table.columns)
         last_field = table.widths[0] - 2 if table.levels else None
@@ -224,7 +224,7 @@ class Reader:
         return self.take(cells, rows, held)
 
     def _only_empty(self, text: bytes, cells: pl.DataFrame, doubtful: set[int]) -> set[int]:
-        """Those columns in which the cells without a number have no text either."""
+        """The columns in which every cell without a number is empty."""
         if not doubtful:
             return set()
         mark = self.table.separator.encode()
@@ -240,9 +240,9 @@ class Reader:
         return empty
 
     def take(self, cells: pl.DataFrame, rows: pl.Series, held: list[Finding]) -> Block:
-        """Judge rows whose cells stand in `column_1`, ..., as numbers or as text."""
+        """Judge rows whose cells are in `column_1`, ..., as numbers or as text."""
         table = self.table
-        found = list(held)
+        findings = list(held)
         columns = [rows]
         direction = None
         for column in table.columns:
@@ -257,9 +257,9 @@ class Reader:
             if column.quantity == "recorded_at" or (
                 table.absolute and column.quantity == "test_time_s"
             ):
-                columns += self._moments(column, series, rows, found)
+                columns += self._moments(column, series, rows, findings)
                 continue
-            read = self._numbers(column, series, rows, found)
+            read = self._numbers(column, series, rows, findings)
             if column.quantity in _DERIVED and column.quantity != "record":
                 columns.append(read.alias(column.header))
             if column.factor != 1.0:
@@ -268,22 +268,22 @@ class Reader:
         frame, uncounted = whole_numbers(_unique(columns))
         if table.adds_up:
             frame = self._added_up(frame)
-        wrong = {finding.row for finding in found}
-        found += [finding for finding in uncounted if finding.row not in wrong]
+        wrong = {finding.row for finding in findings}
+        findings += [finding for finding in uncounted if finding.row not in wrong]
         frame = self._directed(frame, direction)
-        return self.judge.judge(frame, found, direction)
+        return self.judge.judge(frame, findings, direction)
 
     def _moments(
-        self, column: Column, series: pl.Series, rows: pl.Series, found: list[Finding]
+        self, column: Column, series: pl.Series, rows: pl.Series, findings: list[Finding]
     ) -> list[pl.Series]:
-        """The columns that a column of dates gives."""
+        """The columns derived from a column of dates."""
         table = self.table
         test_time = column.quantity == "test_time_s"
         read = to_moments(series, table.absolute if test_time else table.moments)
-        found += unreadable(series, read, rows, column.header, "date and time")
+        findings += unreadable(series, read, rows, column.header, "date and time")
         if test_time:
-            told = [] if table.of("recorded_at") else [read.alias("recorded_at")]
-            return [*told, self._since(read)]
+            clock_column = [] if table.of("recorded_at") else [read.alias("recorded_at")]
+            return [*clock_column, self._since(read)]
         columns = [read.alias("recorded_at")]
         if table.offset and table.of("unix_time_s") is None:
             unix = read.cast(pl.Int64) / 1e6 - to_offsets(series)
@@ -291,16 +291,16 @@ class Reader:
         return columns
 
     def _numbers(
-        self, column: Column, series: pl.Series, rows: pl.Series, found: list[Finding]
+        self, column: Column, series: pl.Series, rows: pl.Series, findings: list[Finding]
     ) -> pl.Series:
-        """Numbers or durations of a column, with what could not be read told."""
+        """Numbers or durations of a column; cells that cannot be read are added to the findings."""
         if column.index in self.table.durations:
             read, what = to_seconds(series), "duration"
         elif series.dtype == pl.String:
             read, what = to_numbers(series, self.table.decimal), "number"
         else:
             return series
-        found += unreadable(series, read, rows, column.header, what)
+        findings += unreadable(series, read, rows, column.header, what)
         return read
 
     def _since(self, moments: pl.Series) -> pl.Series:
@@ -341,7 +341,7 @@ class Reader:
         return frame.with_columns(total.alias("test_time_s"))
 
     def _directed(self, frame: pl.DataFrame, direction: pl.Series | None) -> pl.DataFrame:
-        """One counter for both directions, told apart by the state of the row."""
+        """Split a counter that serves both directions by the state of the row."""
         for single, charge, discharge in (
             ("capacity", "charge_ah", "discharge_ah"),
             ("energy", "charge_wh", "discharge_wh"),
@@ -379,7 +379,7 @@ class Reader:
 
 
 def _unique(columns: list[pl.Series]) -> pl.DataFrame:
-    """A frame of columns of which the instrument may have named two alike, or like ours."""
+    """A frame of columns; of several with the same name the first is kept."""
     names: dict[str, pl.Series] = {}
     for series in columns:
         names.setdefault(series.name, series)

@@ -1,4 +1,4 @@
-"""Cells of text to numbers, durations, moments and directions; what cannot be read is told."""
+"""Text cells to numbers, durations, moments and directions; unreadable cells become findings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _CHARGE = {"C", "CC", "CV", "CCCV", "CHG", "CHA"}
 
 
 def to_numbers(text: pl.Series, decimal: str) -> pl.Series:
-    """Numbers of text cells; nothing where a cell is empty or no number."""
+    """Numbers of text cells; null where a cell is empty or not a number."""
     clean = text.str.strip_chars(" \t\r\"'")
     if decimal == ",":
         clean = clean.str.replace(",", ".", literal=True)
@@ -46,7 +46,7 @@ def to_numbers(text: pl.Series, decimal: str) -> pl.Series:
 def unreadable(
     text: pl.Series, read: pl.Series, rows: pl.Series, header: str, what: str
 ) -> list[Finding]:
-    """A finding for every cell that says something and could not be read."""
+    """A finding for every cell that is filled but could not be read."""
     if not read.null_count():
         return []
     clean = text.str.strip_chars(" \t\r\"'")
@@ -83,12 +83,12 @@ def to_seconds(text: pl.Series) -> pl.Series:
     bare = text.str.strip_chars()
     if bare.str.contains(_PLAIN_DURATION).all():
         return _plain_seconds(bare)
-    found = pl.col("t").str.to_lowercase().str.extract_groups(_DURATION)
+    fields = pl.col("t").str.to_lowercase().str.extract_groups(_DURATION)
 
     def part(name: str) -> pl.Expr:
-        return found.struct.field(name).str.replace(",", ".").cast(pl.Float64, strict=False)
+        return fields.struct.field(name).str.replace(",", ".").cast(pl.Float64, strict=False)
 
-    date = found.struct.field("date").str.to_date("%Y-%m-%d", strict=False)
+    date = fields.struct.field("date").str.to_date("%Y-%m-%d", strict=False)
     since = (date - _SERIAL_BEGINS).dt.total_days() + (date >= _LEAP_DAY_OF_1900).cast(pl.Int64)
     days = pl.coalesce(part("days"), part("only"), since.cast(pl.Float64), pl.lit(0.0))
     total = ((days * 24 + part("hours")) * 60 + part("minutes")) * 60 + part("seconds")
@@ -96,11 +96,11 @@ def to_seconds(text: pl.Series) -> pl.Series:
 
 
 def _plain_seconds(text: pl.Series) -> pl.Series:
-    """The common forms `2d 01:00:05.25` and `30:49:13`, at a quarter of the regular way's cost."""
+    """The common forms `2d 01:00:05.25` and `30:49:13`, at a quarter of the general method's cost."""
     first, minutes, seconds = _split(text, ":", 2)
     hours = first.cast(pl.Float64, strict=False)
     if hours.has_nulls():
-        days, rest = (part.str.strip_chars().cast(pl.Float64) for part in _split(first, "d", 1))
+        days, rest = (piece.str.strip_chars().cast(pl.Float64) for piece in _split(first, "d", 1))
         hours = hours.fill_null(24 * days + rest)
     total = (hours * 60 + minutes.cast(pl.Float64)) * 60 + seconds.cast(pl.Float64)
     return total.alias(text.name)
@@ -111,7 +111,7 @@ def _split(text: pl.Series, mark: str, times: int) -> list[pl.Series]:
 
 
 def moment_formats(sample: Sequence[str]) -> tuple[list[str], bool]:
-    """The date formats that fit all of a sample, and whether day and month could be exchanged."""
+    """The date formats that fit a whole sample, and whether day and month are interchangeable."""
     series = _clean(pl.Series("t", [cell for cell in sample if cell.strip()], dtype=pl.String))
     if series.is_empty():
         return [], False
@@ -131,7 +131,7 @@ def moment_formats(sample: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def _alike(pattern: str, text: str) -> bool:
-    """Whether a date could be of a format at all, before the costly trial."""
+    """Whether a date could have a format at all; a cheap test before the costly one."""
     words = any(c.isalpha() and c not in "TAPMapm" for c in text)
     return (
         ("%p" in pattern) == text.upper().endswith("M")
@@ -142,7 +142,7 @@ def _alike(pattern: str, text: str) -> bool:
 
 
 def _moments(text: pl.Series, pattern: str) -> pl.Series:
-    """Moments by one format; a year of two digits is none of four."""
+    """Moments in one format; a two-digit year does not pass for a four-digit one."""
     if pattern.startswith("%Y") and not (whole := text.str.contains(r"^\d{4}\D")).all():
         text = text.set(~whole.fill_null(False), None)
     read = text.str.to_datetime(pattern, time_unit="us", strict=False, exact=True)
@@ -152,7 +152,7 @@ def _moments(text: pl.Series, pattern: str) -> pl.Series:
 
 
 def _clean(text: pl.Series) -> pl.Series:
-    """Wall clocks without their offset from UTC, with a point before fractions of a second."""
+    """Wall clocks without UTC offset, and with a point before fractions of a second."""
     clean = text.str.strip_chars(" \t\r\"'")
     if not clean.str.contains(r"[,Z+]|-\d\d:?\d\d$").any():
         return clean
@@ -161,7 +161,7 @@ def _clean(text: pl.Series) -> pl.Series:
 
 
 def to_offsets(text: pl.Series) -> pl.Series:
-    """Seconds by which a wall clock is ahead of UTC, where it says so."""
+    """Seconds by which a wall clock is ahead of UTC, if it states that."""
     frame = pl.DataFrame({"t": text.str.strip_chars(" \t\r\"'").str.extract(_OFFSET)})
     digits = pl.col("t").str.replace_all(r"[:+\-]", "")
     hours = digits.str.slice(0, 2).cast(pl.Float64, strict=False)
@@ -172,7 +172,7 @@ def to_offsets(text: pl.Series) -> pl.Series:
 
 
 def to_moments(text: pl.Series, formats: Sequence[str]) -> pl.Series:
-    """Wall clock, as it stands and without a zone, by the first format that reads the most."""
+    """The wall clock without a zone, by the first of the formats that read the most cells."""
     clean = _clean(text)
     best = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us"))
     for pattern in formats:

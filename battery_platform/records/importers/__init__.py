@@ -13,8 +13,8 @@ from battery_platform.records.importers.voxels import LABELLED_VOLUME
 from battery_platform.records.instruments.model import Instrument
 
 IMPORTERS: dict[str, Instrument] = {
-    one.name: one
-    for one in (
+    importer.name: importer
+    for importer in (
         BRAT,
         MEASEVAL,
         PROPERTY_RECORDS,

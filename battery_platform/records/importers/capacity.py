@@ -25,7 +25,7 @@ from battery_platform.records.reading import refuse
 POINTS, CYCLES, FIRST_CYCLE = 1000, 99, 2
 VOLTAGE_FROM, VOLTAGE_TO = "3.5", "2.0"
 UNPACKED = 16 * 1024 * 1024
-"""No matrix is larger; more is no matrix but a bomb."""
+"""No matrix is larger; a file that unpacks to more is a zip bomb."""
 
 _CELL = re.compile(r"cell(\d+)\.csv(?:\.gz)?")
 _LIVES = re.compile(r"(\w+)_cycle_lives\.csv")
@@ -45,26 +45,26 @@ _LIFE: dict[str, str | None] = {"cell_id": None, "data_set": None, "cycle_life":
 
 
 def read_capacity_matrices(path: Path) -> list[Tidy]:
-    """Curves per part of the data set, and the lives of the cells."""
-    found = members(path)
-    parts: dict[str, dict[int, Member]] = {}
-    for member in found:
+    """Curves by subset of the data, and the lives of the cells."""
+    listed = members(path)
+    subsets: dict[str, dict[int, Member]] = {}
+    for member in listed:
         if cell := _CELL.fullmatch(PurePosixPath(member.name).name):
-            parts.setdefault(_part(member), {})[int(cell[1])] = member
+            subsets.setdefault(_subset(member), {})[int(cell[1])] = member
     lives = {
-        said[1]: member
-        for member in found
-        if (said := _LIVES.fullmatch(PurePosixPath(member.name).name))
+        match[1]: member
+        for member in listed
+        if (match := _LIVES.fullmatch(PurePosixPath(member.name).name))
     }
-    if not parts and not lives:
+    if not subsets and not lives:
         raise refuse(
             path,
             "it is no matrix of a cell and no list of cycle lives.",
             "Name matrices cellN.csv or cellN.csv.gz, in a folder named after the part of the data "
             "set, and lives PART_cycle_lives.csv.",
         )
-    curves = [_curves(path, name, cells) for name, cells in sorted(parts.items())]
-    return [*curves, *_lives(path, lives, parts)]
+    curves = [_curves(path, name, cells) for name, cells in sorted(subsets.items())]
+    return [*curves, *_lives(path, lives, subsets)]
 
 
 CAPACITY_MATRICES = importer(
@@ -74,18 +74,18 @@ CAPACITY_MATRICES = importer(
 )
 
 
-def _part(member: Member) -> str:
-    """The part of the data set is the folder that the cell's file stands in."""
+def _subset(member: Member) -> str:
+    """The subset of the data, which is the folder of the cell's file."""
     return member.path.parent.name
 
 
-def _curves(path: Path, part: str, cells: dict[int, Member]) -> Tidy:
-    tidy = Tidy("capacity_curves", part, dict(_CURVE))
+def _curves(path: Path, subset: str, cells: dict[int, Member]) -> Tidy:
+    tidy = Tidy("capacity_curves", subset, dict(_CURVE))
     for number in sorted(cells):
         member = cells[number]
         for column, cycle in enumerate(_cycles(member)):
             line = len(tidy.rows) + 1 if is_list(path) else column + 1
-            head = (f"{part}-cell{number}", str(FIRST_CYCLE + column), part)
+            head = (f"{subset}-cell{number}", str(FIRST_CYCLE + column), subset)
             tidy.rows.append((line, (*head, VOLTAGE_FROM, VOLTAGE_TO, *cycle, member.name)))
     return tidy
 
@@ -110,7 +110,7 @@ def _cycles(member: Member) -> Iterable[tuple[str, str, str, str]]:
 
 
 def _quoted(value: str) -> str:
-    """A value that may be none, such that the list stays JSON."""
+    """A value, quoted if it is not a finite number, so that the list stays valid JSON."""
     try:
         return value if np.isfinite(float(value)) else json.dumps(value)
     except ValueError:
@@ -141,38 +141,40 @@ def _unpacked(member: Member) -> bytes:
         return data
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            found = stream.read(UNPACKED + 1)
+            unpacked = stream.read(UNPACKED + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise refuse(
             member.path, f"{member.name} cannot be unpacked: {error}.", "Fetch the file again."
         ) from error
-    if len(found) > UNPACKED:
+    if len(unpacked) > UNPACKED:
         raise refuse(
             member.path,
             f"{member.name} unpacks to more than {UNPACKED // 1024**2} MiB, which no matrix has.",
             "Fetch the file again.",
         )
-    return found
+    return unpacked
 
 
-def _lives(path: Path, lives: dict[str, Member], parts: dict[str, dict[int, Member]]) -> list[Tidy]:
+def _lives(
+    path: Path, lives: dict[str, Member], subsets: dict[str, dict[int, Member]]
+) -> list[Tidy]:
     """One life per line, in the order of the cells' numbers; a list of other length is refused."""
     tidy = Tidy("cycle_lives", "cycle lives", dict(_LIFE))
-    for part in sorted(lives):
-        member = lives[part]
-        found = [
+    for subset in sorted(lives):
+        member = lives[subset]
+        lines = [
             (line, cell.strip())
             for line, cell in enumerate(member.text().split("\n"), start=1)
             if cell.strip()
         ]
-        numbers = sorted(parts.get(part, {})) or list(range(1, len(found) + 1))
-        if len(found) != len(numbers):
+        numbers = sorted(subsets.get(subset, {})) or list(range(1, len(lines) + 1))
+        if len(lines) != len(numbers):
             raise refuse(
                 member.path,
-                f"{member.name} has {len(found)} lives for {len(numbers)} cells.",
+                f"{member.name} has {len(lines)} lives for {len(numbers)} cells.",
                 "One life per line is expected, in the order of the cells' numbers.",
             )
-        for number, (line, life) in zip(numbers, found, strict=True):
+        for number, (line, life) in zip(numbers, lines, strict=True):
             place = len(tidy.rows) + 1 if is_list(path) else line
-            tidy.rows.append((place, (f"{part}-cell{number}", part, life)))
+            tidy.rows.append((place, (f"{subset}-cell{number}", subset, life)))
     return [tidy] if tidy.rows else []

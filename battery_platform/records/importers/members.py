@@ -21,7 +21,7 @@ LIST = ".sums"
 
 @dataclass(frozen=True)
 class Member:
-    """One file, by its name within the data set."""
+    """One file, with its name within the data set."""
 
     name: str
     path: Path
@@ -33,7 +33,7 @@ class Member:
         return PurePosixPath(self.name).stem
 
     def content(self) -> bytes:
-        """Its bytes; those of a listed file are the ones that the list means."""
+        """The file's bytes; those of a listed file are verified against its checksum."""
         try:
             data = self.path.read_bytes()
         except FileNotFoundError as error:
@@ -53,7 +53,7 @@ class Member:
         return data
 
     def text(self) -> str:
-        """Its characters, with line ends as they stand."""
+        """The file's text, with its original line ends."""
         try:
             return self.content().decode()
         except UnicodeDecodeError as error:
@@ -65,7 +65,7 @@ class Member:
 
 
 def members(path: Path) -> list[Member]:
-    """The files behind a path."""
+    """The files that a path stands for: itself, or those of a list."""
     if path.suffix != LIST:
         return [Member(path.name, path)]
     try:
@@ -74,7 +74,7 @@ def members(path: Path) -> list[Member]:
         raise refuse(path, f"the list cannot be read: {error}.", "Fetch it again.") from error
     except PlatformError as error:
         raise refuse(path, str(error), "Fetch it again.") from error
-    return [Member(one.name, path.parent / one.name, one.sha256) for one in listed]
+    return [Member(entry.name, path.parent / entry.name, entry.sha256) for entry in listed]
 
 
 def is_list(path: Path) -> bool:

@@ -10,7 +10,7 @@ from battery_platform.records.reading import refuse
 
 
 def read_diameters(path: Path) -> list[Tidy]:
-    """The diameters in their order; which material they are of is the mapping's business."""
+    """The diameters in the order of the file; their material is stated by the mapping."""
     (member,) = members(path)
     cells = [cell.strip() for cell in member.text().split("\n")]
     filled = [(line, cell) for line, cell in enumerate(cells, start=1) if cell]

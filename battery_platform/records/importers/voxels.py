@@ -37,10 +37,10 @@ _COLUMNS = [
 
 def read_labelled_volume(path: Path) -> list[Tidy]:
     """One row per volume."""
-    found = [one for one in members(path) if one.name.lower().endswith(_ENDINGS)]
-    if not found:
+    volumes = [file for file in members(path) if file.name.lower().endswith(_ENDINGS)]
+    if not volumes:
         raise refuse(path, "it is no TIFF, and no list of any.", "Hand in the slices as one TIFF.")
-    rows = [(place, _volume(member)) for place, member in enumerate(found, start=1)]
+    rows = [(place, _volume(member)) for place, member in enumerate(volumes, start=1)]
     units: dict[str, str | None] = dict.fromkeys(_COLUMNS)
     return [Tidy("voxel_volumes", "volumes" if is_list(path) else "", units, rows)]
 
@@ -51,7 +51,7 @@ LABELLED_VOLUME = importer(
 
 
 def _volume(member: Member) -> tuple[str, ...]:
-    """Size, counts and hash, slice by slice, so that a large volume is never held."""
+    """Size, counts and hash, taken slice by slice, so that a large volume is never held in memory."""
     from PIL import Image, UnidentifiedImageError
 
     hasher = hashlib.sha256()

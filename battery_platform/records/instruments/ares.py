@@ -54,9 +54,9 @@ _SHOW_UNITS = "Export the steps again from TRIOS with their units."
 
 
 def is_ares_export(path: Path) -> bool:
-    """By names of the head that only TRIOS writes, with a geometry or a table of a rheometer."""
-    found = heads(path)
-    return any(_is_ours(rows) for rows in found) or _has_details(found)
+    """Whether a file's head has names that only TRIOS writes, with a rheometer's geometry or table."""
+    sheets = heads(path)
+    return any(_is_ours(rows) for rows in sheets) or _has_details(sheets)
 
 
 def _keys(rows: list[list[str]]) -> set[str]:
@@ -72,13 +72,13 @@ def _is_ours(rows: list[list[str]]) -> bool:
 
 def _has_details(sheets: list[list[list[str]]]) -> bool:
     keys = [_keys(rows) for rows in sheets]
-    return any(len(found & set(_HEAD)) >= 2 for found in keys) and any(
+    return any(len(names & set(_HEAD)) >= 2 for names in keys) and any(
         _is_step_sheet(rows) for rows in sheets
     )
 
 
 def _is_step_sheet(rows: list[list[str]]) -> bool:
-    """A title alone in its line, then header and units of a rheometer, and no labels of others."""
+    """Whether rows are a title alone in its line, followed by a rheometer's header and units."""
     filled = [cells for cells in rows if any(cells)][:3]
     if len(filled) < 3 or sum(bool(cell) for cell in filled[0]) != 1:
         return False
@@ -90,16 +90,20 @@ def _is_step_sheet(rows: list[list[str]]) -> bool:
 
 
 def _is_table(cells: list[str]) -> bool:
-    return known_columns(cells) > 2 and not cells[0].endswith(":") and "point" not in _found(cells)
+    return (
+        known_columns(cells) > 2
+        and not cells[0].endswith(":")
+        and "point" not in _quantities(cells)
+    )
 
 
-def _found(cells: list[str]) -> set[str]:
+def _quantities(cells: list[str]) -> set[str]:
     return set(places_of(cells, NAMES))
 
 
 @dataclass
 class _File:
-    """What the head of a file says; a workbook's sheets share it."""
+    """The head of a file, which the sheets of a workbook share."""
 
     sample: str = ""
     name: str = ""

@@ -18,7 +18,7 @@ Units = dict[str, str | None]
 
 
 def identifier(name: str, values: Sequence[float | None]) -> str:
-    """Name and content: the same test in two exports has one, two tests of one name have two."""
+    """An identifier made of name and content, so that a test has the same one in every export."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     safe = re.sub(r"[^A-Za-z0-9._-]", "", re.sub(r"\s+", "_", ascii_name.strip()))[:100]
     content = "\n".join("" if value is None else repr(value) for value in values)
@@ -27,10 +27,10 @@ def identifier(name: str, values: Sequence[float | None]) -> str:
 
 @dataclass
 class CurveTables:
-    """Tests and points as they are taken, each sheet of the file with its own tables."""
+    """The tests and points taken so far, with separate tables for each sheet of the file."""
 
     kind: str
-    """`flow` or `peel`, as the tables of the contract begin."""
+    """`flow` or `peel`, the prefix of the contract's tables."""
     title: str
     columns: Sequence[str]
     several_sheets: bool
@@ -42,7 +42,7 @@ class CurveTables:
     )
 
     def again(self, test_id: str, named: str, line: int) -> bool:
-        """Whether a test has been taken before, which is noted."""
+        """Whether a test has been taken before; if so, a note says it."""
         if test_id not in self._lines:
             return False
         self.notes.append(
@@ -52,14 +52,14 @@ class CurveTables:
         return True
 
     def add_test(self, sheet: str, line: int, cells: tuple[str, ...]) -> None:
-        """Take a test, whose identifier comes first."""
+        """Take a test; the first of its cells is the identifier."""
         self._lines[cells[0]] = line
         if sheet not in self._tests:
             self._tests[sheet] = self._tidy("tests", sheet, self.title, dict.fromkeys(self.columns))
         self._tests[sheet].rows.append((line, cells))
 
     def points(self, sheet: str, units: Units) -> list[tuple[int, tuple[str, ...]]]:
-        """The rows of points of a sheet whose columns have these units."""
+        """The rows of a sheet's points whose columns have these units."""
         group = (sheet, tuple(units.items()))
         if group not in self._points:
             others = sum(of_sheet == sheet for of_sheet, _ in self._points)
@@ -72,8 +72,8 @@ class CurveTables:
         return Tidy(f"{self.kind}_{what}", prefix + title, units)
 
     def tables(self) -> list[Tidy]:
-        """Tests, then points; notes of the file go with the first. Nothing without a test."""
-        found = [*self._tests.values(), *self._points.values()]
-        if found:
-            found[0].notes = list(dict.fromkeys(self.notes))
-        return found
+        """Tests, then points; the file's notes go with the first table. Empty without a test."""
+        tables = [*self._tests.values(), *self._points.values()]
+        if tables:
+            tables[0].notes = list(dict.fromkeys(self.notes))
+        return tables

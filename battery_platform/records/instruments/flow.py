@@ -150,12 +150,12 @@ class Curve:
     intervals: list[tuple[str, Table]] = field(default_factory=list)
     measured_at: str = ""
     sample: str = ""
-    """Where it is not the name: what was measured, which may end with a temperature."""
+    """The sample, if it is not the name; it may end with a temperature."""
 
 
 @dataclass
 class Point:
-    """A logged point: cells as they go out, and numbers in the units of the contract."""
+    """A logged point: its cells for the output, and its numbers in the contract's units."""
 
     line: int
     interval: str
@@ -169,7 +169,7 @@ class Point:
 
 
 def why_no_flow(table: Table) -> str:
-    """Why a table is no flow curve, empty where it is one."""
+    """Why a table is not a flow curve; empty if it is one."""
     if not table.rows:
         return "it has no points"
     oscillation = places_of(table.header, OSCILLATION)
@@ -186,7 +186,7 @@ def why_no_flow(table: Table) -> str:
 
 
 def check_units(path: Path, table: Table, notes: list[str], how: str) -> None:
-    """Refuse a curve without the units that decide its meaning; drop what else has none."""
+    """Refuse a curve that lacks the decisive units; drop other columns without a unit."""
     missing = [name for name in DECISIVE if name in table.places and not table.units[name]]
     if missing:
         shown = ", ".join(f"'{table.header[table.places[name]]}'" for name in missing)
@@ -209,31 +209,31 @@ def check_units(path: Path, table: Table, notes: list[str], how: str) -> None:
                 "Correct the line of units, or export the test again.",
             )
         del table.places[quantity]
-        told = f"column '{title}' is not taken: " + (
+        note = f"column '{title}' is not taken: " + (
             f"'{unit}' is no unit of it" if unit else "it has no unit"
         )
-        if told not in notes:
-            notes.append(told)
+        if note not in notes:
+            notes.append(note)
 
 
 def flow_tables(
     path: Path, curves: list[Curve], instrument: str, notes: list[str], remedy: str
 ) -> list[Tidy]:
-    """The tables of a file's flow curves; without any the file is refused with the remedy."""
+    """The tables of a file's flow curves; a file without any is refused with this remedy."""
     if not curves:
-        told = "; ".join(notes) or "it has no table of points"
-        raise refuse(path, f"no flow curve is in it: {told}.", remedy)
+        reasons = "; ".join(notes) or "it has no table of points"
+        raise refuse(path, f"no flow curve is in it: {reasons}.", remedy)
     several = len({curve.grid.name for curve in curves}) > 1
     made = CurveTables("flow", "flow curves", _TESTS, several, notes)
     for curve in curves:
-        found = [_point(*place) for place in _rows(curve)]
-        of = identifier(curve.name, [value for point in found for value in point.printed])
+        points = [_point(*place) for place in _rows(curve)]
+        of = identifier(curve.name, [value for point in points for value in point.printed])
         if made.again(of, f"test '{curve.name}'", curve.line):
             continue
-        _settle_viscosities(found)
+        _settle_viscosities(points)
         sheet = curve.grid.name
-        made.add_test(sheet, curve.line, _test_cells(of, curve, found, instrument))
-        for running, point in enumerate(found, start=1):
+        made.add_test(sheet, curve.line, _test_cells(of, curve, points, instrument))
+        for running, point in enumerate(points, start=1):
             units = _point_units(point)
             given = {"flow_test_id": of, "point": str(running), "interval": point.interval}
             row = tuple((given | point.cells).get(column, "") for column in units)
@@ -291,7 +291,7 @@ def _point_units(point: Point) -> dict[str, str | None]:
 
 @dataclass(frozen=True)
 class _Precision:
-    """How finely a column is printed. Zeros at the end do not count: workbooks have none."""
+    """How finely a column is printed; trailing zeros do not count, as workbooks drop them."""
 
     decimals: int
     digits: int
@@ -308,7 +308,7 @@ class _Precision:
 
 
 def _settle_viscosities(points: list[Point]) -> None:
-    """Empty what is no viscosity, and take stress over rate where the print is too coarse."""
+    """Drop impossible viscosities; use stress over rate where too few digits are printed."""
     for table in {id(point.table): point.table for point in points}.values():
         own = [point for point in points if point.table is table]
         fine = {
@@ -358,7 +358,7 @@ def _settle_viscosity(point: Point, fine: _Precision, stress_fine: _Precision) -
 
 
 def contradicts(rate: float, stress: float | None, viscosity: float) -> bool:
-    """Whether the contract will hold the point back: viscosity is not stress over rate."""
+    """Whether the contract will reject the point because viscosity is not stress over rate."""
     return stress is not None and abs(viscosity - stress / rate) > 0.1 * viscosity + 1e-4
 
 
@@ -382,7 +382,7 @@ class Knot:
 
 
 def knots(points: Sequence[tuple[float, float]]) -> list[Knot]:
-    """Measured rates in order, each once."""
+    """The measured rates in ascending order, each once."""
     groups: list[list[tuple[float, float]]] = []
     for rate, viscosity in sorted(points):
         if groups and rate <= groups[-1][0][0] * (1 + _SAME_RATE):
@@ -403,7 +403,7 @@ def _knot(group: list[tuple[float, float]]) -> Knot:
 
 
 def viscosity_at(curve: Sequence[Knot], target: float) -> tuple[float | None, str]:
-    """The viscosity at a rate, or why there is none. Nothing is said beyond the measured range."""
+    """The viscosity at a rate, or why there is none; it is never extrapolated."""
     if not curve:
         return None, "no point has a viscosity"
     low, high = curve[0].lowest, curve[-1].highest
@@ -421,7 +421,7 @@ def viscosity_at(curve: Sequence[Knot], target: float) -> tuple[float | None, st
 
 
 def _held(points: list[Point]) -> set[str]:
-    """Intervals that hold one rate beside others that vary it: they prepare the sample."""
+    """Intervals that hold one rate while others vary it; they only prepare the sample."""
     spans = {}
     for name in {point.interval for point in points}:
         rates = [p.rate for p in points if p.interval == name and p.rate and p.rate > 0]
@@ -433,7 +433,7 @@ def _held(points: list[Point]) -> set[str]:
 
 
 def _test_cells(of: str, curve: Curve, points: list[Point], instrument: str) -> tuple[str, ...]:
-    told = []
+    notes = []
     held = _held(points)
     measured = []
     wrong = 0
@@ -446,11 +446,11 @@ def _test_cells(of: str, curve: Curve, points: list[Point], instrument: str) -> 
             measured.append((point.rate, point.viscosity))
     if held:
         names = ", ".join(sorted(held))
-        told.append(f"interval {names} holds its rate and is left out of the values at rates")
+        notes.append(f"interval {names} holds its rate and is left out of the values at rates")
     if wrong:
-        told.append(f"{wrong} points contradict stress over rate and are left out")
+        notes.append(f"{wrong} points contradict stress over rate and are left out")
     if flagged := sum(not point.usable for point in points):
-        told.append(f"{flagged} points that the instrument calls invalid are left out")
+        notes.append(f"{flagged} points that the instrument calls invalid are left out")
     curve_knots = knots(measured)
     values = []
     empty: dict[str, list[str]] = {}
@@ -459,10 +459,10 @@ def _test_cells(of: str, curve: Curve, points: list[Point], instrument: str) -> 
         values.append("" if value is None else written(value))
         if value is None:
             empty.setdefault(why, []).append(f"{target:g}")
-    told += [f"no viscosity at {', '.join(rates)} 1/s: {why}" for why, rates in empty.items()]
+    notes += [f"no viscosity at {', '.join(rates)} 1/s: {why}" for why, rates in empty.items()]
     spread = max((knot.spread for knot in curve_knots), default=0.0)
     if spread > _HYSTERESIS:
-        told.append(
+        notes.append(
             f"the same rate gives viscosities that differ by up to {100 * spread:.0f} % "
             "(up and down): the mean of their logarithms is taken"
         )
@@ -475,7 +475,7 @@ def _test_cells(of: str, curve: Curve, points: list[Point], instrument: str) -> 
     )
     return (
         *(of, curve.name, instrument, temperature, source, str(len(points)), str(without)),
-        *(low, high, *values, "; ".join(told), curve.measured_at),
+        *(low, high, *values, "; ".join(notes), curve.measured_at),
     )
 
 
@@ -483,7 +483,7 @@ _IN_NAME = re.compile(r"(?<![\d.,])(\d{1,3}(?:[.,]\d+)?)\s*(?:°\s*|deg\.?\s*)?C
 
 
 def _temperature(curve: Curve, points: list[Point]) -> tuple[str, str]:
-    """The mean of what was measured, or what the name ends with: `LO35C`, `slurry 25 °C`."""
+    """The mean measured temperature, or the one at the end of the name (`LO35C`, `slurry 25 °C`)."""
     values = []
     for point in points:
         value = _converted(point.table, "temperature", point.cells["temperature_degc"])
@@ -492,10 +492,10 @@ def _temperature(curve: Curve, points: list[Point]) -> tuple[str, str]:
     if values:
         return written(float(f"{math.fsum(values) / len(values):.9g}")), "measured"
     name = (curve.sample or curve.name).strip()
-    found = _IN_NAME.search(name)
-    if not found:
+    match = _IN_NAME.search(name)
+    if not match:
         return "", ""
-    before = name[: found.start()]
+    before = name[: match.start()]
     if re.search(r"(^|[\s_(])[-\u2212]\s*$", before):
         return "", ""  # a dash after a blank could be a minus sign
-    return written(float(found[1].replace(",", "."))), "name_of_test"
+    return written(float(match[1].replace(",", "."))), "name_of_test"

@@ -51,7 +51,7 @@ Names = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells of a text file or of one sheet, each row with its line."""
+    """The cells of a text file or of one sheet, each row with its line number."""
 
     name: str
     rows: list[Row]
@@ -61,7 +61,7 @@ class Grid:
 
 
 def grids(path: Path, known: Callable[[list[str]], int]) -> list[Grid]:
-    """All cells of a file. `known` counts the columns that a row names: it tells the delimiter."""
+    """All cells of a file; the delimiter is the one for which `known` counts most columns."""
     settings = Settings.from_env()
     if path.stat().st_size > settings.max_workbook_mib * MIB:
         raise refuse(
@@ -100,7 +100,7 @@ def _sheets(path: Path, settings: Settings) -> list[Grid]:
 
     if zipfile.is_zipfile(path) or path.read_bytes()[:2] == ZIP[:2]:
         guard_zip(path, settings)
-    found = []
+    sheets = []
     try:
         book = fastexcel.read_excel(path)
         for name in book.sheet_names:
@@ -109,16 +109,16 @@ def _sheets(path: Path, settings: Settings) -> list[Grid]:
                 (line, [(cell or "").strip() for cell in cells])
                 for line, cells in enumerate(frame.iter_rows(), start=1)
             ]
-            found.append(Grid(name, rows, _decimal(rows)))
+            sheets.append(Grid(name, rows, _decimal(rows)))
     except RefusedFile:
         raise
     except Exception as error:  # fastexcel raises its own family
         raise refuse(path, f"the workbook cannot be read ({error}).", "Save it again.") from error
-    return found
+    return sheets
 
 
 def heads(path: Path) -> list[list[list[str]]]:
-    """The first rows of a file, once per delimiter or sheet; nothing of what cannot be read."""
+    """The first rows of a file, once per delimiter or sheet; empty if it cannot be read."""
     try:
         head = _first_bytes(path)
         if head.startswith(ZIP):
@@ -132,7 +132,7 @@ def heads(path: Path) -> list[list[list[str]]]:
 
 
 def head_text(path: Path) -> str:
-    """The beginning of a text file, nothing for any other."""
+    """The beginning of a text file; empty for any other."""
     try:
         return _decoded(path, _first_bytes(path))
     except (OSError, RefusedFile):
@@ -175,7 +175,7 @@ _PLACE = re.compile(r'\br="([A-Z]{1,3})\d+"')
 
 
 def _xlsx_heads(path: Path) -> Iterator[list[list[str]]]:
-    """From the first bytes of the XML: a library would unpack all of it, a bomb as well."""
+    """Rows from the first bytes of the XML; a library would unpack all of it, even a zip bomb."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         shared = []
@@ -223,7 +223,7 @@ _BRACKETED = re.compile(r"^(.*?)\s*(?:[\[(<]\s*([^\[\]()<>]*)\s*[\])>]|\s(?:in|/
 
 
 def plain(cell: str, decimal: str) -> str:
-    """A cell with a decimal point; what is no number stays as it stands.
+    """A cell with a decimal point; a cell that is not a number is left as it is.
 
     A point in a number of a file of decimal commas could group thousands: such a cell is marked,
     so that nobody reads it as a number.
@@ -240,7 +240,7 @@ def plain(cell: str, decimal: str) -> str:
 
 
 def number(text: str) -> float | None:
-    """The number that a cell with a decimal point is, or nothing."""
+    """The number in a cell with a decimal point, or None."""
     if not _NUMBER.fullmatch(text):
         return None
     value = float(text)
@@ -248,7 +248,7 @@ def number(text: str) -> float | None:
 
 
 def written(value: float) -> str:
-    """A number without the noise of the last bits."""
+    """A number as text, without noise in its last bits."""
     return repr(float(f"{value:.15g}"))
 
 
@@ -256,31 +256,31 @@ _LONGEST_UNIT = 16
 
 
 def name_and_unit(header: str) -> tuple[str, str | None]:
-    """A column's name as it is compared, and the unit that its header states in brackets."""
+    """A column's name in the form used for comparison, and the unit in its header's brackets."""
     text = " ".join(unicodedata.normalize("NFC", header).split())
-    found = _BRACKETED.match(text)
-    unit = (found[2] or found[3] or "").strip() if found else ""
-    if found and 0 < len(unit) <= _LONGEST_UNIT and is_unit(unit):
-        return found[1].strip(" :_").casefold(), unit
+    match = _BRACKETED.match(text)
+    unit = (match[2] or match[3] or "").strip() if match else ""
+    if match and 0 < len(unit) <= _LONGEST_UNIT and is_unit(unit):
+        return match[1].strip(" :_").casefold(), unit
     return text.strip(" :").casefold(), None
 
 
 @lru_cache(maxsize=16)
 def _known_beginnings(names: tuple[tuple[str, ...], ...]) -> frozenset[str]:
-    """The first letters of all names: most cells of foreign files need no closer look."""
+    """The first letters of all names, by which most cells of foreign files are ruled out at once."""
     return frozenset(name[:2] for candidates in names for name in candidates)
 
 
 def places_of(header: Sequence[str], names: Names) -> dict[str, int]:
-    """Where each quantity stands: under the most preferred of its names, the first of these."""
+    """The position of each quantity: the first column with the most preferred of its names."""
     known = _known_beginnings(tuple(names.values()))
     titles = [name_and_unit(cell)[0] if cell[:2].casefold() in known else "" for cell in header]
-    found = {}
+    places = {}
     for quantity, candidates in names.items():
         place = next((titles.index(name) for name in candidates if name in titles), None)
         if place is not None:
-            found[quantity] = place
-    return found
+            places[quantity] = place
+    return places
 
 
 _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(?:[ ,T]+(\d{1,2}:\d\d(?::\d\d)?))?")
@@ -288,14 +288,14 @@ _YEAR_FIRST = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[ ,T]+(\d{1,2}:
 
 
 def moment_of(text: str) -> str:
-    """Date and time as ISO; nothing where day and month could be either."""
+    """Date and time as ISO; empty if day and month cannot be told apart."""
     text = text.strip()
     if re.search(r"\b[AaPp]\.?[Mm]\b", text):
         return ""
-    if found := _YEAR_FIRST.match(text):
-        year, month, day, clock = found.groups()
-    elif found := _DAY_FIRST.match(text):
-        day, mark, month, year, clock = found.groups()
+    if match := _YEAR_FIRST.match(text):
+        year, month, day, clock = match.groups()
+    elif match := _DAY_FIRST.match(text):
+        day, mark, month, year, clock = match.groups()
         if mark != "." and int(month) > 12:
             day, month = month, day
         elif mark != "." and int(day) <= 12 and day != month:
@@ -321,7 +321,7 @@ class Table:
     places: dict[str, int]
     units: dict[str, str | None]
     labelled: bool
-    """The header begins with a label, below which the rows leave a cell free."""
+    """Whether the header begins with a label, below which rows leave a cell empty."""
     decimal: str
     rows: list[Row] = field(default_factory=list)
 
@@ -330,7 +330,7 @@ class Table:
         return plain(cells[place], self.decimal) if place is not None else ""
 
     def add(self, line: int, cells: list[str]) -> None:
-        """Take a row; where it does not leave the label's cell free, it begins a cell early."""
+        """Take a row; one that does not leave the label's cell empty begins a cell early."""
         if self.labelled and cells and cells[0]:
             cells = ["", *cells]
         self.rows.append((line, cells))
@@ -339,7 +339,7 @@ class Table:
 def open_table(
     grid: Grid, position: int, names: Names, columns: dict[str, str], labelled: bool = False
 ) -> tuple[Table, int]:
-    """The table whose header stands at `position`, and where its rows begin.
+    """The table with its header at `position`, and the position of its first row.
 
     Units stand in the header's brackets or in a line of their own, before which there may be
     lines of symbols or meanings. `columns` are those whose unit a line of units must fit.
@@ -370,7 +370,7 @@ def open_table(
 
 
 def _spelled(unit: str) -> str:
-    """A unit without brackets; `mNm` with the dot that tells it apart."""
+    """A unit without brackets; `mNm` gets the dot that makes it unambiguous."""
     return re.sub(r"^([mkµμu]?N)m$", r"\1·m", unit.strip("[]()<> "))
 
 
@@ -383,7 +383,7 @@ def take_rows(
     notes: list[str],
     label: str | None = None,
 ) -> int:
-    """Give a table its rows from `position` on, up to one that `ends` it; where that one stands.
+    """Give a table its rows from `position` up to the one that `ends` it; returns its position.
 
     `label` is how rows begin that fill the label's cell.
     """
@@ -404,14 +404,14 @@ def take_rows(
 
 
 def _may_be_cut(cells: list[str], above: list[tuple[int, list[str]]], width: int) -> bool:
-    """Whether the end of the file may have taken something of its last line."""
+    """Whether the last line may have been cut off by the end of the file."""
     if len(cells) != width:
         return len(cells) < width
     return not is_whole(cells[-1], [row[-1] for _, row in above])
 
 
 def _settle_rows(table: Table, grid: Grid, notes: list[str]) -> bool:
-    """Bring rows to the header's width; whether they can be told apart at all.
+    """Bring rows to the header's width; returns whether cells can be assigned to columns.
 
     A last line that was cut is emptied, so that half a number is not taken for a whole one.
     """

@@ -1,7 +1,7 @@
-"""What a reader makes of an instrument's file: tidy tables of text, each row with its line.
+"""What a reader returns for an instrument's file: tidy tables of text, each row with its line.
 
-Readers bring no value into a type or unit: cells stand as the file has them, under the column
-they belong to and in the unit that the file states. Contracts judge them as those of any form.
+Readers convert neither types nor units: cells stay as they are in the file, under the column they
+belong to and in the unit that the file states. Contracts judge them like the cells of any form.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ class Tidy:
 
     table: str
     sheet: str
-    """What people see it called, in the report and in the quarantine."""
+    """The name under which people see it in the report and in the quarantine."""
     units: dict[str, str | None]
-    """Columns of the contract in order, each with the file's unit, nothing for the contract's own."""
+    """Columns of the contract in order, each with the file's unit; None is the contract's own."""
     rows: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
-    """Line of the file (the first, where a row sums up several), and cells; empty is missing."""
+    """Line of the file (the first of several that a row summarises) and cells; empty is missing."""
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """A kind of file, how it is known, and its reader."""
+    """A kind of file: how it is recognised, and its reader."""
 
     name: str
     title: str
     recognise: Callable[[Path], bool]
-    """By content and cheaply: the ending is not asked, a file of another kind is no error."""
+    """Decides by content, cheaply; the file name does not matter, and no file is an error."""
     read: Callable[[Path], list[Tidy]]
-    """The tables of a file; one that cannot be read right is refused with what to do instead."""
+    """Returns the tables of a file; one that cannot be read reliably is refused with a remedy."""

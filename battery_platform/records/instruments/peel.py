@@ -1,7 +1,7 @@
 """Exports of tensile testers: force over displacement while a coating is peeled off its collector.
 
-Adhesion is the mean force on the plateau over the strip's width. The width must be stated: no
-column says it, and a guess would scale every result.
+Adhesion is the mean force on the plateau divided by the strip's width. The width must be stated,
+because no column contains it and a guess would scale every result.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ _STATE_WIDTH = "State it in a line above the table, such as 'Width,25 mm'."
 
 
 def is_peel_test(path: Path) -> bool:
-    """By a table with a displacement and a force, both with their units, and nothing electrical."""
+    """Whether a file has a table of displacement and force with units, and nothing electrical."""
     return any(_has_table(rows) for rows in heads(path))
 
 
@@ -172,7 +172,7 @@ def _fits(table: Table) -> bool:
 
 
 def _is_electrical(cells: list[str]) -> bool:
-    """A rig that presses a cell while it is cycled logs force and way as well."""
+    """Whether a table is electrical: rigs that press cells during cycling log force and travel too."""
     for cell in cells:
         name, unit = name_and_unit(cell)
         unit = unit or cell.strip("[]()<> ")
@@ -188,18 +188,18 @@ def _is_electrical(cells: list[str]) -> bool:
 
 @dataclass
 class _Specimen:
-    """One curve and what the lines above its table say."""
+    """One curve, with the values stated in the lines above its table."""
 
     name: str
     line: int
     grid: Grid
     table: Table
-    said: dict[str, tuple[str, str]]
+    header: dict[str, tuple[str, str]]
 
 
 @dataclass
-class _Said:
-    """What lines above the tables say; what a specimen's own lines say ends with it."""
+class _HeaderLines:
+    """Values stated above the tables: those of the file, and those of the current specimen."""
 
     file: dict[str, tuple[str, str]] = field(default_factory=dict)
     specimen: dict[str, tuple[str, str]] | None = None
@@ -207,7 +207,7 @@ class _Said:
 
     def take(self, key: str, value: tuple[str, str]) -> None:
         if key == "specimen":
-            if not self.curves_since:  # two names of one specimen, or the sample it is of
+            if not self.curves_since:  # a second name of the specimen, or the name of its sample
                 self.file |= self.specimen or {}
             self.specimen, self.curves_since = {key: value}, 0
         elif self.specimen is None:
@@ -222,10 +222,10 @@ class _Said:
 def read_peel_test(path: Path) -> list[Tidy]:
     """The specimens of an export, each with its mean force on the plateau, and their points."""
     notes: list[str] = []
-    said = _Said()
+    header = _HeaderLines()
     specimens: list[_Specimen] = []
     for grid in grids(path, lambda cells: len(places_of(cells, NAMES))):
-        specimens += _walk(path, grid, said, notes, len(specimens))
+        specimens += _walk(path, grid, header, notes, len(specimens))
     if not specimens:
         raise refuse(
             path,
@@ -235,13 +235,15 @@ def read_peel_test(path: Path) -> list[Tidy]:
     return _tables(path, specimens, notes)
 
 
-def _walk(path: Path, grid: Grid, said: _Said, notes: list[str], before: int) -> list[_Specimen]:
-    found: list[_Specimen] = []
+def _walk(
+    path: Path, grid: Grid, header: _HeaderLines, notes: list[str], before: int
+) -> list[_Specimen]:
+    specimens: list[_Specimen] = []
     position = 0
     while position < len(grid.rows):
         line, cells = grid.rows[position]
         if not _is_header(cells):
-            _take_said(said, cells, grid.decimal)
+            _take_header_line(header, cells, grid.decimal)
             position += 1
             continue
         _refuse_side_by_side(path, line, cells)
@@ -254,11 +256,11 @@ def _walk(path: Path, grid: Grid, said: _Said, notes: list[str], before: int) ->
                 "Add a line of units below the header, such as 'mm' and 'N'.",
             )
         position = take_rows(path, grid, table, position, _ends, notes)
-        now = said.all()
-        said.curves_since += 1
-        name = now.get("specimen", (f"specimen {before + len(found) + 1}", ""))[0]
-        found.append(_Specimen(name, line, grid, table, now))
-    return found
+        now = header.all()
+        header.curves_since += 1
+        name = now.get("specimen", (f"specimen {before + len(specimens) + 1}", ""))[0]
+        specimens.append(_Specimen(name, line, grid, table, now))
+    return specimens
 
 
 def _refuse_side_by_side(path: Path, line: int, cells: list[str]) -> None:
@@ -278,14 +280,14 @@ def _ends(cells: list[str]) -> bool:
 
 
 def _key(cell: str) -> tuple[str, str | None]:
-    """What a line is about, without what Instron puts before it (`Dimension : Width`)."""
+    """The name that begins a line, without the group that Instron prefixes (`Dimension : Width`)."""
     name, unit = name_and_unit(cell)
     if name not in _KEYS and " : " in name:
         name = name.rpartition(" : ")[2].strip()
     return name, unit
 
 
-def _take_said(said: _Said, cells: list[str], decimal: str) -> None:
+def _take_header_line(header: _HeaderLines, cells: list[str], decimal: str) -> None:
     filled = [cell for cell in cells if cell]
     if not filled:
         return
@@ -299,17 +301,17 @@ def _take_said(said: _Said, cells: list[str], decimal: str) -> None:
         return
     value = values[0]
     if _KEYS[key] in {"specimen", "date"}:
-        said.take(_KEYS[key], (" ".join(values) if _KEYS[key] == "date" else value, ""))
+        header.take(_KEYS[key], (" ".join(values) if _KEYS[key] == "date" else value, ""))
         return
-    parts = re.fullmatch(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*(\D.*)?", value)
-    if not parts:
+    quantity = re.fullmatch(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*(\D.*)?", value)
+    if not quantity:
         return
-    stated = unit or parts[2] or (values[1] if len(values) > 1 else "")
-    said.take(_KEYS[key], (plain(_pointed(parts[1], decimal), decimal), stated.strip("[]() ")))
+    stated = unit or quantity[2] or (values[1] if len(values) > 1 else "")
+    header.take(_KEYS[key], (plain(_pointed(quantity[1], decimal), decimal), stated.strip("[]() ")))
 
 
 def _pointed(value: str, decimal: str) -> str:
-    """A lone comma is decimal in a line above a table, which may have no other number with one."""
+    """The value with a decimal point; a lone comma in a line above a table is a decimal comma."""
     alone = decimal == "." and value.count(",") == 1 and not re.search(r",\d{3}$|\.", value)
     return value.replace(",", ".") if alone else value
 
@@ -319,7 +321,7 @@ def _pointed(value: str, decimal: str) -> str:
 
 @dataclass(frozen=True)
 class Plateau:
-    """Where the force is steady, its mean and its scatter, and what is to be known of it."""
+    """Where the force is steady, with its mean, its scatter and a note for the reader."""
 
     begins: float
     ends: float
@@ -331,8 +333,8 @@ class Plateau:
 def plateau_of(displacement: np.ndarray, force: np.ndarray) -> Plateau | str:
     """The plateau of a curve in mm and N, or why there is none.
 
-    The strip is stretched first: peeling counts from where the force passes half its maximum,
-    and the way back of the cross-head is no peeling.
+    The strip is stretched first, so peeling counts from where the force passes half its maximum;
+    the return travel of the cross-head does not count.
     """
     if len(force) < _LEAST_POINTS:
         return f"{len(force)} points with displacement and force, at least {_LEAST_POINTS} needed"
@@ -364,18 +366,18 @@ def plateau_of(displacement: np.ndarray, force: np.ndarray) -> Plateau | str:
 def _note(
     displacement: np.ndarray, force: np.ndarray, ends: float, mean: float, deviation: float
 ) -> str:
-    told = []
+    remarks = []
     if deviation > _UNEVEN * mean:
-        told.append(f"uneven: the force scatters by {100 * deviation / mean:.0f} % of its mean")
+        remarks.append(f"uneven: the force scatters by {100 * deviation / mean:.0f} % of its mean")
     held = np.flatnonzero(force >= _GONE * float(force.max()))
     if held[-1] + 1 < len(force):
         gone = float(displacement[held[-1] + 1])
         where = "within" if gone <= ends else "after"
-        told.append(
+        remarks.append(
             f"the force jumps to zero at {gone:.4g} mm, {where} the range of the mean: the coating "
             "tore or the strip came off"
         )
-    return "; ".join(told)
+    return "; ".join(remarks)
 
 
 # -- tables --------------------------------------------------------------------------------
@@ -421,10 +423,10 @@ def _tables(path: Path, specimens: list[_Specimen], notes: list[str]) -> list[Ti
             (line, (of, str(running), displacement, force))
             for running, (line, displacement, force) in enumerate(cells, start=1)
         )
-    found = made.tables()
-    if not found:
+    tables = made.tables()
+    if not tables:
         raise refuse(path, f"{why}.", "Export the whole curve, with every logged point.")
-    return found
+    return tables
 
 
 def _point_units(table: Table) -> Units:
@@ -434,9 +436,9 @@ def _point_units(table: Table) -> Units:
 
 def _width(path: Path, specimen: _Specimen) -> float:
     """The strip's width in mm."""
-    if "width" not in specimen.said:
+    if "width" not in specimen.header:
         raise _refused_width(path, specimen, "states no width of the strip")
-    text, unit = specimen.said["width"]
+    text, unit = specimen.header["width"]
     value, both = number(text), conversion(unit, "width_mm") if unit else None
     if value is None or value <= 0 or both is None:
         shown = f"{text} {unit}".strip()
@@ -479,12 +481,12 @@ def _test_cells(
         written(plateau.deviation),
         written(1000 * plateau.mean / width),
         plateau.note,
-        moment_of(specimen.said["date"][0]) if "date" in specimen.said else "",
+        moment_of(specimen.header["date"][0]) if "date" in specimen.header else "",
     )
 
 
 def _angle(specimen: _Specimen, notes: list[str]) -> str:
-    text, unit = specimen.said.get("angle", ("", ""))
+    text, unit = specimen.header.get("angle", ("", ""))
     value = number(text)
     degrees = re.fullmatch(r"°|deg|degrees?|grad|degrés?", unit, re.IGNORECASE)
     if value is not None and (degrees or (not unit and value > 7)):
@@ -495,7 +497,7 @@ def _angle(specimen: _Specimen, notes: list[str]) -> str:
 
 
 def _speed(specimen: _Specimen, notes: list[str]) -> str:
-    text, unit = specimen.said.get("speed", ("", ""))
+    text, unit = specimen.header.get("speed", ("", ""))
     value, both = number(text), conversion(unit, "speed_mm_min") if unit else None
     if value is not None and both is not None:
         return written(value * both[0])

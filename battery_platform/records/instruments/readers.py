@@ -1,4 +1,4 @@
-"""Which reader takes a file, and the mappings under which its tables are judged."""
+"""Which reader takes an instrument's file, and the mappings under which its tables are judged."""
 
 from __future__ import annotations
 
@@ -21,23 +21,25 @@ from battery_platform.records.mapping import Mapping, Place, check_constants
 from battery_platform.records.reading import BATCH_ROWS, Batch, Sheet
 
 INSTRUMENTS: dict[str, Instrument] = {
-    one.name: one for one in (RHEOCOMPASS, ARES, ASSEMBLY_LOG, PEEL)
+    instrument.name: instrument for instrument in (RHEOCOMPASS, ARES, ASSEMBLY_LOG, PEEL)
 }
 
 
 def recognise_instrument(path: Path) -> Instrument | None:
-    """The instrument that wrote a file, by its content."""
-    return next((one for one in INSTRUMENTS.values() if one.recognise(path)), None)
+    """The instrument that wrote a file, recognised by content."""
+    return next(
+        (instrument for instrument in INSTRUMENTS.values() if instrument.recognise(path)), None
+    )
 
 
 def mapped(path: Path, given: list[Mapping]) -> list[tuple[Mapping, Sheet]]:
     """The tables of a file, each under its own mapping.
 
-    `given` says whose file it is and what it leaves unsaid (`constants`); which column stands
-    where is the reader's knowledge, not the mapping's.
+    `given` names the source and supplies what the file does not contain (`constants`); the position
+    of each column is known to the reader, not to the mapping.
     """
     first = given[0]
-    constants = {name: value for one in given for name, value in one.constants.items()}
+    constants = {name: value for mapping in given for name, value in mapping.constants.items()}
     tables = (INSTRUMENTS | IMPORTERS)[first.reader or ""].read(path)
     check_constants(constants, [tidy.table for tidy in tables], path)
     return [(_mapping(tidy, first, constants), _sheet(tidy)) for tidy in tables]
@@ -45,8 +47,8 @@ def mapped(path: Path, given: list[Mapping]) -> list[tuple[Mapping, Sheet]]:
 
 def _mapping(tidy: Tidy, given: Mapping, constants: dict[str, object]) -> Mapping:
     wanted = columns(table(tidy.table).contract)
-    own = {one.name: constants[one.name] for one in wanted if one.name in constants}
-    timed = any(one.role == "moment" and one.name in tidy.units for one in wanted)
+    own = {column.name: constants[column.name] for column in wanted if column.name in constants}
+    timed = any(column.role == "moment" and column.name in tidy.units for column in wanted)
     assumed = "timezone: the file does not say; time stamps are taken as UTC"
     return replace(
         given,
