@@ -9,7 +9,7 @@ from battery_platform.defs.marts import DBT_CHECKS
 from battery_platform.defs.products import ERROR, Check, Outcome, Verdict, product_asset, some
 from battery_platform.defs.raw_tables import RAW_CHECKS
 from battery_platform.made.kept import digest_of
-from battery_platform.models.kinds import code_of
+from battery_platform.models.kinds.kind import code_of
 from battery_platform.models.specification import MODELS, SLURRY, Specification
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _passed_over(reason: str) -> Outcome:
 def _candidates(context: dg.AssetExecutionContext, lake: "Lakehouse", config: Any) -> Outcome:
     from threadpoolctl import threadpool_limits
 
-    from battery_platform.models.sparse.learning import compare
+    from battery_platform.models.kinds.sparse.learning import compare
 
     version = lake.value(
         "SELECT max(version) FROM model_versions WHERE model_name = 'cell-outcome'"
@@ -163,7 +163,7 @@ def _candidates(context: dg.AssetExecutionContext, lake: "Lakehouse", config: An
 cell_outcome_candidates = product_asset(
     COMPARISON_KEY,
     _candidates,
-    made_by=["battery_platform.models.sparse.learning:compare"],
+    made_by=["battery_platform.models.kinds.sparse.learning:compare"],
     upstream=[model_key("cell-outcome")],
     description="Every way to tell the outcome of a cell, also the 200 bootstrapped networks of paper 001, "
     "beside lasso, forest, iterative imputation and the mean: whole cases held out, three repeats. Minutes.",

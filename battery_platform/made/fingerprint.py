@@ -66,7 +66,7 @@ def reached(*makers: Maker, without: Iterable[Maker] = ()) -> frozenset[Symbol]:
 
 def forget_sources() -> None:
     """Read the source files anew: for whoever changes them while the process runs."""
-    for cached in (_module, _closure, _digest):
+    for cached in (_path, _module, _closure, _digest):
         cached.cache_clear()
 
 

@@ -20,8 +20,8 @@ from battery_platform.models import registry
 from battery_platform.models.evaluation import ALL_ROWS
 from battery_platform.models.events import GATE, PROMOTED, REFUSED, event
 from battery_platform.models.gate import Judged, Standing, of_all
-from battery_platform.models.kinds import code_of, read_material
-from battery_platform.models.learning import Learnt
+from battery_platform.models.kinds.kind import code_of, read_material
+from battery_platform.models.kinds.surrogate import Learnt
 from battery_platform.models.specification import Specification
 from battery_platform.models.training import TrainingSet
 from battery_platform.store.lakehouse import Lakehouse

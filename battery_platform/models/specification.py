@@ -12,6 +12,15 @@ from dataclasses import dataclass, fields, is_dataclass
 from itertools import pairwise
 from typing import Any
 
+from battery_platform.models.kinds.sparse.reading import CELL_CASES
+from battery_platform.models.kinds.sparse.table import (
+    CLASS_OF,
+    CLASSES,
+    CURVE_CYCLES,
+    DESCRIPTORS,
+    ENDPOINTS,
+    Endpoint,
+)
 from battery_platform.models.sources import (
     ELECTRODES,
     FADED_CELLS,
@@ -21,15 +30,6 @@ from battery_platform.models.sources import (
     MESOSTRUCTURES,
     SLURRY_SIMULATIONS,
     Source,
-)
-from battery_platform.models.sparse.reading import CELL_CASES
-from battery_platform.models.sparse.table import (
-    CLASS_OF,
-    CLASSES,
-    CURVE_CYCLES,
-    DESCRIPTORS,
-    ENDPOINTS,
-    Endpoint,
 )
 
 UNITS = {"_mah_g": "mAh/g", "_pct": "%", "_mv": "mV", "_n_m": "N/m", "_pa_s": "Pa·s"}

@@ -11,8 +11,6 @@ from battery_platform.synthetic.cell_cases import write_cell_cases
 from battery_platform.synthetic.plant.files import write_plant
 
 
-
-
 def take_plant(
     lake: Lakehouse, batches: int, seed: int = 20260101, progress: Progress = NO_PROGRESS
 ) -> list[Report]:

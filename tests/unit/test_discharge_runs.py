@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from battery_platform.electrochemistry.curves import curve_of
 from battery_platform.electrochemistry.designs import read_electrode
 from battery_platform.electrochemistry.electrode_tables import (
     loading_series,
@@ -32,7 +33,6 @@ from battery_platform.electrochemistry.half_cell_runs import (
 )
 from battery_platform.electrochemistry.kept_assumptions import keep_assumptions
 from battery_platform.electrochemistry.solving import CUT_OFF
-from battery_platform.electrochemistry.curves import curve_of
 from battery_platform.errors import PlatformError
 from battery_platform.records.recipes import read_table
 from battery_platform.settings import Settings

@@ -9,14 +9,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from battery_platform.store.provenance import Trace, trace
 
 from battery_platform.electrochemistry.assumptions import digest
 from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL
 from battery_platform.errors import PlatformError
 from battery_platform.literature.folder import add, place_samples, search, take, watched
-from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.made.products import put
-from battery_platform.store.provenance import Trace, trace
+from battery_platform.store.lakehouse import Lakehouse
 
 Write = Callable[[str, str | bytes], Path]
 Marts = Callable[..., pl.DataFrame]

@@ -7,8 +7,8 @@ import pytest
 from battery_platform.electrochemistry import graded_runs
 from battery_platform.electrochemistry.graded_runs import GRADED_CELLS, paper_designs
 from battery_platform.electrochemistry.optima import depends_on_thickness, rank, scored
-from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.made.products import put
+from battery_platform.store.lakehouse import Lakehouse
 
 PARTS = {"case1_120um": (1, 120.0), "case1_160um": (1, 160.0)}
 

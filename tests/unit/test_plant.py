@@ -20,8 +20,8 @@ from battery_platform.contracts.base import Contract, columns, keys, rules
 from battery_platform.contracts.registry import TABLES
 from battery_platform.contracts.units import conversion, unit_of
 from battery_platform.errors import PlatformError
-from battery_platform.synthetic.cell_cases import write_cell_cases
 from battery_platform.sizes import SIZES
+from battery_platform.synthetic.cell_cases import write_cell_cases
 from battery_platform.synthetic.plant.campaigns import CAMPAIGNS
 from battery_platform.synthetic.plant.cell_lab import MAX_CYCLE_ROWS
 from battery_platform.synthetic.plant.chemistry import GRAPHITE, NMC

@@ -17,9 +17,10 @@ import polars as pl
 import pytest
 
 from battery_platform.errors import PlatformError
-from battery_platform.models import gaussian_process, learning, registry
+from battery_platform.models import gaussian_process, registry
 from battery_platform.models import release as releases
 from battery_platform.models.gate import Decision, _beside_champion
+from battery_platform.models.kinds import surrogate
 from battery_platform.models.release import release
 from battery_platform.models.specification import MODELS
 from battery_platform.store.lakehouse import Lakehouse
@@ -292,7 +293,7 @@ def test_a_fresh_synthetic_lake_does_not_take_the_champion_of_a_shared_registry(
         findings = _beside_champion(1.0, evaluation, champion)
         return Decision(all(passed for _, passed, _ in findings), findings)
 
-    monkeypatch.setattr(learning, "decide", beside)
+    monkeypatch.setattr(surrogate, "decide", beside)
     marts()
     release(lake, MODEL)
     for name in ("model_versions", "model_evaluations"):  # as in a lake that was just made

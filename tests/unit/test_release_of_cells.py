@@ -14,21 +14,20 @@ import pytest
 from battery_platform.cli import knowledge
 from battery_platform.electrochemistry.graded_runs import diverse_designs
 from battery_platform.errors import NoRows
+from battery_platform.made.products import put
 from battery_platform.models import networks, registry
-from battery_platform.models import release as releases
 from battery_platform.models.evaluation import evaluate
 from battery_platform.models.gate import Decision, Judged
+from battery_platform.models.kinds.sparse import evaluation, simple, stack
 from battery_platform.models.pictures import judged_figure, map_figure
 from battery_platform.models.registry import aliases, inputs_of, load
 from battery_platform.models.release import release
 from battery_platform.models.rows import Rows
 from battery_platform.models.served.surrogate import predict_rows
-from battery_platform.models.sparse import evaluation, simple, stack
 from battery_platform.models.specification import MODELS
 from battery_platform.models.training import TrainingSet
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.made.products import put
 from battery_platform.synthetic.deliveries import take_cell_cases
 
 CELLS = MODELS["cell-outcome"]
@@ -46,7 +45,7 @@ def test_cells_are_learnt_judged_and_answered_with_what_is_known(
     lake: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stack, "ROUNDS", 5)
-    monkeypatch.setattr("battery_platform.models.sparse.learners.TREES", 15)
+    monkeypatch.setattr("battery_platform.models.kinds.sparse.learners.TREES", 15)
     with pytest.raises(NoRows, match="30 cells of 8 cases"):
         release(lake, CELLS)
     take_cell_cases(lake)

@@ -20,9 +20,9 @@ from battery_platform.models.reseeds import (
     protocol,
     reseed,
 )
+from battery_platform.models.sources import Source
 from battery_platform.models.specification import Specification
 from battery_platform.models.splits import holdout
-from battery_platform.models.sources import Source
 from battery_platform.models.training import TrainingSet
 
 LOW, HIGH = np.array([85.0, 43.0, 1.4]), np.array([96.8, 72.8, 38.8])

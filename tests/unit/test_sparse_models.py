@@ -11,9 +11,8 @@ import pytest
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from battery_platform.models.evaluation import Score
-from battery_platform.models.served import cell_outcome as served
-from battery_platform.models.sparse import evaluation, learners, networks, stack
-from battery_platform.models.sparse.evaluation import (
+from battery_platform.models.kinds.sparse import evaluation, learners, networks, stack
+from battery_platform.models.kinds.sparse.evaluation import (
     CYCLING,
     KNOWN,
     NEW,
@@ -21,10 +20,11 @@ from battery_platform.models.sparse.evaluation import (
     hold_out,
     scores,
 )
-from battery_platform.models.sparse.networks import Choices
-from battery_platform.models.sparse.simple import SIMPLE
-from battery_platform.models.sparse.space import latent, space_of
-from battery_platform.models.sparse.table import EARLY, SparseTable, table_of
+from battery_platform.models.kinds.sparse.networks import Choices
+from battery_platform.models.kinds.sparse.simple import SIMPLE
+from battery_platform.models.kinds.sparse.space import latent, space_of
+from battery_platform.models.kinds.sparse.table import EARLY, SparseTable, table_of
+from battery_platform.models.served import cell_outcome as served
 from battery_platform.models.splits import LeakingSplit
 from battery_platform.synthetic.cell_cases import simulate_cell_cases
 
@@ -226,7 +226,7 @@ def test_tuning_looks_at_training_rows_only(
     table: SparseTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("optuna")
-    from battery_platform.models.sparse import tuning
+    from battery_platform.models.kinds.sparse import tuning
 
     seen: list[SparseTable] = []
 

@@ -12,10 +12,10 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from battery_platform.models.kinds.sparse import stack
+from battery_platform.models.kinds.sparse.space import State
+from battery_platform.models.kinds.sparse.table import SparseTable, table_of
 from battery_platform.models.served import cell_outcome as served
-from battery_platform.models.sparse import stack
-from battery_platform.models.sparse.space import State
-from battery_platform.models.sparse.table import SparseTable, table_of
 from battery_platform.synthetic.cell_cases import simulate_cell_cases
 
 MADE = simulate_cell_cases().with_columns(pl.lit(True).alias("is_synthetic"))

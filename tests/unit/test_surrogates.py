@@ -19,6 +19,7 @@ from sklearn.metrics import f1_score, log_loss
 from battery_platform.electrochemistry.electrode_tables import SPACE_BOUNDS
 from battery_platform.electrochemistry.half_cell_runs import SPACE as SWEPT
 from battery_platform.errors import NoRows, PlatformError
+from battery_platform.made.products import put
 from battery_platform.models import events, gaussian_process, registry, sources
 from battery_platform.models.evaluation import _class_scores
 from battery_platform.models.fade import features, features_of_cells
@@ -31,7 +32,6 @@ from battery_platform.models.states import together
 from battery_platform.records.recipes import read_numbers
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
-from battery_platform.made.products import put
 
 Write = Callable[[str, str | bytes], Path]
 MODEL = replace(

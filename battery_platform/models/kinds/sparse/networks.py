@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from battery_platform.models.kinds.sparse.candidates import Answer, Prediction, factors, prediction
+from battery_platform.models.kinds.sparse.space import latent, mean_of, space_of
+from battery_platform.models.kinds.sparse.table import EARLY, Array, SparseTable
 from battery_platform.models.served.cell_outcome import coded
-from battery_platform.models.sparse.candidates import Answer, Prediction, factors, prediction
-from battery_platform.models.sparse.space import latent, mean_of, space_of
-from battery_platform.models.sparse.table import EARLY, Array, SparseTable
 
 NETWORKS, RAW = "networks", "networks, spread alone"
 Weights = dict[str, npt.NDArray[np.float32]]

@@ -16,7 +16,7 @@ from battery_platform.models.algorithms import makers_of
 from battery_platform.models.specification import Specification
 
 if TYPE_CHECKING:
-    from battery_platform.models.learning import Material
+    from battery_platform.models.kinds.surrogate import Material
     from battery_platform.store.lakehouse import Lakehouse
 
 MODELS = "battery_platform.models"
@@ -61,10 +61,13 @@ def _algorithms(model: Specification) -> list[str]:
 
 
 KINDS = {
-    "surrogate": Kind(f"{MODELS}.learning", _algorithms, (f"{MODELS}.algorithms",)),
+    "surrogate": Kind(f"{MODELS}.kinds.surrogate", _algorithms, (f"{MODELS}.algorithms",)),
     "sparse": Kind(
-        f"{MODELS}.sparse.learning",
-        lambda model: [f"{MODELS}.sparse.stack:candidate", f"{MODELS}.sparse.simple:SIMPLE"],
-        (f"{MODELS}.sparse.evaluation:CANDIDATES",),
+        f"{MODELS}.kinds.sparse.learning",
+        lambda model: [
+            f"{MODELS}.kinds.sparse.stack:candidate",
+            f"{MODELS}.kinds.sparse.simple:SIMPLE",
+        ],
+        (f"{MODELS}.kinds.sparse.evaluation:CANDIDATES",),
     ),
 }

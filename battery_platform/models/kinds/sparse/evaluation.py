@@ -13,11 +13,10 @@ import numpy as np
 
 from battery_platform.compute.spread import spread
 from battery_platform.models.evaluation import Score, resampled
-from battery_platform.models.served.cell_outcome import classes, raised
-from battery_platform.models.sparse import networks, stack
-from battery_platform.models.sparse.candidates import Fit, Prediction
-from battery_platform.models.sparse.simple import SIMPLE
-from battery_platform.models.sparse.table import (
+from battery_platform.models.kinds.sparse import networks, stack
+from battery_platform.models.kinds.sparse.candidates import Fit, Prediction
+from battery_platform.models.kinds.sparse.simple import SIMPLE
+from battery_platform.models.kinds.sparse.table import (
     BOUNDS,
     CLASS_OF,
     CLASSES,
@@ -26,6 +25,7 @@ from battery_platform.models.sparse.table import (
     Array,
     SparseTable,
 )
+from battery_platform.models.served.cell_outcome import classes, raised
 from battery_platform.models.splits import Fold, refuse_leaks, repeated_folds
 
 Z90 = 1.6448536269514722

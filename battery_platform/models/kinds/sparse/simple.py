@@ -17,8 +17,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401 -- makes
 from sklearn.impute import IterativeImputer
 from sklearn.linear_model import BayesianRidge
 
-from battery_platform.models.served.cell_outcome import coded
-from battery_platform.models.sparse.candidates import (
+from battery_platform.models.kinds.sparse.candidates import (
     Answer,
     Fit,
     Prediction,
@@ -26,9 +25,10 @@ from battery_platform.models.sparse.candidates import (
     inner_folds,
     prediction,
 )
-from battery_platform.models.sparse.learners import forests, grown_answers, lines, penalties
-from battery_platform.models.sparse.space import latent, mean_of, space_of
-from battery_platform.models.sparse.table import Array, SparseTable
+from battery_platform.models.kinds.sparse.learners import forests, grown_answers, lines, penalties
+from battery_platform.models.kinds.sparse.space import latent, mean_of, space_of
+from battery_platform.models.kinds.sparse.table import Array, SparseTable
+from battery_platform.models.served.cell_outcome import coded
 
 SEED = 20260101
 Learn = Callable[[Array, Array, Array, Array], Array]

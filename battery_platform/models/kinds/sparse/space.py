@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from battery_platform.models.kinds.sparse.table import Array, SparseTable
 from battery_platform.models.served.cell_outcome import coded
-from battery_platform.models.sparse.table import Array, SparseTable
 
 COMPONENTS = 3
 State = dict[str, Any]

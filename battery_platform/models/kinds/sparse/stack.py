@@ -12,23 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from battery_platform.models.served import cell_outcome as served
-from battery_platform.models.sparse.candidates import (
+from battery_platform.models.kinds.sparse.candidates import (
     Answer,
     Prediction,
     factors,
     inner_folds,
     prediction,
 )
-from battery_platform.models.sparse.learners import (
+from battery_platform.models.kinds.sparse.learners import (
     arrays_of,
     forests,
     grown_answers,
     lines,
     penalties,
 )
-from battery_platform.models.sparse.space import State, latent, mean_of, space_of
-from battery_platform.models.sparse.table import (
+from battery_platform.models.kinds.sparse.space import State, latent, mean_of, space_of
+from battery_platform.models.kinds.sparse.table import (
     BOUNDS,
     CLASS_OF,
     CLASSES,
@@ -37,6 +36,7 @@ from battery_platform.models.sparse.table import (
     Array,
     SparseTable,
 )
+from battery_platform.models.served import cell_outcome as served
 
 STACK, ALONE = "stack", "stack, nothing known"
 KIND = "extra trees"
