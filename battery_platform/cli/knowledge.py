@@ -164,7 +164,8 @@ def models_reseed(
     from battery_platform.models.reseeds import protocol
 
     with solving(quiet=as_json) as step:
-        rows, _ = protocol(open_lake(), known(name), seeds, step)
+        kept, _ = protocol(open_lake(), known(name), seeds, step)
+    rows = kept.rows
     if as_json:
         show(rows, True)
         return

@@ -107,8 +107,8 @@ def product_asset(
     )
     def materialise(
         context: dg.AssetExecutionContext,
-        config: asked,
-        lakehouse: LakehouseResource,  # type: ignore[valid-type]
+        config: asked,  # type: ignore[valid-type]
+        lakehouse: LakehouseResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         lake = lakehouse.lake()
         outcome = make(context, lake, config)

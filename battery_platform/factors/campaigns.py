@@ -80,19 +80,37 @@ class Analysis:
 
 
 @dataclass(eq=False)
-class Findings:
-    """What the methods found; analyses and kinds are empty where nothing had changed."""
+class Gathered:
+    """What the methods come to, campaign by campaign."""
 
     analyses: list[Analysis] = field(default_factory=list)
     kinds: list[tuple[Campaign, Kinds]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """What could not be analysed, with the reason."""
-    kept: Kept | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """The rows of the lake, and what they came from; that is empty where nothing had changed."""
+
+    kept: Kept
+    gathered: Gathered
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of the lake."""
-        return self.kept.rows if self.kept else []
+        return self.kept.rows
+
+    @property
+    def analyses(self) -> list[Analysis]:
+        return self.gathered.analyses
+
+    @property
+    def kinds(self) -> list[tuple[Campaign, Kinds]]:
+        return self.gathered.kinds
+
+    @property
+    def refused(self) -> list[str]:
+        return self.gathered.refused
 
 
 def campaigns(lake: Lakehouse) -> list[Campaign]:
@@ -163,18 +181,18 @@ def analyse(lake: Lakehouse, ask: Surrogate, versions: Mapping[str, int | None])
         digest_of(repr(sorted(versions.items()))),
         digest_of(*(name for c in found for name in (c.name, frame_digest(c.frame)))),
     )
-    findings = Findings()
-    findings.kept = unless_same(
+    gathered = Gathered()
+    kept = unless_same(
         lake,
         "critical_factors",
         {},
         basis,
-        lambda: _made(lake, found, _analysed(found, ask, basis, findings)),
+        lambda: _made(found, _analysed(found, ask, basis, gathered)),
     )
-    return findings
+    return Findings(kept, gathered)
 
 
-def _made(lake: Lakehouse, found: list[Campaign], rows: list[dict[str, Any]]) -> Made:
+def _made(found: list[Campaign], rows: list[dict[str, Any]]) -> Made:
     links = [
         link
         for campaign in found
@@ -187,22 +205,22 @@ def _made(lake: Lakehouse, found: list[Campaign], rows: list[dict[str, Any]]) ->
 
 
 def _analysed(
-    found: list[Campaign], ask: Surrogate, basis: Basis, findings: Findings
+    found: list[Campaign], ask: Surrogate, basis: Basis, gathered: Gathered
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for campaign in found:
         for target, model in campaign.targets.items():
             surrogate = ask(model, target, campaign.factors)
-            with _refusals(f"{campaign.name}, {target}", findings.refused):
-                analysis = _of(campaign, target, surrogate, findings.refused)
-                findings.analyses.append(analysis)
+            with _refusals(f"{campaign.name}, {target}", gathered.refused):
+                analysis = _of(campaign, target, surrogate, gathered.refused)
+                gathered.analyses.append(analysis)
                 common = _common(campaign, target, basis)
-                rows.extend(common | row for row in _rows(analysis, surrogate, findings.refused))
-        with _refusals(f"{campaign.name}, kinds", findings.refused):
+                rows.extend(common | row for row in _rows(analysis, surrogate, gathered.refused))
+        with _refusals(f"{campaign.name}, kinds", gathered.refused):
             kinds = sort_into_kinds(
                 campaign.frame, campaign.factors, tuple(campaign.targets), campaign.group
             )
-            findings.kinds.append((campaign, kinds))
+            gathered.kinds.append((campaign, kinds))
             common = _common(campaign, TARGET, basis)
             rows.extend(common | row for row in rows_of_kinds(kinds))
     return rows

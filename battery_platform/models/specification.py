@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from itertools import pairwise
 from typing import Any
 
-from battery_platform.models.kinds.sparse.reading import CELL_CASES
-from battery_platform.models.kinds.sparse.table import (
+from battery_platform.models.cell_cases import CELL_CASES
+from battery_platform.models.cell_table import (
     CLASS_OF,
     CLASSES,
     CURVE_CYCLES,

@@ -40,7 +40,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def passing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate lets every version through: what it refuses is not these tests' business."""
     monkeypatch.setattr(
-        learning, "decide", lambda *_: Decision(True, [("gate", True, "it passes")])
+        surrogate, "decide", lambda *_: Decision(True, [("gate", True, "it passes")])
     )
 
 
@@ -218,7 +218,7 @@ def test_a_refused_version_is_a_challenger_and_the_champion_stays(
 ) -> None:
     verdicts = iter([True, False])
     monkeypatch.setattr(
-        learning, "decide", lambda *_: Decision(ok := next(verdicts), [("gate", ok, "so it is")])
+        surrogate, "decide", lambda *_: Decision(ok := next(verdicts), [("gate", ok, "so it is")])
     )
     marts()
     release(lake, MODEL)

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import mean_absolute_error, r2_score
 
+from battery_platform.models.cell_table import EARLY, SparseTable, table_of
 from battery_platform.models.evaluation import Score
 from battery_platform.models.kinds.sparse import evaluation, learners, networks, stack
 from battery_platform.models.kinds.sparse.evaluation import (
@@ -23,7 +24,6 @@ from battery_platform.models.kinds.sparse.evaluation import (
 from battery_platform.models.kinds.sparse.networks import Choices
 from battery_platform.models.kinds.sparse.simple import SIMPLE
 from battery_platform.models.kinds.sparse.space import latent, space_of
-from battery_platform.models.kinds.sparse.table import EARLY, SparseTable, table_of
 from battery_platform.models.served import cell_outcome as served
 from battery_platform.models.splits import LeakingSplit
 from battery_platform.synthetic.cell_cases import simulate_cell_cases

@@ -12,9 +12,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from battery_platform.models.cell_table import SparseTable, table_of
 from battery_platform.models.kinds.sparse import stack
 from battery_platform.models.kinds.sparse.space import State
-from battery_platform.models.kinds.sparse.table import SparseTable, table_of
 from battery_platform.models.served import cell_outcome as served
 from battery_platform.synthetic.cell_cases import simulate_cell_cases
 

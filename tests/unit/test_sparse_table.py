@@ -15,7 +15,7 @@ from battery_platform.contracts.base import columns
 from battery_platform.contracts.registry import TABLES
 from battery_platform.contracts.verdicts import judge
 from battery_platform.errors import PlatformError
-from battery_platform.models.kinds.sparse.table import DESCRIPTORS, ENDPOINTS, table_of
+from battery_platform.models.cell_table import DESCRIPTORS, ENDPOINTS, table_of
 from battery_platform.records.ingest import ingest
 from battery_platform.records.mapping import load
 from battery_platform.store.balance import balance

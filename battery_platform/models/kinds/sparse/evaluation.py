@@ -12,11 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from battery_platform.compute.spread import spread
-from battery_platform.models.evaluation import Score, resampled
-from battery_platform.models.kinds.sparse import networks, stack
-from battery_platform.models.kinds.sparse.candidates import Fit, Prediction
-from battery_platform.models.kinds.sparse.simple import SIMPLE
-from battery_platform.models.kinds.sparse.table import (
+from battery_platform.models.cell_table import (
     BOUNDS,
     CLASS_OF,
     CLASSES,
@@ -25,6 +21,10 @@ from battery_platform.models.kinds.sparse.table import (
     Array,
     SparseTable,
 )
+from battery_platform.models.evaluation import Score, resampled
+from battery_platform.models.kinds.sparse import networks, stack
+from battery_platform.models.kinds.sparse.candidates import Fit, Prediction
+from battery_platform.models.kinds.sparse.simple import SIMPLE
 from battery_platform.models.served.cell_outcome import classes, raised
 from battery_platform.models.splits import Fold, refuse_leaks, repeated_folds
 

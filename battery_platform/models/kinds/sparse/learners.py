@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso, LassoCV
 from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
 
-from battery_platform.models.kinds.sparse.table import Array
+from battery_platform.models.cell_table import Array
 from battery_platform.models.splits import grouped_folds
 
 TREES = 100

@@ -14,12 +14,12 @@ import numpy as np
 
 from battery_platform.made.products import put
 from battery_platform.models.card import card, table
+from battery_platform.models.cell_cases import read_table
+from battery_platform.models.cell_table import CLASS_OF, SparseTable
 from battery_platform.models.evaluation import Evaluation, HeldOut, Score, scores_of
 from battery_platform.models.gate import Judged, decide
 from battery_platform.models.kinds.sparse import evaluation as sparse
 from battery_platform.models.kinds.sparse import stack
-from battery_platform.models.kinds.sparse.reading import read_table
-from battery_platform.models.kinds.sparse.table import CLASS_OF, SparseTable
 from battery_platform.models.kinds.surrogate import Learnt, Material, Progress, Standings
 from battery_platform.models.specification import Specification
 from battery_platform.models.training import TrainingSet

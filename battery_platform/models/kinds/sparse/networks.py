@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from battery_platform.models.cell_table import EARLY, Array, SparseTable
 from battery_platform.models.kinds.sparse.candidates import Answer, Prediction, factors, prediction
 from battery_platform.models.kinds.sparse.space import latent, mean_of, space_of
-from battery_platform.models.kinds.sparse.table import EARLY, Array, SparseTable
 from battery_platform.models.served.cell_outcome import coded
 
 NETWORKS, RAW = "networks", "networks, spread alone"

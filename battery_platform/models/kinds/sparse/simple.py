@@ -17,6 +17,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401 -- makes
 from sklearn.impute import IterativeImputer
 from sklearn.linear_model import BayesianRidge
 
+from battery_platform.models.cell_table import Array, SparseTable
 from battery_platform.models.kinds.sparse.candidates import (
     Answer,
     Fit,
@@ -27,7 +28,6 @@ from battery_platform.models.kinds.sparse.candidates import (
 )
 from battery_platform.models.kinds.sparse.learners import forests, grown_answers, lines, penalties
 from battery_platform.models.kinds.sparse.space import latent, mean_of, space_of
-from battery_platform.models.kinds.sparse.table import Array, SparseTable
 from battery_platform.models.served.cell_outcome import coded
 
 SEED = 20260101

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from battery_platform.models.kinds.sparse.table import Array, SparseTable
+from battery_platform.models.cell_table import Array, SparseTable
 from battery_platform.models.served.cell_outcome import coded
 
 COMPONENTS = 3

@@ -12,6 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from battery_platform.models.cell_table import (
+    BOUNDS,
+    CLASS_OF,
+    CLASSES,
+    CURVE_CYCLES,
+    EARLY,
+    Array,
+    SparseTable,
+)
 from battery_platform.models.kinds.sparse.candidates import (
     Answer,
     Prediction,
@@ -27,15 +36,6 @@ from battery_platform.models.kinds.sparse.learners import (
     penalties,
 )
 from battery_platform.models.kinds.sparse.space import State, latent, mean_of, space_of
-from battery_platform.models.kinds.sparse.table import (
-    BOUNDS,
-    CLASS_OF,
-    CLASSES,
-    CURVE_CYCLES,
-    EARLY,
-    Array,
-    SparseTable,
-)
 from battery_platform.models.served import cell_outcome as served
 
 STACK, ALONE = "stack", "stack, nothing known"

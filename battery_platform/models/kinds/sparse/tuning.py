@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from battery_platform.errors import PlatformError
+from battery_platform.models.cell_table import Array, SparseTable
 from battery_platform.models.kinds.sparse import evaluation
 from battery_platform.models.kinds.sparse.networks import NETWORKS, Choices, Networks
-from battery_platform.models.kinds.sparse.table import Array, SparseTable
 from battery_platform.models.splits import grouped_folds
 
 

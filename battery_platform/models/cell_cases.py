@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from battery_platform.models.kinds.sparse.table import CLASS_OF, SparseTable, table_of
+from battery_platform.models.cell_table import CLASS_OF, SparseTable, table_of
 from battery_platform.models.sources import Source, lines_of_table
 from battery_platform.models.training import Learner, TrainingSet, licences_of, read_rows
 from battery_platform.store.lakehouse import Lakehouse
