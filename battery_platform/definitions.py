@@ -1,53 +1,38 @@
 """The code location: assembles what `defs/` holds.
 
-Nothing is computed or contacted here; the dbt manifest is prepared before (`make install` and
-every command of `battery-platform` do that).
+Every module of `defs/` that names `ASSETS` takes part. Nothing is computed or contacted here; the dbt
+manifest is prepared before (`make install` and every command of `battery-platform` do that).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import dagster as dg
 
-from battery_platform.defs import (
-    design,
-    electrochemistry,
-    factors,
-    jobs,
-    literature,
-    marts,
-    models,
-    raw_tables,
-    reseeds,
-    sources,
-    upkeep,
-)
+from battery_platform.defs import __path__ as folder
+from battery_platform.defs import jobs, upkeep
 from battery_platform.defs.resources import default_resources
 from battery_platform.defs.sources import DAILY
 from battery_platform.defs.threads import threads_executor
 
+RECORDS = ("sources", "raw", "staging", "core", "marts")
+"""Layers that hold what was handed in, and what dbt makes of it."""
+
 
 def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions; `overrides` replaces resources, which is the one seam tests use."""
-    modules = (
-        sources,
-        raw_tables,
-        marts,
-        models,
-        reseeds,
-        design,
-        electrochemistry,
-        factors,
-        literature,
-        upkeep,
-    )
-    assets = [asset for module in modules for asset in module.ASSETS]
+    modules = [
+        import_module(f"battery_platform.defs.{module.name}")
+        for module in iter_modules(folder)
+    ]
+    assets = [asset for module in modules for asset in getattr(module, "ASSETS", ())]
     assets.append(upkeep.export_asset(_exported(assets)))
     return dg.Definitions(
         assets=dg.map_asset_specs(_due_daily, assets),
-        asset_checks=[check for module in modules for check in getattr(module, "CHECKS", ())],
         jobs=jobs.JOBS,
         schedules=jobs.SCHEDULES,
         sensors=jobs.SENSORS,
@@ -57,13 +42,12 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
 
 
 def _exported(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetKey]:
-    """Whatever may fill a table of the export: all that is computed from records."""
+    """Whatever a refresh computes from records may fill a table of the export."""
     return [
         key
         for asset in assets
         for key in asset.keys
-        if key.path[0] not in ("sources", "raw", "staging", "core", "marts", "store")
-        and key not in jobs.ON_DEMAND
+        if key.path[0] not in RECORDS and key not in jobs.ON_DEMAND
     ]
 
 
