@@ -640,7 +640,7 @@ def test_what_fastnda_says_is_a_note_and_nothing_on_the_terminal(
     import warnings
 
     notes: list[str] = []
-    with neware_binary._told(notes):
+    with neware_binary._noting_warnings(notes):
         logging.getLogger("fastnda.main").warning("Raw cycle column missing for this file type")
         warnings.warn("not verified", UserWarning, stacklevel=1)
     assert any("Raw cycle column missing" in note for note in notes)
