@@ -26,8 +26,7 @@ RECORDS = ("sources", "raw", "staging", "core", "marts")
 def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions; `overrides` replaces resources, which is the one seam tests use."""
     modules = [
-        import_module(f"battery_platform.defs.{module.name}")
-        for module in iter_modules(folder)
+        import_module(f"battery_platform.defs.{module.name}") for module in iter_modules(folder)
     ]
     assets = [asset for module in modules for asset in getattr(module, "ASSETS", ())]
     assets.append(upkeep.export_asset(_exported(assets)))

@@ -38,7 +38,7 @@ def trained(at: np.ndarray, y: np.ndarray, course: Course, seed: int) -> Layers:
     random = np.random.default_rng(seed)
     x = np.hstack([at, np.ones((len(at), 1))]).astype(np.float32)
     target = y.astype(np.float32)[:, None]
-    network = _Network((at.shape[1], *course.hidden, 1), min(BATCH, len(x)), course, random)
+    network = Network((at.shape[1], *course.hidden, 1), min(BATCH, len(x)), course, random)
     first, second, scratch = (np.zeros_like(network.numbers) for _ in range(3))
     for start in range(0, course.steps, AT_ONCE):
         some = random.integers(
@@ -62,7 +62,7 @@ def trained(at: np.ndarray, y: np.ndarray, course: Course, seed: int) -> Layers:
     return [(layer[:-1].copy(), layer[-1].copy()) for layer in network.layers]
 
 
-class _Network:
+class Network:
     """A network at one place of its training, with the memory that a step needs."""
 
     def __init__(

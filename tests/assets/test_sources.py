@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from battery_platform.defs import sources
-from battery_platform.defs.raw_tables import RAW_CHECKS, raw_tables
+from battery_platform.defs import raw_tables, sources
+from battery_platform.defs.raw_tables import RAW_CHECKS
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import PlantConfig, synthetic_plant
 from battery_platform.store.lakehouse import sql_text
@@ -38,7 +38,7 @@ def run(
 
 def test_plant_is_taken_and_labelled_synthetic(resource: LakehouseResource) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        result = run(resource, instance, synthetic_plant, raw_tables)
+        result = run(resource, instance, synthetic_plant, *raw_tables.ASSETS)
         assert result.success
         checks = result.get_asset_check_evaluations()
         assert all(check.passed for check in checks)
@@ -108,15 +108,21 @@ def test_an_interrupted_run_goes_on_with_what_it_had_taken(resource: LakehouseRe
     assert path == str(taken.parent / "done" / "lots.csv")
 
 
-def test_bad_rows_in_the_lake_fail_a_blocking_check_and_stop_the_consumer(
+def test_bad_rows_in_a_table_stop_its_own_readers_and_nobody_else(
     resource: LakehouseResource,
 ) -> None:
     """A consumer refuses in the run in which the check fails, and alone in a later one."""
     from battery_platform.defs.gates import require_passed
 
-    @dg.asset(deps=[["raw", "material_lots"]])
+    lots, cells = dg.AssetKey(["raw", "material_lots"]), dg.AssetKey(["raw", "cells"])
+
+    @dg.asset(deps=[lots])
     def consumer(context: dg.AssetExecutionContext) -> None:
-        require_passed(context, RAW_CHECKS)
+        require_passed(context, [check for check in RAW_CHECKS if check.asset_key == lots])
+
+    @dg.asset(deps=[cells])
+    def consumer_of_cells(context: dg.AssetExecutionContext) -> None:
+        require_passed(context, [check for check in RAW_CHECKS if check.asset_key == cells])
 
     lake = resource.lake()
     with lake.cursor() as cursor:
@@ -125,20 +131,21 @@ def test_bad_rows_in_the_lake_fail_a_blocking_check_and_stop_the_consumer(
             f"VALUES ('L9', 'electrolyte', {sql_text('x')}, -3)"
         )
     with dg.DagsterInstance.ephemeral() as instance:
-        first = run(resource, instance, raw_tables, consumer)
+        first = run(resource, instance, *raw_tables.ASSETS, consumer, consumer_of_cells)
         assert not first.success
         assert not first.asset_materializations_for_node("consumer")
+        assert first.asset_materializations_for_node("consumer_of_cells")
         alone = run(resource, instance, consumer)
         assert not alone.success
         failure = next(event for event in alone.all_events if event.is_step_failure)
-        told = failure.step_failure_data.user_failure_data
-        assert told is not None
-        assert told.description is not None
-        assert "raw/material_lots contract_holds" in told.description
-        assert "d50_um is -3" in told.description
+        reason = failure.step_failure_data.user_failure_data
+        assert reason is not None
+        assert reason.description is not None
+        assert "raw/material_lots contract_holds" in reason.description
+        assert "d50_um is -3" in reason.description
         with lake.cursor() as cursor:
             cursor.execute("DELETE FROM raw_material_lots WHERE lot_id = 'L9'")
-        assert run(resource, instance, raw_tables).success
+        assert run(resource, instance, *raw_tables.ASSETS).success
         assert run(resource, instance, consumer).success
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.neural_network import MLPRegressor
 from sklearn.svm import SVC
 
-from battery_platform.models import boosting, classifying, gaussian_process, networks
+from battery_platform.compute import spread
+from battery_platform.models import boosting, classifying, descent, gaussian_process, networks
 from battery_platform.models.algorithms import OF_CLASSES, OF_QUANTITIES
+from battery_platform.models.memo import Memo
+from battery_platform.models.ridge import PENALTIES, ridge
 from battery_platform.models.rows import Rows
 from battery_platform.models.served.surrogate import (
     answer,
@@ -54,10 +57,10 @@ def rows(count: int = 240, noise: float = 0.05, seed: int = 0) -> Rows:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "STEPS", 1500)
-    monkeypatch.setattr(networks, "WIDE_STEPS", 40)
-    monkeypatch.setattr(networks, "WIDE", (32, 32))
+    monkeypatch.setattr(networks, "SMALL", replace(networks.SMALL, steps=1500))
+    monkeypatch.setattr(networks, "WIDE", replace(networks.WIDE, hidden=(32, 32), steps=40))
     monkeypatch.setattr(networks, "LESSONS", 2000)
+    monkeypatch.setattr(spread, "WORTH_S", math.inf)  # other processes know nothing of this
     monkeypatch.setattr(gaussian_process, "INNER_SPLITS", 3)
 
 
@@ -89,30 +92,57 @@ def test_every_classifier_beats_chance_and_its_probabilities_add_up(name: str) -
 @pytest.mark.parametrize(("sigmoid", "hidden"), [(False, (7,)), (False, (6, 5)), (True, (6, 5))])
 def test_slopes_are_those_of_finite_differences(sigmoid: bool, hidden: tuple[int, ...]) -> None:
     random = np.random.default_rng(3)
-    sizes = (3, *hidden, 1)
-    flat: list[np.ndarray] = []
-    for before, after in pairwise(sizes):
-        flat += [random.normal(size=(before, after)), random.normal(size=after)]
-    x, y = random.normal(size=(9, 3)), random.normal(size=(9, 1))
+    network = descent.Network((3, *hidden, 1), 9, descent.Course(hidden, 1, 0.1, sigmoid), random)
+    x = np.hstack([random.normal(size=(9, 3)), np.ones((9, 1))])
+    y = random.normal(size=(9, 1))
 
     def loss() -> float:
         at = x
-        for layer in range(len(flat) // 2):
-            at = at @ flat[2 * layer] + flat[2 * layer + 1]
-            if layer < len(flat) // 2 - 1:
-                at = 1 / (1 + np.exp(-at)) if sigmoid else np.maximum(at, 0)
+        for number, layer in enumerate(network.layers):
+            at = at @ layer.astype(float)
+            if number < len(hidden):
+                bent = 1 / (1 + np.exp(-at)) if sigmoid else np.maximum(at, 0)
+                at = np.hstack([bent, np.ones((9, 1))])
         return float(((at - y) ** 2).mean())
 
-    slopes = networks._slopes(flat, x, y, sigmoid, 0.0, random)
-    for one, slope in zip(flat, slopes, strict=True):
-        place = tuple(random.integers(size) for size in one.shape)
-        before = one[place]
-        ends = []
-        for step in (1e-6, -1e-6):
-            one[place] = before + step
+    slopes = network.slope(x.astype(np.float32), y.astype(np.float32)).copy()
+    for place in random.choice(len(slopes), 12, replace=False):
+        before = network.numbers[place]
+        ends, places = [], []
+        for step in (1e-3, -1e-3):
+            network.numbers[place] = before + np.float32(step)
+            places.append(float(network.numbers[place]))
             ends.append(loss())
-        one[place] = before
-        assert slope[place] == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-6)
+        network.numbers[place] = before
+        measured = (ends[0] - ends[1]) / (places[0] - places[1])
+        assert slopes[place] == pytest.approx(measured, abs=2e-4, rel=1e-3)
+
+
+def test_steps_are_those_of_adam() -> None:
+    """Beside Adam as it is written down, number by number; rectifiers, three steps of all rows."""
+    random = np.random.default_rng(5)
+    at, y = random.normal(size=(8, 3)), random.normal(size=8)
+    course = descent.Course((4,), steps=3, rate=0.05)
+    layers = descent.trained(at, y, course, seed=1)
+    drawing = np.random.default_rng(1)
+    network = descent.Network((3, 4, 1), 8, course, drawing)
+    rows = drawing.integers(8, size=(3, 8))
+    numbers = network.numbers.astype(float)
+    mean, square = np.zeros_like(numbers), np.zeros_like(numbers)
+    for step, some in enumerate(rows, 1):
+        network.numbers[:] = numbers
+        x = np.hstack([at[some], np.ones((8, 1))]).astype(np.float32)
+        slope = network.slope(x, y[some, None].astype(np.float32)).astype(float)
+        mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
+        rate = 0.05 * 0.5 * (1 + np.cos(np.pi * step / 3))
+        numbers -= (
+            rate
+            * (np.sqrt(1 - 0.999**step) / (1 - 0.9**step))
+            * mean
+            / (np.sqrt(square) + descent.SMALL)
+        )
+    theirs = np.concatenate([np.vstack([weights, bias]).ravel() for weights, bias in layers])
+    assert theirs == pytest.approx(numbers, abs=1e-5)
 
 
 def test_a_network_is_as_good_as_that_of_scikit_learn() -> None:
@@ -131,22 +161,75 @@ def test_a_network_is_as_good_as_that_of_scikit_learn() -> None:
 
 def test_trees_kept_as_arrays_answer_as_xgboost_does(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = []
-    train = xgboost.train
+    grow = boosting._grown
 
-    def spy(*given: object, **more: object) -> xgboost.Booster:
-        kept.append(train(*given, **more))
+    def spy(*given: object) -> xgboost.Booster:
+        kept.append(grow(*given))
         return kept[-1]
 
-    monkeypatch.setattr(xgboost, "train", spy)
+    monkeypatch.setattr(boosting, "_grown", spy)
     data = rows()
     state = boosting.fit(MODEL, data)
     at = features(state, data.inputs).astype(np.float32)
     theirs = kept[-1].predict(xgboost.DMatrix(at))
     ours = (point(state, data.inputs) - state["y_center"]) / state["y_scale"]
     assert ours == pytest.approx(theirs, abs=1e-5)
+    assert boosting._said(kept[-1], at) == pytest.approx(theirs, abs=1e-6)
     state = boosting.fit_classes(CLASSES, data)
     theirs = kept[-1].predict(xgboost.DMatrix(at))
     assert chances(state, data.inputs) == pytest.approx(theirs, abs=1e-5)
+
+
+def test_booster_steps_are_those_of_xgboost() -> None:
+    random = np.random.default_rng(0)
+    at, y = random.normal(size=(80, 3)), random.normal(size=80)
+    ours = boosting._grown(at, y, 7)
+    settings = {
+        "eta": boosting.RATE,
+        "max_depth": boosting.DEPTH,
+        "subsample": 0.7,
+        "colsample_bytree": 0.8,
+        "min_child_weight": 2.0,
+        "seed": 7,
+        "base_score": 0.0,
+    }
+    asked = xgboost.DMatrix(at.astype(np.float32), y)
+    theirs = xgboost.train(settings, asked, boosting.TREES)
+    assert ours.predict(asked).tolist() == theirs.predict(asked).tolist()
+
+
+@pytest.mark.parametrize("count", [12, 300])
+def test_a_ridge_is_that_of_scikit_learn(count: int) -> None:
+    random = np.random.default_rng(count)
+    at = random.normal(size=(count, 5)) * (1.0, 10.0, 0.1, 1.0, 1.0)
+    y = at @ random.normal(size=5) + random.normal(size=count)
+    slopes, intercept = ridge(at, y)
+    theirs = RidgeCV(PENALTIES).fit(at, y)
+    assert slopes == pytest.approx(theirs.coef_, rel=1e-8)
+    assert intercept == pytest.approx(theirs.intercept_, rel=1e-8)
+
+
+def test_a_mixture_does_not_learn_the_process_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt = []
+    again = gaussian_process._learnt
+
+    def spy(*given: object) -> object:
+        learnt.append(given)
+        return again(*given)
+
+    monkeypatch.setattr(gaussian_process, "_learnt", spy)
+    data = rows(120, seed=11)
+    gaussian_process.fit(CLASSES, data)
+    first = classifying.fit_mixture(CLASSES, data)
+    assert len(learnt) == 1
+    monkeypatch.setattr(gaussian_process, "_LEARNT", Memo())
+    fresh = classifying.fit_mixture(CLASSES, data)
+    assert len(learnt) == 2
+    assert chances(first, data.inputs).tolist() == chances(fresh, data.inputs).tolist()
+    for other in (replace(CLASSES, seed=1), replace(CLASSES, features=CLASSES.features[:2])):
+        gaussian_process.fit(other, data)
+    gaussian_process.fit(CLASSES, replace(data, target=data.target + 0.1))
+    assert len(learnt) == 5
 
 
 @pytest.mark.parametrize("bounds", [(1.0, 2.0), (1.5,)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import multiprocessing
 import os
 import signal
 import socket
@@ -15,12 +16,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psutil
 import pytest
 
-from battery_platform.compute import Done, cluster, map_batches, pool
+from battery_platform.compute import Done, cluster, job, map_batches, pool
+from battery_platform.compute.spread import spread
 from battery_platform.compute.worker import Worker
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
@@ -313,6 +316,223 @@ def wait_for(condition: Any, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+# -- processes outlive a map ---------------------------------------------------------------
+
+
+def pids_of(items: Sequence[int]) -> list[int]:
+    return [os.getpid() for _ in items]
+
+
+def doubled(items: Sequence[int]) -> Iterator[tuple[int, int]]:
+    for item in items:
+        yield os.getpid(), 2 * item
+
+
+def slowly(items: Sequence[Path]) -> Iterator[tuple[float, float]]:
+    """When it began and ended, on the clock of all processes."""
+    for path in items:
+        begun = time.monotonic()
+        time.sleep(0.15)
+        path.touch()
+        yield begun, time.monotonic()
+
+
+def setting(items: Sequence[int]) -> list[tuple[str | None, bool]]:
+    return [(os.environ.get("A_SETTING"), "/nowhere/at/all" in sys.path) for _ in items]
+
+
+def results(found: dict[int, Done[Any]]) -> list[Any]:
+    assert not [done.error for done in found.values() if done.error]
+    return [found[index].result for index in range(len(found))]
+
+
+def test_the_next_map_finds_the_processes_of_the_last() -> None:
+    first = set(results(mapped(pids_of, range(20))))
+    second = results(mapped(doubled, range(20), batch=2))
+    assert [twice for _, twice in second] == [2 * item for item in range(20)]
+    assert {pid for pid, _ in second} & first
+    assert len({pid for pid, _ in second} | first) <= pool.cores()
+
+
+def test_each_function_is_prepared_once_in_a_process() -> None:
+    for _ in range(3):
+        told = {
+            done.result for done in mapped(told_by_prepare, range(20), prepare=prepare).values()
+        }
+        assert all(len(one) == 2 and one[0] == one[1] for one in told if one)
+    told = {done.result for done in mapped(told_by_prepare, range(20)).values()}
+    assert all(len(one) <= 2 for one in told if one)
+
+
+def test_two_threads_share_the_cores(tmp_path: Path) -> None:
+    """Never more at once than there are cores, and neither waits for the end of the other."""
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+    spans: dict[Path, list[tuple[float, float]]] = {}
+
+    def run(folder: Path) -> None:
+        items = [folder / str(number) for number in range(12)]
+        spans[folder] = results(mapped_at_once(slowly, items))
+
+    threads = [Thread(target=run, args=[folder]) for folder in folders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    every = [span for folder in folders for span in spans[folder]]
+    assert len(every) == 24
+    for begun, _ in every:
+        assert sum(start <= begun < end for start, end in every) <= pool.cores()
+    first, second = (spans[folder] for folder in folders)
+    assert min(begun for begun, _ in second) < max(end for _, end in first)
+    assert min(begun for begun, _ in first) < max(end for _, end in second)
+
+
+def mapped_at_once(function: Any, items: Sequence[Any]) -> dict[int, Done[Any]]:
+    """As `mapped`, while others map."""
+    found = list(map_batches(function, items, settings=Settings(), batch=1, limit_s=60))
+    return {done.index: done for done in found}
+
+
+def test_a_fault_in_one_thread_harms_no_other(tmp_path: Path) -> None:
+    told: dict[str, Any] = {}
+
+    def whole_map() -> None:
+        told["whole"] = results(
+            mapped_at_once(slowly, [tmp_path / str(number) for number in range(16)])
+        )
+
+    def broken_map() -> None:
+        options: dict[str, Any] = {"settings": Settings(), "batch": 1, "limit_s": 60}
+        with pytest.raises(PlatformError, match="no solver"):
+            list(map_batches(whole, range(3), prepare=prepare_badly, **options))
+        told["broken"] = True
+
+    threads = [Thread(target=run) for run in (whole_map, broken_map)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(told["whole"]) == 16
+    assert told["broken"]
+
+
+def test_a_map_inside_another_one_does_not_wait_for_it() -> None:
+    options: dict[str, Any] = {"settings": Settings(), "batch": 1, "limit_s": 60}
+    inner = []
+    for done in map_batches(whole, range(4), **options):
+        inner += [one.result for one in map_batches(whole, [done.result], **options)]
+    assert sorted(inner) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("change", ["environment", "path"])
+def test_a_changed_environment_is_served_by_new_processes(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert results(mapped(setting, [0])) == [(None, False)]
+    if change == "environment":
+        monkeypatch.setenv("A_SETTING", "new")
+    else:
+        monkeypatch.syspath_prepend("/nowhere/at/all")
+    assert (
+        results(mapped(setting, range(20), batch=1))
+        == [("new", False) if change == "environment" else (None, True)] * 20
+    )
+
+
+def test_nothing_is_imported_before_it_is_needed() -> None:
+    script = (
+        "import sys; import battery_platform.compute.child; "
+        "print([name for name in ('numpy', 'pybamm', 'sklearn', 'mlflow') if name in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, cwd=ROOT)
+    assert said.stdout.decode().strip() == "[]"
+
+
+def test_idle_processes_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "IDLE_S", 0.2)
+    mapped(whole, range(4))
+    wait_for(lambda: children() == [])
+    assert results(mapped(whole, range(4))) == [0, 1, 2, 3]
+
+
+def test_an_idle_process_that_was_killed_is_replaced() -> None:
+    mapped(whole, range(20))
+    for child in children():
+        child.kill()
+    assert results(mapped(whole, range(20))) == list(range(20))
+
+
+def test_the_end_of_the_interpreter_leaves_no_process(tmp_path: Path) -> None:
+    script = """
+        from battery_platform.compute import map_batches
+        from battery_platform.settings import Settings
+        from tests.unit.test_compute import pids_of
+
+        done = map_batches(pids_of, range(8), settings=Settings(), batch=1, limit_s=60)
+        print(*{one.result for one in done})
+    """
+    said = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=True,
+    )
+    pids = [int(word) for word in said.stdout.split()]
+    assert pids
+    wait_for(lambda: not any(running(pid) for pid in pids))
+
+
+def test_a_fork_has_processes_of_its_own() -> None:
+    before = set(results(mapped(pids_of, range(8), batch=1)))
+    fork = multiprocessing.get_context("fork").Process(target=fork_maps)
+    fork.start()
+    fork.join()
+    assert fork.exitcode == 0
+    assert set(results(mapped(pids_of, range(8), batch=1))) <= before | {
+        child.pid for child in children()
+    }
+
+
+def fork_maps() -> None:
+    assert list(pool.processes()) == []
+    found = list(map_batches(whole, range(4), settings=Settings(), batch=1, limit_s=60))
+    pool.close()
+    os._exit(0 if sorted(done.result for done in found) == [0, 1, 2, 3] else 1)
+
+
+# -- results in order ----------------------------------------------------------------------
+
+
+def burnt(seconds: float, item: Any) -> tuple[Any, int, bool]:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+    return act(item), os.getpid(), job.in_worker
+
+
+def test_small_work_stays_here_and_much_of_it_goes_to_the_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = list(spread(burnt, [(0.0, number) for number in range(50)]))
+    assert [item for item, _, _ in few] == list(range(50))
+    assert {pid for _, pid, _ in few} == {os.getpid()}
+    monkeypatch.setattr("battery_platform.compute.pool.cores", lambda: 2)
+    many = list(spread(burnt, [(0.12, number) for number in range(24)]))
+    assert [item for item, _, _ in many] == list(range(24))
+    assert any(elsewhere for _, _, elsewhere in many)
+    assert many[0][1] == os.getpid()
+
+
+def test_an_error_is_that_of_the_function_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("battery_platform.compute.pool.cores", lambda: 2)
+    told = spread(burnt, [(0.3, 0), (0.3, 1), (0.3, 2), (0.3, 3), (0.3, "raise"), (0.3, 5)])
+    with pytest.raises(ValueError, match="no such battery"):
+        list(told)
+    assert busy() == []
 
 
 # -- a cluster that is not there -----------------------------------------------------------

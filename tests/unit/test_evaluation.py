@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from battery_platform.models.learning import fitted
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+from threadpoolctl import threadpool_limits
 
+from battery_platform.compute import spread
 from battery_platform.errors import PlatformError
+from battery_platform.models import gaussian_process
 from battery_platform.models.evaluation import (
     CONDITION_MEANS,
+    RESAMPLES,
     Evaluation,
     HeldOut,
     evaluate,
+    resampled,
     scores_of,
 )
+from battery_platform.models.memo import Memo
 from battery_platform.models.specification import MODELS, RECIPE
 from battery_platform.models.splits import LeakingSplit, grouped_folds, refuse_leaks
 from battery_platform.models.training import TrainingSet
@@ -67,6 +75,52 @@ def test_a_shuffled_split_of_replicates_is_refused_and_names_a_batch() -> None:
     with pytest.raises(LeakingSplit, match=r"\d of 8 slurry batches .* such as 'S0\d'") as refusal:
         evaluate(MODEL, data, [shuffled(len(data), 4)])
     assert "Split by whole slurry batches" in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["mass-loading", "mass-loading-class"])
+def test_folds_over_processes_say_what_they_say_here(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit, with the same messages, in the same order."""
+    data = made(batches=14)
+    model = replace(MODELS[name], splits=3, repeats=1, bounds=())
+    if MODELS[name].classes:
+        model = replace(model, bounds=tuple(np.quantile(data.target, [1 / 3, 2 / 3]).tolist()))
+    told: dict[float, list[str]] = {}
+    judged: dict[float, Evaluation] = {}
+    monkeypatch.setattr("battery_platform.compute.pool.cores", lambda: 2)
+    for worth_s in (math.inf, 0.0):
+        monkeypatch.setattr(spread, "WORTH_S", worth_s)
+        told[worth_s] = []
+        with threadpool_limits(1):
+            judged[worth_s] = evaluate(model, data, progress=told[worth_s].append)
+    here, there = judged[math.inf], judged[0.0]
+    assert told[math.inf] == told[0.0]
+    assert [said.rsplit(": ", 1)[1] for said in told[0.0]] == list(there.held_out)
+    assert set(there.held_out) == {*model.algorithms, *model.baselines}
+    for one, other in zip(here.held_out.values(), there.held_out.values(), strict=True):
+        for part in ("mean", "deviation", "chances"):
+            assert np.array_equal(getattr(one, part), getattr(other, part))
+    assert here.scores == there.scores
+    first = model.algorithms[0]
+    with threadpool_limits(1):
+        states = [fitted(model, first, data.rows, {})]
+        monkeypatch.setattr(spread, "WORTH_S", math.inf)
+        monkeypatch.setattr(gaussian_process, "_LEARNT", Memo())
+        states.append(fitted(model, first, data.rows, {}))
+    assert states[0].keys() == states[1].keys()
+    assert all(
+        np.array_equal(states[0][key], states[1][key], equal_nan=False)
+        or key.endswith("seen_values")
+        for key in states[0]
+    )
+
+
+def test_resamples_are_drawn_batches() -> None:
+    batches = 7
+    sums = np.random.default_rng(1).normal(size=(3, batches))
+    drawn = np.random.default_rng(0).integers(batches, size=(RESAMPLES, batches))
+    assert sums @ resampled(batches) == pytest.approx(sums[:, drawn].sum(axis=2), rel=1e-12)
 
 
 def test_one_replicate_on_the_other_side_is_enough_to_refuse() -> None:

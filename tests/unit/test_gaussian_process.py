@@ -111,10 +111,10 @@ def test_without_batch_variance_it_is_the_process_of_scikit_learn() -> None:
     data = process.Conditions.of(Rows(inputs, target, batches, conditions))
     y = (data.mean - fitted["y_center"]) / fitted["y_scale"]
     likelihood = process._Likelihood(fitted["train"], y, data, float(fitted["y_scale"]))
-    precision = np.linalg.inv(likelihood.matrix(best))
+    weights, precision = likelihood.solved(best)
     fitted |= {
         "precision": precision,
-        "weights": precision @ y,
+        "weights": weights,
         "new_electrode_variance": likelihood.noise,
     }
     asked = recipes(50, seed=7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from battery_platform.compute import spread
 from battery_platform.errors import PlatformError
 from battery_platform.models import gaussian_process, registry
 from battery_platform.models import release as releases
@@ -34,6 +36,7 @@ Marts = Callable[..., pl.DataFrame]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer fits inside each fit: how wide the intervals are is not these tests' business."""
     monkeypatch.setattr(gaussian_process, "INNER_SPLITS", 2)
+    monkeypatch.setattr(spread, "WORTH_S", math.inf)  # other processes know nothing of this
 
 
 @pytest.fixture

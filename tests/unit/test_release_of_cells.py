@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pandas as pd
 import pytest
 
 from battery_platform.cli import knowledge
+from battery_platform.compute import spread
 from battery_platform.electrochemistry.graded_runs import diverse_designs
 from battery_platform.errors import NoRows
 from battery_platform.made.products import put
@@ -46,6 +49,7 @@ def test_cells_are_learnt_judged_and_answered_with_what_is_known(
 ) -> None:
     monkeypatch.setattr(stack, "ROUNDS", 5)
     monkeypatch.setattr("battery_platform.models.kinds.sparse.learners.TREES", 15)
+    monkeypatch.setattr(spread, "WORTH_S", math.inf)  # other processes know nothing of this
     with pytest.raises(NoRows, match="30 cells of 8 cases"):
         release(lake, CELLS)
     take_cell_cases(lake)
@@ -132,7 +136,8 @@ def test_a_graded_cell_that_shares_a_profile_is_not_learnt_from(lake: Lakehouse)
 
 
 def test_a_profile_that_contradicts_itself_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "STEPS", 50)
+    monkeypatch.setattr(networks, "SMALL", replace(networks.SMALL, steps=50))
+    monkeypatch.setattr(spread, "WORTH_S", math.inf)  # other processes know nothing of this
     rows = graded(420)
     at = np.array(
         [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import qmc
@@ -9,6 +11,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.preprocessing import StandardScaler
 
+from battery_platform.compute import spread
 from battery_platform.errors import PlatformError
 from battery_platform.models import reseeds
 from battery_platform.models.profiled_process import KERNELS, Scaling, _Likelihood, condition, fit
@@ -54,6 +57,19 @@ def test_gradients_are_those_of_the_likelihood(kernel):
         for step in steps
     ]
     assert likelihood.value(at, y)[1] == pytest.approx(numeric, rel=1e-4, abs=1e-4)
+
+
+def test_seeds_over_processes_are_those_of_this_one(monkeypatch):
+    inputs, targets = factorial(60)
+    groups = np.arange(60)
+    monkeypatch.setattr(spread, "WORTH_S", math.inf)
+    here = reseed(inputs, targets, groups, range(5))
+    monkeypatch.setattr(spread, "WORTH_S", 0.0)
+    monkeypatch.setattr("battery_platform.compute.pool.cores", lambda: 2)
+    told = []
+    there = reseed(inputs, targets, groups, range(5), lambda *counts: told.append(counts))
+    assert all(np.array_equal(one, other) for one, other in zip(here, there, strict=True))
+    assert told == [(number, 5) for number in range(1, 6)]
 
 
 def test_predictions_are_those_of_scikit_learn():

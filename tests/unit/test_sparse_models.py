@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 from sklearn.metrics import mean_absolute_error, r2_score
+from threadpoolctl import threadpool_limits
 
+from battery_platform.compute import spread
 from battery_platform.models.cell_table import EARLY, SparseTable, table_of
 from battery_platform.models.evaluation import Score
 from battery_platform.models.kinds.sparse import evaluation, learners, networks, stack
@@ -25,7 +29,7 @@ from battery_platform.models.kinds.sparse.networks import Choices
 from battery_platform.models.kinds.sparse.simple import SIMPLE
 from battery_platform.models.kinds.sparse.space import latent, space_of
 from battery_platform.models.served import cell_outcome as served
-from battery_platform.models.splits import LeakingSplit
+from battery_platform.models.splits import LeakingSplit, grouped_folds
 from battery_platform.synthetic.cell_cases import simulate_cell_cases
 
 FEW = Choices(networks=30, steps=60)
@@ -36,6 +40,7 @@ QUICK = {"stack": stack.candidate, "mean": SIMPLE["mean"]}
 def fewer_trees() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learners, "TREES", 30)
+        patch.setattr(spread, "WORTH_S", math.inf)  # other processes know nothing of this
         yield
 
 
@@ -60,6 +65,48 @@ def value(found: list[Score], candidate: str, part: str, metric: str) -> float:
 def shuffled(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     parts = np.array_split(np.random.default_rng(3).permutation(count), 5)
     return [(np.setdiff1d(np.arange(count), part), part) for part in parts]
+
+
+@pytest.mark.parametrize("kind", ["extra trees", "random forest"])
+def test_forests_are_as_good_as_those_of_scikit_learn(
+    kind: str, table: SparseTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other trees by other draws; over many of them the same answer, and as far from the truth."""
+    monkeypatch.setattr(learners, "TREES", 300)
+    rows = np.arange(len(table))
+    space = space_of(table, rows)
+    at = (table.inputs - space["input_center"]) / space["input_scale"]
+    target = latent(space, table, rows)
+    column = table.place("d30_mah_g")
+    there = np.isfinite(target[:, column])
+    train, test = next(grouped_folds(table.cases[there], 4, 0))
+    x, y = at[there], target[there, column]
+    peers = {"extra trees": ExtraTreesRegressor, "random forest": RandomForestRegressor}
+    peer = peers[kind](300, min_samples_leaf=2, max_features=0.5, random_state=0)
+    theirs = peer.fit(x[train], y[train]).predict(x[test])
+    forest = learners.forests(kind, x[train], y[train, None], 0)
+    ours = learners.grown_answers(forest, x[test], 1)[:, 0]
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.97
+    assert np.sqrt(((ours - theirs) ** 2).mean()) < 0.25 * y.std()
+    assert np.sqrt(((ours - y[test]) ** 2).mean()) < 1.25 * np.sqrt(
+        ((theirs - y[test]) ** 2).mean()
+    )
+
+
+def test_folds_over_processes_say_what_they_say_here(
+    table: SparseTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learners, "TREES", 100)  # as other processes have it
+    folds = [list(grouped_folds(table.cases, 3, 0))]
+    with threadpool_limits(1):
+        here = hold_out(table, folds, QUICK)
+        monkeypatch.setattr(spread, "WORTH_S", 0.0)
+        monkeypatch.setattr("battery_platform.compute.pool.cores", lambda: 2)
+        there = hold_out(table, folds, QUICK)
+    for one, other in zip(here, there, strict=True):
+        assert (one.candidate, one.regime) == (other.candidate, other.regime)
+        for name in ("mean", "deviation", "curve", "curve_deviation"):
+            assert np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True)
 
 
 def test_a_split_by_cell_flatters_and_is_refused(table: SparseTable, judged: list[Score]) -> None:
