@@ -46,8 +46,8 @@ lake.write(lambda cursor: cursor.execute(
     "CREATE TABLE core_provenance AS SELECT 'electrode' AS entity_kind, 'E1' AS entity_id, "
     "'lab' AS source_id, 'f1' AS file_id, 'lab.csv' AS file_name, '' AS sheet, 2 AS row_number, "
     "'electrodes' AS table_name, false AS is_synthetic"))
-assets = {asset.key: asset for asset in defs.resolve_asset_graph().assets_defs if len(set(asset.keys)) == 1}
-results = [dg.materialize([assets[key]], resources={"lakehouse": resource}) for _ in range(2)]
+from battery_platform.defs.spread import ASSETS
+results = [dg.materialize(ASSETS, resources={"lakehouse": resource}) for _ in range(2)]
 made = [result.asset_materializations_for_node(key.to_python_identifier())[0] for result in results]
 export = export_marts(lake)
 traced = trace(lake, "spread/lab")
