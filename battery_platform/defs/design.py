@@ -37,6 +37,7 @@ def recommended_recipes(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Answer the standing targets again where a champion or the code is new."""
     from battery_platform.design.inverse import NoPair, design, standing_targets
+    from battery_platform.models.specification import RECIPE
 
     lake = lakehouse.lake()
     refusal = ""
@@ -50,12 +51,8 @@ def recommended_recipes(
     outside = [row["design_id"] for row in rows if not row["in_domain"]]
     shown = (
         "design_id",
-        "target_mass_loading_mg_cm2",
-        "target_porosity_pct",
-        "active_material_pct",
-        "solid_content_pct",
-        "viscosity_pa_s",
-        "comma_gap_um",
+        *dict.fromkeys(f"target_{name}" for row in rows for name in row["wanted"]),
+        *RECIPE,
         "probability",
         "note",
         "is_synthetic",
@@ -66,7 +63,7 @@ def recommended_recipes(
             "searched": sum(new for _, new in answers),
             "synthetic": any(row["is_synthetic"] for row in rows),
             "snapshot": lake.snapshot(),
-            "recipes": markdown_table([{name: row[name] for name in shown} for row in rows]),
+            "recipes": markdown_table([{name: row.get(name) for name in shown} for row in rows]),
             "made_nearby": markdown_table(
                 [
                     {"design_id": row["design_id"], **nearest}

@@ -76,12 +76,12 @@ def half_cell_discharges(lakehouse: LakehouseResource) -> dg.MaterializeResult: 
     from battery_platform.design.physics import discharge_designs
 
     lake = lakehouse.lake()
-    before = lake.value("SELECT count(*) FROM discharges")
-    rows = discharge_designs(lake)
+    studied = discharge_designs(lake)
+    rows = studied.rows
     failed = _failures(rows)
     metadata: dict[str, Any] = {
         "dagster/row_count": len(rows),
-        "simulated": lake.value("SELECT count(*) FROM discharges") - before,
+        "simulated": studied.solved,
         "synthetic": any(row["is_synthetic"] for row in rows),
         "snapshot": lake.snapshot(),
         "discharges": markdown_table([{name: row[name] for name in SHOWN} for row in rows]),
@@ -237,7 +237,7 @@ def ragone_curves(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type
 
     lake = lakehouse.lake()
     before = _solved(lake)
-    cells, electrodes = ragone_002(lake), ragone_of_designs(lake)
+    cells, electrodes = ragone_002(lake), ragone_of_designs(lake).rows
     names = ("cell", "c_rate", "specific_energy_wh_kg", "specific_power_w_kg", "ended_by")
     failed = _failures(electrodes) + _failures(cells)
     return dg.MaterializeResult(
