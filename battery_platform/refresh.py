@@ -150,7 +150,7 @@ def _sum_up(
             if name.startswith("mart_")
         ]
         models = _models(lake, since)
-        designs = lake.records(_DESIGNS)
+        designs = _designs(lake)
         literature = lake.records(_LITERATURE)
         held = lake.value(
             "SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, table_name, row_number FROM quarantine)"
@@ -174,22 +174,36 @@ def _sum_up(
     )
 
 
-_DESIGNS = """
-    SELECT d.design_id, d.target_mass_loading_mg_cm2, d.target_porosity_pct, d.active_material_pct,
-           d.solid_content_pct, d.viscosity_pa_s, d.comma_gap_um, d.probability,
-           s.specific_energy_wh_kg, s.specific_power_w_kg, d.is_synthetic
-    FROM designs d LEFT JOIN (
-      SELECT l.subject, s.* FROM discharge_subjects l JOIN discharges s USING (discharge_id)
-      WHERE l.origin = 'designs' AND s.c_rate = 1) s ON s.subject = d.design_id
-    QUALIFY row_number() OVER (
-      PARTITION BY d.target_mass_loading_mg_cm2, d.target_porosity_pct,
-        d.tolerance_mass_loading_mg_cm2, d.tolerance_porosity_pct
-      ORDER BY d.made_at DESC, s.made_at DESC) = 1
-    ORDER BY d.made_at"""
+_DISCHARGED = """
+    SELECT l.subject, s.specific_energy_wh_kg, s.specific_power_w_kg
+    FROM discharge_subjects l JOIN discharges s USING (discharge_id)
+    WHERE l.origin = 'designs' AND s.c_rate = 1 ORDER BY s.made_at"""
 _LITERATURE = """
     SELECT property, count(*) AS documents, count(*) FILTER (WHERE how <> 'missing') AS reporting,
            sum(n_mentions)::BIGINT AS mentions, is_synthetic
     FROM literature_completeness GROUP BY property, is_synthetic ORDER BY ALL"""
+
+
+def _designs(lake: Lakehouse) -> list[dict[str, Any]]:
+    """The newest answer to each target, and what its electrode delivers at 1C."""
+    from battery_platform.design.stored import all_designs, newest
+    from battery_platform.models.specification import RECIPE
+
+    discharged = {row["subject"]: row for row in lake.records(_DISCHARGED)}
+    rows = []
+    for design in newest(all_designs(lake)):
+        delivered = discharged.get(design["design_id"], {})
+        rows.append(
+            {
+                "design_id": design["design_id"],
+                **{f"target_{name}": design[f"target_{name}"] for name in design["wanted"]},
+                **{name: design[name] for name in (*RECIPE, "probability")},
+                "specific_energy_wh_kg": delivered.get("specific_energy_wh_kg"),
+                "specific_power_w_kg": delivered.get("specific_power_w_kg"),
+                "is_synthetic": design["is_synthetic"],
+            }
+        )
+    return rows
 
 
 def _models(lake: Lakehouse, since: datetime) -> list[dict[str, Any]]:

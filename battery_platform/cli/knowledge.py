@@ -304,7 +304,10 @@ def _answer(row: dict[str, Any], part: Specification, called: str) -> dict[str, 
 
 def design(
     target: Annotated[
-        str, typer.Option(help='What is wanted, "mass_loading_mg_cm2=15,porosity_pct=50".')
+        str,
+        typer.Option(
+            help='What is wanted, "mass_loading_mg_cm2=15,porosity_pct=50" or one of both.'
+        ),
     ],
     tolerance: Annotated[
         str,
@@ -315,11 +318,12 @@ def design(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The recipe within the data that most likely meets a loading and a porosity.
+    """The recipe within the data that most likely meets a loading, a porosity, or both.
 
     The answer is stored, can be traced to files and lines, and is given anew each night.
     """
     from battery_platform.design.inverse import design as answer
+    from battery_platform.design.stored import predicted_names
     from battery_platform.design.targets import parse
 
     row, _ = answer(open_lake(), parse(target, tolerance), once)
@@ -347,15 +351,13 @@ def design(
                 "sd": row[deviation],
                 "probability": row[probability],
             }
-            for name, deviation, probability in (
-                ("mass_loading_mg_cm2", "mass_loading_sd_mg_cm2", "probability_mass_loading"),
-                ("porosity_pct", "porosity_sd_pct", "probability_porosity"),
-            )
+            for name, deviation, probability in map(predicted_names, row["wanted"])
         ],
         False,
     )
     out.print(
-        f"Both are met with a probability of {row['probability']:.2f} ({row['candidates']} recipes "
+        f"{'Both are' if len(row['wanted']) > 1 else 'It is'} met with a probability of "
+        f"{row['probability']:.2f} ({row['candidates']} recipes "
         f"compared; loading counts {row['loading_basis'].replace('_', ' ')})."
     )
     if row["note"]:

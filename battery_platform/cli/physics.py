@@ -247,11 +247,12 @@ def _electrodes(
     lake: Lakehouse, chosen: str, c_rates: list[float], lower_v: float
 ) -> tuple[list[Asked], list[tuple[str, str]]]:
     """What was asked for, and rows of a table that cannot be."""
-    from battery_platform.design.inverse import find
+    from battery_platform.design.physics import electrode_of
+    from battery_platform.design.stored import find
     from battery_platform.electrochemistry.designs import read_electrode
     from battery_platform.electrochemistry.electrode_tables import of_frame, of_table
     from battery_platform.electrochemistry.half_cell.cell import HalfCell, check
-    from battery_platform.electrochemistry.half_cell_runs import Asked, at_rates, of_design
+    from battery_platform.electrochemistry.half_cell_runs import Asked, at_rates
 
     if chosen.lower().endswith(TABLE_FILES):
         from battery_platform.records.recipes import read_table
@@ -268,7 +269,7 @@ def _electrodes(
         electrode, synthetic = read_electrode(Path(chosen))
         one = Asked(HalfCell(electrode, 1.0, lower_v), synthetic)
     else:
-        one = of_design(find(lake, chosen))
+        one = electrode_of(find(lake, chosen))
         one = replace(one, cell=replace(one.cell, lower_v=lower_v))
     asked = at_rates(one, c_rates)
     for each in asked:

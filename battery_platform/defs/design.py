@@ -20,18 +20,27 @@ def _recommended_recipes(
 ) -> Outcome:
     from battery_platform.design.inverse import NoPair, design, standing_targets
     from battery_platform.made.kept import digest_of
+    from battery_platform.models.specification import RECIPE
 
-    refusal = ""
+    refusals: list[str] = []
     answers = []
-    try:
-        answers = [design(lake, target) for target in standing_targets(lake)]
-    except NoPair as error:
-        refusal = str(error)
-        context.log.warning(refusal)
+    for target in standing_targets(lake):
+        try:
+            answers.append(design(lake, target))
+        except NoPair as error:
+            refusals.append(str(error))
+            context.log.warning(str(error))
     rows = [row for row, _ in answers]
     searched = sum(is_new for _, is_new in answers)
     outside = [row["design_id"] for row in rows if not row["in_domain"]]
-    shown = [name for name in rows[0] if name != "neighbours"] if rows else []
+    shown = (
+        "design_id",
+        *dict.fromkeys(f"target_{name}" for row in rows for name in row["wanted"]),
+        *RECIPE,
+        "probability",
+        "note",
+        "is_synthetic",
+    )
     return Outcome(
         len(rows),
         digest_of(*(row["design_id"] for row in rows)),
@@ -50,7 +59,7 @@ def _recommended_recipes(
                 not outside,
                 f"outside the data: {', '.join(outside)}" if outside else "all lie within the data",
             ),
-            ANSWERED: Verdict(not refusal, refusal or "both models answered"),
+            ANSWERED: Verdict(not refusals, "; ".join(refusals) or "all targets are answered"),
         },
     )
 

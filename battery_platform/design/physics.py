@@ -4,40 +4,62 @@ from __future__ import annotations
 
 from typing import Any
 
-from battery_platform.design.inverse import NoPair, answering_versions
+from battery_platform.design.inverse import NoPair, answering_versions, models_for
+from battery_platform.design.stored import all_designs, newest, target_of, version_name
+from battery_platform.design.targets import is_answerable
 from battery_platform.electrochemistry.half_cell_runs import Asked, at_rates, of_design, sweep
-from battery_platform.electrochemistry.sweeps import Progress
+from battery_platform.errors import PlatformError
+from battery_platform.made.studies import Progress, Studied, silent
 from battery_platform.store.lakehouse import Lakehouse
+
+ELECTRODE = ("mass_loading_mg_cm2", "porosity_pct", "active_material_pct")
+"""What must be known of an electrode before it can be discharged."""
+
+
+def electrode_of(design: dict[str, Any]) -> Asked:
+    """The electrode that a design recommends; refused where the design does not say enough of it."""
+    unknown = [name for name in ELECTRODE if name not in design]
+    if unknown:
+        raise PlatformError(
+            f"{design['design_id']} says nothing of {' and '.join(unknown)}: its electrode cannot be "
+            "discharged.",
+            "Ask for it with `battery-platform design --target ...`.",
+        )
+    return of_design(design)
 
 
 def asked_of_designs(lake: Lakehouse) -> list[Asked]:
-    """The electrode of each standing design of today's models."""
+    """The electrode of each standing design of today's models that says enough of it."""
+    today: dict[tuple[str, ...], dict[str, int]] = {}
+    current = []
+    for design in all_designs(lake):
+        target = target_of(design)
+        says_enough = is_answerable(target) and all(name in design for name in ELECTRODE)
+        if not design["is_standing"] or not says_enough:
+            continue
+        models = tuple(models_for(target))
+        if models not in today:
+            today[models] = _versions_today(lake, models)
+        versions = {name: design.get(version_name(name)) for name in models}
+        if versions == today[models]:
+            current.append(design)
+    return [of_design(design) for design in newest(current)]
+
+
+def _versions_today(lake: Lakehouse, models: tuple[str, ...]) -> dict[str, int]:
+    """The versions that answer; none where the models do not go together."""
     try:
-        versions = answering_versions(lake)
+        return answering_versions(lake, models)
     except NoPair:
-        return []
-    designs = lake.records(
-        """SELECT * FROM designs WHERE mass_loading_version = ? AND porosity_version = ? AND is_standing
-           QUALIFY row_number() OVER (
-             PARTITION BY target_mass_loading_mg_cm2, target_porosity_pct,
-               tolerance_mass_loading_mg_cm2, tolerance_porosity_pct ORDER BY made_at DESC) = 1
-           ORDER BY made_at""",
-        [versions["mass-loading"], versions["porosity"]],
-    )
-    return [of_design(design) for design in designs]
+        return {}
 
 
-def discharge_designs(
-    lake: Lakehouse, progress: Progress = lambda done, total: None
-) -> list[dict[str, Any]]:
+def discharge_designs(lake: Lakehouse, progress: Progress = silent) -> Studied:
     """A 1C discharge of each of them."""
     return sweep(lake, asked_of_designs(lake), progress)
 
 
-def ragone_of_designs(
-    lake: Lakehouse, progress: Progress = lambda done, total: None
-) -> list[dict[str, Any]]:
+def ragone_of_designs(lake: Lakehouse, progress: Progress = silent) -> Studied:
     """Their discharges from 0.2C to 5C."""
-    return sweep(
-        lake, [one for asked in asked_of_designs(lake) for one in at_rates(asked)], progress
-    )
+    every = [each for asked in asked_of_designs(lake) for each in at_rates(asked)]
+    return sweep(lake, every, progress)

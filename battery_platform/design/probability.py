@@ -1,6 +1,8 @@
-"""How likely one electrode meets both targets, given two predictions whose errors are correlated."""
+"""How likely one electrode meets all that is wanted, given predictions whose errors are correlated."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import ndtr
@@ -13,6 +15,26 @@ def within(mean: np.ndarray, deviation: np.ndarray, wanted: float, tolerance: fl
     low, high = (wanted - tolerance - mean) / deviation, (wanted + tolerance - mean) / deviation
     found: np.ndarray = ndtr(high) - ndtr(low)
     return found
+
+
+def within_all(
+    mean: Sequence[np.ndarray],
+    deviation: Sequence[np.ndarray],
+    wanted: Sequence[float],
+    tolerance: Sequence[float],
+    correlation: float | None,
+) -> np.ndarray:
+    """Probability that one quantity, or each of two, lies within its tolerance."""
+    if len(mean) == 1:
+        return within(mean[0], deviation[0], wanted[0], tolerance[0])
+    first, second = range(len(mean))
+    return within_both(
+        (mean[first], mean[second]),
+        (deviation[first], deviation[second]),
+        (wanted[first], wanted[second]),
+        (tolerance[first], tolerance[second]),
+        correlation or 0.0,
+    )
 
 
 def within_both(

@@ -1,47 +1,88 @@
-"""What is wanted: a mass loading and a porosity, each with the deviation that is still good."""
+"""What is wanted: quantities that models predict from a recipe, each with the deviation still good."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from battery_platform.errors import PlatformError
+from battery_platform.models.specification import MODELS, RECIPE, Specification, unit_of
 
-LOADING, POROSITY = "mass_loading_mg_cm2", "porosity_pct"
-LIMITS = {LOADING: (0.01, 200.0), POROSITY: (1.0, 99.0)}
+LARGE = 1e12
+LIMITS = {"_pct": (1.0, 99.0), "_mg_cm2": (0.01, 200.0)}
+"""Lowest and highest value that can be wanted, by unit."""
+NO_LIMITS = (-LARGE, LARGE)
 SMALLEST_TOLERANCE = 1e-3
 RELATIVE_TOLERANCE = 0.10
 """Coat weight, thickness and porosity within 10 % pass the quality rule of Drakopoulos et al."""
+MOST = 2
+"""Quantities at once: beyond two the probability of all of them has no quick exact answer."""
+DEFAULT = "mass_loading_mg_cm2=15,porosity_pct=50"
 
 
 @dataclass(frozen=True)
-class Target:
-    """Wanted values and tolerances, in the units of the names."""
+class Wanted:
+    """A value and a tolerance either way, in the unit of the quantity's name."""
 
-    mass_loading_mg_cm2: float
-    porosity_pct: float
-    tolerance_mass_loading_mg_cm2: float
-    tolerance_porosity_pct: float
+    quantity: str
+    value: float
+    tolerance: float
 
 
-DEFAULT = "mass_loading_mg_cm2=15,porosity_pct=50"
+Target = tuple[Wanted, ...]
+"""What one electrode is to meet at once."""
+
+
+@lru_cache(maxsize=1)
+def answering() -> dict[str, Specification]:
+    """The model that answers each quantity: its inputs are the recipe, and it has no classes.
+
+    Among several that could, the first one declared answers.
+    """
+    models: dict[str, Specification] = {}
+    for model in MODELS.values():
+        if model.inputs != RECIPE:
+            continue
+        for predicted in model.parts:
+            if not predicted.classes:
+                models.setdefault(predicted.target, predicted)
+    return models
+
+
+def is_answerable(target: Target) -> bool:
+    """Whether there still is a model for each of its quantities."""
+    return all(wanted.quantity in answering() for wanted in target)
+
+
+def checked(target: Target) -> Target:
+    """The same target, unless no search can answer it."""
+    if not target:
+        raise PlatformError("Nothing is wanted.", f'Give a target, such as "{DEFAULT}".')
+    if len(target) > MOST:
+        raise PlatformError(
+            f"{len(target)} quantities are wanted at once: "
+            f"{', '.join(wanted.quantity for wanted in target)}; a design meets {MOST} at most.",
+            "Leave out those that matter least.",
+        )
+    unknown = [wanted.quantity for wanted in target if wanted.quantity not in answering()]
+    if unknown:
+        raise PlatformError(
+            f"No model predicts {' or '.join(unknown)} from a recipe.",
+            f"What can be wanted: {', '.join(answering())}.",
+        )
+    return target
 
 
 def parse(wanted: str, tolerances: str = "") -> Target:
     """Read `name=value,name=value`; a name or a value that cannot be used is refused."""
     values = _pairs(wanted, "--target")
-    missing = [name for name in LIMITS if name not in values]
-    if missing:
-        raise PlatformError(
-            f"--target lacks {' and '.join(missing)}.",
-            f'Give both, such as --target "{DEFAULT}".',
-        )
     for name, value in values.items():
-        low, high = LIMITS[name]
+        low, high = _limits(name)
         if not low <= value <= high:
             share = (
                 " A share is given in percent: 0.5 means 50."
-                if name == POROSITY and value < 1
+                if name.endswith("_pct") and value < 1
                 else ""
             )
             raise PlatformError(
@@ -50,30 +91,50 @@ def parse(wanted: str, tolerances: str = "") -> Target:
             )
     allowed = _pairs(tolerances, "--tolerance") if tolerances else {}
     for name, value in allowed.items():
-        if not SMALLEST_TOLERANCE <= value < LIMITS[name][1]:
-            raise PlatformError(
-                f"--tolerance: {name} = {value:g} must lie between {SMALLEST_TOLERANCE:g} and "
-                f"{LIMITS[name][1]:g}.",
-                "It is the deviation allowed either way, in the unit of the name.",
-            )
-    return Target(
-        values[LOADING],
-        values[POROSITY],
-        allowed.get(LOADING, RELATIVE_TOLERANCE * values[LOADING]),
-        allowed.get(POROSITY, RELATIVE_TOLERANCE * values[POROSITY]),
+        _check_tolerance(name, value, values)
+    return checked(
+        tuple(
+            Wanted(name, values[name], allowed.get(name) or _usual_tolerance(values[name]))
+            for name in answering()
+            if name in values
+        )
     )
 
 
+def _check_tolerance(name: str, tolerance: float, values: dict[str, float]) -> None:
+    if name not in values:
+        raise PlatformError(
+            f"--tolerance: {name} is not among what is wanted.",
+            "Give it in --target too, or leave out its tolerance.",
+        )
+    highest = _limits(name)[1]
+    if not SMALLEST_TOLERANCE <= tolerance < highest:
+        raise PlatformError(
+            f"--tolerance: {name} = {tolerance:g} must lie between {SMALLEST_TOLERANCE:g} and "
+            f"{highest:g}.",
+            "It is the deviation allowed either way, in the unit of the name.",
+        )
+
+
+def _usual_tolerance(value: float) -> float:
+    return max(RELATIVE_TOLERANCE * abs(value), SMALLEST_TOLERANCE)
+
+
+def _limits(quantity: str) -> tuple[float, float]:
+    return LIMITS.get(unit_of(quantity), NO_LIMITS)
+
+
 def _pairs(text: str, option: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for part in text.split(","):
-        name, mark, value = (piece.strip() for piece in part.partition("="))
-        if not mark or name not in LIMITS:
+    values: dict[str, float] = {}
+    for pair in text.split(","):
+        name, mark, value = (piece.strip() for piece in pair.partition("="))
+        if not mark or name not in answering():
             raise PlatformError(
-                f"{option}: '{part.strip()}' is not one of {', '.join(f'{one}=NUMBER' for one in LIMITS)}.",
+                f"{option}: '{pair.strip()}' is not one of "
+                f"{', '.join(f'{quantity}=NUMBER' for quantity in answering())}.",
                 f'An example: {option} "{DEFAULT}".',
             )
-        if name in found:
+        if name in values:
             raise PlatformError(f"{option}: {name} is given twice.", "Give it once.")
         try:
             number = float(value)
@@ -83,5 +144,5 @@ def _pairs(text: str, option: str) -> dict[str, float]:
             raise PlatformError(
                 f"{option}: {name} = '{value}' is no number.", "Use a decimal point, such as 12.5."
             )
-        found[name] = number
-    return found
+        values[name] = number
+    return values

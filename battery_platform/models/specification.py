@@ -47,6 +47,11 @@ MANY = 3000
 RECIPE = (*SLURRY, "comma_gap_um")
 
 
+def unit_of(quantity: str) -> str:
+    """The unit at the end of a quantity's name: `_mg_cm2` of `mass_loading_mg_cm2`."""
+    return next((ending for ending in ENDINGS if quantity.endswith(ending)), "")
+
+
 @dataclass(frozen=True)
 class Feature:
     """A sum of inputs, or of their logarithms: (input, factor) pairs."""
@@ -126,12 +131,11 @@ class Specification:
     @property
     def stem(self) -> str:
         """The target without its unit: `mass_loading` of `mass_loading_mg_cm2`."""
-        ending = next((one for one in ENDINGS if self.target.endswith(one)), "")
-        return self.target.removesuffix(ending)
+        return self.target.removesuffix(unit_of(self.target))
 
     @property
     def outputs(self) -> dict[str, str]:
-        unit = self.target.removeprefix(self.stem)
+        unit = unit_of(self.target)
         return {
             "value": self.target,
             "standard_deviation": f"{self.stem}_sd{unit}",

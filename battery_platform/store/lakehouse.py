@@ -311,7 +311,11 @@ class Lakehouse:
 
 
 def _create_tables(root: duckdb.DuckDBPyConnection) -> None:
-    """Create what is missing; a contract that gained a column gains it in the lake too."""
+    """Create what is missing and bring forward what is old, in one transaction.
+
+    A contract that gained a column gains it in the lake too.
+    """
+    from battery_platform.store.migrations import bring_forward, is_behind, refuse_what_is_newer
     from battery_platform.store.schema import all_tables
     from battery_platform.store.views import VIEWS, is_current
 
@@ -320,6 +324,7 @@ def _create_tables(root: duckdb.DuckDBPyConnection) -> None:
         f"SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = '{LAKE}'"
     ).fetchall():
         have.setdefault(table, set()).add(column)
+    refuse_what_is_newer(root, have)
     statements = []
     for table, wanted in all_tables().items():
         if table not in have:
@@ -341,12 +346,13 @@ def _create_tables(root: duckdb.DuckDBPyConnection) -> None:
         for name, sql in VIEWS.items()
         if not is_current(name, stored.get(name))
     ]
-    if not statements:
+    if not statements and not is_behind(have):
         return
     root.execute("BEGIN TRANSACTION")
     try:
         for statement in statements:
             root.execute(statement)
+        bring_forward(root, have)
         root.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(duckdb.Error):

@@ -75,11 +75,8 @@ PINS: dict[str, str] = {
     "pinned_at": "TIMESTAMP",
 }
 
-BUILDS: dict[str, str] = {
-    "data_version": "VARCHAR",
-    "code_version": "VARCHAR",
-    "built_at": "TIMESTAMP",
-}
+LAKE_VERSION: dict[str, str] = {"version": "BIGINT"}
+"""One row: the version of all these tables."""
 
 
 def raw_columns(table: Table) -> dict[str, str]:
@@ -102,6 +99,6 @@ def all_tables() -> dict[str, dict[str, str]]:
             "raw_known": KNOWN,
             "quarantine": QUARANTINE,
             "snapshot_pins": PINS,
-            "raw_builds": BUILDS,
+            "lake_version": LAKE_VERSION,
         }
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,19 +14,28 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal, norm
 
 from battery_platform.design import inverse
-from battery_platform.design.inverse import LOADING_MODEL, POROSITY_MODEL, Champions, search
-from battery_platform.design.probability import within, within_both
+from battery_platform.design.inverse import Champion, Champions
+from battery_platform.design.probability import within, within_all, within_both
 from battery_platform.design.recipes import candidates
-from battery_platform.design.targets import DEFAULT, Target, parse
+from battery_platform.design.stored import TARGETS, all_designs, flat, newest, target_of
+from battery_platform.design.targets import DEFAULT, Target, Wanted, answering, parse
 from battery_platform.errors import PlatformError
 from battery_platform.models.specification import RECIPE
 from battery_platform.store.lakehouse import Lakehouse
+
+LOADING, POROSITY = "mass_loading_mg_cm2", "porosity_pct"
+
+
+def both(loading: float, porosity: float, near: float, close: float) -> Target:
+    """A loading and a porosity, and how near each must be met."""
+    return Wanted(LOADING, loading, near), Wanted(POROSITY, porosity, close)
+
 
 # -- targets --------------------------------------------------------------------------------
 
 
 def test_a_target_without_tolerances_allows_a_tenth() -> None:
-    assert parse("porosity_pct=50, mass_loading_mg_cm2 = 15") == Target(15.0, 50.0, 1.5, 5.0)
+    assert parse("porosity_pct=50, mass_loading_mg_cm2 = 15") == both(15.0, 50.0, 1.5, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +44,7 @@ def test_a_target_without_tolerances_allows_a_tenth() -> None:
         ("", "is not one of"),
         ("mass_loading_mg_cm2", "is not one of"),
         ("mass_loading=15,porosity_pct=50", "'mass_loading=15' is not one of"),
-        ("mass_loading_mg_cm2=15", "lacks porosity_pct"),
-        ("porosity_pct=50", "lacks mass_loading_mg_cm2"),
+        ("mass_loading_mg_cm2=15,comma_gap_um=100", "'comma_gap_um=100' is not one of"),
         (f"{DEFAULT},porosity_pct=51", "porosity_pct is given twice"),
         ("mass_loading_mg_cm2=much,porosity_pct=50", "'much' is no number"),
         ("mass_loading_mg_cm2=,porosity_pct=50", "'' is no number"),
@@ -67,7 +75,39 @@ def test_a_tolerance_that_cannot_be_used_is_refused(value: str) -> None:
 
 
 def test_a_tolerance_may_be_given_for_one_alone() -> None:
-    assert parse(DEFAULT, "porosity_pct=2") == Target(15.0, 50.0, 1.5, 2.0)
+    assert parse(DEFAULT, "porosity_pct=2") == both(15.0, 50.0, 1.5, 2.0)
+
+
+def test_a_target_may_be_one_quantity() -> None:
+    assert parse("porosity_pct=50") == (Wanted(POROSITY, 50.0, 5.0),)
+
+
+def test_a_tolerance_of_what_is_not_wanted_is_refused() -> None:
+    with pytest.raises(PlatformError, match="porosity_pct is not among what is wanted"):
+        parse("mass_loading_mg_cm2=15", "porosity_pct=5")
+
+
+def test_models_of_the_recipe_without_classes_answer() -> None:
+    assert {name: model.name for name, model in answering().items()} == {
+        LOADING: "mass-loading",
+        POROSITY: "porosity",
+    }
+
+
+def test_three_quantities_are_refused_in_a_sentence(lake: Lakehouse) -> None:
+    three = (*both(15, 50, 1.5, 5), Wanted("adhesion_n_m", 20.0, 2.0))
+    with pytest.raises(PlatformError, match=r"^3 quantities .* a design meets 2 at most\. \w+"):
+        inverse.design(lake, three)
+
+
+def test_a_quantity_that_no_model_predicts_is_refused(lake: Lakehouse) -> None:
+    with pytest.raises(PlatformError, match="No model predicts adhesion_n_m from a recipe"):
+        inverse.design(lake, (Wanted("adhesion_n_m", 20.0, 2.0),))
+
+
+def test_nothing_wanted_is_refused(lake: Lakehouse) -> None:
+    with pytest.raises(PlatformError, match="Nothing is wanted"):
+        inverse.design(lake, ())
 
 
 # -- probabilities --------------------------------------------------------------------------
@@ -200,6 +240,7 @@ def champions(
     in_domain: Callable[[pd.DataFrame], pd.Series] = lambda asked: asked["comma_gap_um"] > 0,
     correlation: float = 0.0,
     synthetic: bool = False,
+    quantities: tuple[str, ...] = (LOADING, POROSITY),
 ) -> Champions:
     """Loading goes with the gap, porosity with the solids."""
     frame = pd.DataFrame(made(), columns=list(RECIPE))
@@ -208,12 +249,12 @@ def champions(
     frame["porosity_pct"] = 100 - frame["solid_content_pct"]
     frame = frame.assign(file_name="lab.csv", line=range(2, len(frame) + 2), is_synthetic=synthetic)
 
-    def answer(name: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def answer(quantity: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
         def ask(asked: pd.DataFrame) -> pd.DataFrame:
             loading, porosity = asked["comma_gap_um"] / 10, 100 - asked["solid_content_pct"]
             return pd.DataFrame(
                 {
-                    "value": loading if name == LOADING_MODEL else porosity,
+                    "value": loading if quantity == LOADING else porosity,
                     "sd": 1.0,
                     "in_domain": in_domain(asked),
                     "distance": 0.1,
@@ -222,12 +263,13 @@ def champions(
 
         return ask
 
-    names = (LOADING_MODEL, POROSITY_MODEL)
     return Champions(
-        dict.fromkeys(names, 1),
-        {name: answer(name) for name in names},
+        tuple(
+            Champion(name, answering()[name].name, 1, answer(name), "value", "sd")
+            for name in quantities
+        ),
         frame,
-        correlation,
+        correlation if len(quantities) > 1 else None,
         7,
         synthetic,
         "NMC",
@@ -236,9 +278,15 @@ def champions(
     )
 
 
+def search(asked: Champions, target: Target) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The design as readers see it, and its neighbours."""
+    row = flat(inverse.search(asked, target))
+    return row, row["neighbours"]
+
+
 def test_the_likeliest_recipe_is_the_answer() -> None:
     asked = champions()
-    row, _ = search(asked, Target(15, 35, 1.5, 3.5))
+    row, _ = search(asked, both(15, 35, 1.5, 3.5))
     recipes = asked.made[list(RECIPE)].to_numpy()
     logs = np.log(recipes)
     all_of_them = candidates(recipes, logs / logs.std(axis=0))
@@ -251,45 +299,60 @@ def test_the_likeliest_recipe_is_the_answer() -> None:
 
 def test_a_recipe_within_the_data_goes_before_a_likelier_one_outside() -> None:
     asked = champions(lambda recipes: recipes["comma_gap_um"] > 200)
-    row, _ = search(asked, Target(10, 35, 1, 3.5))
+    row, _ = search(asked, both(10, 35, 1, 3.5))
     assert row["in_domain"]
     assert row["comma_gap_um"] > 200
     assert "more likely be missed" in row["note"]
 
 
 def test_where_no_recipe_lies_within_the_data_it_says_so() -> None:
-    row, _ = search(champions(lambda recipes: recipes["comma_gap_um"] < 0), Target(15, 35, 1, 3))
+    row, _ = search(champions(lambda recipes: recipes["comma_gap_um"] < 0), both(15, 35, 1, 3))
     assert not row["in_domain"]
     assert "no recipe within the data" in row["note"]
 
 
 def test_a_target_that_was_never_made_is_noted_with_the_range() -> None:
-    row, _ = search(champions(), Target(150, 35, 15, 3.5))
+    row, _ = search(champions(), both(150, 35, 15, 3.5))
     assert "mass_loading_mg_cm2 of 150 was never made: the data range from" in row["note"]
     assert row["probability"] < 0.01
 
 
 def test_where_nothing_has_a_chance_the_nearest_miss_is_the_answer() -> None:
     asked = champions()
-    row, _ = search(asked, Target(150, 35, 1, 3.5))
+    row, _ = search(asked, both(150, 35, 1, 3.5))
     assert row["mass_loading_mg_cm2"] > 0.9 * asked.made["mass_loading_mg_cm2"].max()
 
 
 def test_an_easy_target_has_no_note() -> None:
-    row, _ = search(champions(), Target(18, 35, 5, 8))
+    row, _ = search(champions(), both(18, 35, 5, 8))
     assert row["note"] is None
 
 
 def test_neighbours_are_three_made_electrodes_nearest_first() -> None:
     asked = champions()
-    _, nearest = search(asked, Target(18, 35, 5, 8))
+    _, nearest = search(asked, both(18, 35, 5, 8))
     assert [one["rank"] for one in nearest] == [1, 2, 3]
     assert sorted(one["distance"] for one in nearest) == [one["distance"] for one in nearest]
     assert {one["electrode_id"] for one in nearest} <= set(asked.made["electrode_id"])
 
 
+def test_one_quantity_is_met_with_its_own_probability() -> None:
+    row, nearest = search(champions(quantities=(POROSITY,)), (Wanted(POROSITY, 35, 3.5),))
+    assert row["probability"] == row["probability_porosity"] > 0.99
+    assert row["porosity_pct"] == pytest.approx(35, abs=0.5)
+    assert row["residual_correlation"] is None
+    assert "target_mass_loading_mg_cm2" not in row
+    assert [one["rank"] for one in nearest] == [1, 2, 3]
+
+
+def test_of_one_quantity_the_probability_of_all_is_its_own() -> None:
+    mean, deviation = np.array([14.0, 15.0]), np.array([2.0, 0.5])
+    alone = within(mean, deviation, 15, 1.5)
+    assert within_all([mean], [deviation], [15], [1.5], None).tolist() == alone.tolist()
+
+
 def test_the_label_synthetic_goes_with_the_design() -> None:
-    row, nearest = search(champions(synthetic=True), Target(18, 35, 5, 8))
+    row, nearest = search(champions(synthetic=True), both(18, 35, 5, 8))
     assert row["is_synthetic"]
     assert all(one["is_synthetic"] for one in nearest)
 
@@ -300,9 +363,14 @@ def test_the_label_synthetic_goes_with_the_design() -> None:
 @pytest.fixture
 def asked(lake: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> Lakehouse:
     """A lake whose champions are the simple ones above."""
-    versions = {LOADING_MODEL: 1, POROSITY_MODEL: 1}
-    monkeypatch.setattr(inverse, "answering_versions", lambda _: versions)
-    monkeypatch.setattr(inverse, "_champions", lambda *_: champions())
+    monkeypatch.setattr(inverse, "answering_versions", lambda _, models: dict.fromkeys(models, 1))
+    monkeypatch.setattr(
+        inverse,
+        "_champions",
+        lambda _, target, versions: champions(
+            quantities=tuple(wanted.quantity for wanted in target)
+        ),
+    )
     return lake
 
 
@@ -326,11 +394,10 @@ def test_other_tolerances_are_another_question(asked: Lakehouse) -> None:
 def test_other_versions_and_other_code_are_another_question(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    versions = {LOADING_MODEL: 1, POROSITY_MODEL: 1}
-    first = inverse.design_id(parse(DEFAULT), versions)
-    assert inverse.design_id(parse(DEFAULT), versions | {LOADING_MODEL: 2}) != first
-    monkeypatch.setattr(inverse, "code_version", lambda: "other")
-    assert inverse.design_id(parse(DEFAULT), versions) != first
+    first = inverse.design_id(parse(DEFAULT), ["run 1", "run 2"])
+    assert inverse.design_id(parse(DEFAULT), ["run 3", "run 2"]) != first
+    monkeypatch.setattr(inverse, "design_code", lambda: "other")
+    assert inverse.design_id(parse(DEFAULT), ["run 1", "run 2"]) != first
 
 
 def test_an_unknown_design_is_refused(lake: Lakehouse) -> None:
@@ -340,7 +407,7 @@ def test_an_unknown_design_is_refused(lake: Lakehouse) -> None:
 
 @pytest.mark.parametrize("tolerance", [1e-5, 150.0])
 def test_narrow_and_wide_tolerances_are_stored(asked: Lakehouse, tolerance: float) -> None:
-    row, _ = inverse.design(asked, replace(parse(DEFAULT), tolerance_mass_loading_mg_cm2=tolerance))
+    row, _ = inverse.design(asked, both(15, 50, tolerance, 5))
     assert 0 <= row["probability"] <= 1
 
 
@@ -349,3 +416,59 @@ def test_the_smallest_tolerance_that_is_let_in_can_be_stored(asked: Lakehouse) -
         parse(DEFAULT, "mass_loading_mg_cm2=1e-9")
     row, _ = inverse.design(asked, parse(DEFAULT, "mass_loading_mg_cm2=1e-3"))
     assert row["probability"] == pytest.approx(0, abs=1e-2)
+
+
+NAMES = {
+    *("design_id", "made_at", "target_mass_loading_mg_cm2", "target_porosity_pct"),
+    *("tolerance_mass_loading_mg_cm2", "tolerance_porosity_pct", *RECIPE),
+    *("mass_loading_mg_cm2", "mass_loading_sd_mg_cm2", "porosity_pct", "porosity_sd_pct"),
+    *("probability_mass_loading", "probability_porosity", "probability"),
+    *("residual_correlation", "in_domain", "distance", "note", "candidates", "is_standing"),
+    *("active_material", "loading_basis", "mass_loading_version", "porosity_version"),
+    *("snapshot_id", "code_hash", "licence", "is_synthetic", "neighbours"),
+}
+NEIGHBOUR_NAMES = {
+    *("rank", "electrode_id", "distance", *RECIPE, "mass_loading_mg_cm2", "porosity_pct"),
+    *("file_name", "line", "is_synthetic"),
+}
+"""What readers of a design and of its neighbours have always been given."""
+
+
+def test_a_design_goes_into_the_lake_and_comes_out_the_same(asked: Lakehouse) -> None:
+    target = both(18, 35, 5, 8)
+    row, _ = inverse.design(asked, target)
+    searched = flat(inverse.search(champions(), target))
+    assert {name: row[name] for name in searched} == searched
+    assert set(row) >= NAMES
+    assert all(set(one) == NEIGHBOUR_NAMES for one in row["neighbours"])
+    assert target_of(row) == target
+    assert inverse.find(asked, row["design_id"]) == row
+    assert all_designs(asked) == [row]
+
+
+def test_a_target_of_one_quantity_is_stored_and_stands(asked: Lakehouse) -> None:
+    target = parse("porosity_pct=35")
+    row, searched = inverse.design(asked, target)
+    assert searched
+    assert asked.value(f"SELECT count(*) FROM {TARGETS}") == 1
+    assert inverse.find(asked, row["design_id"]) == row
+    assert inverse.standing_targets(asked) == [parse(DEFAULT), target]
+
+
+def test_what_was_asked_for_once_does_not_stand(asked: Lakehouse) -> None:
+    target = both(18, 35, 5, 8)
+    inverse.design(asked, target)
+    row, searched = inverse.design(asked, target, once=True)
+    assert not searched
+    assert not row["is_standing"]
+    assert inverse.standing_targets(asked) == [parse(DEFAULT)]
+
+
+def test_of_designs_for_one_target_the_newest_counts(
+    asked: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inverse.design(asked, parse(DEFAULT))
+    other, _ = inverse.design(asked, parse("porosity_pct=35"))
+    monkeypatch.setattr(inverse, "design_code", lambda: "other")
+    again, _ = inverse.design(asked, parse(DEFAULT))
+    assert newest(all_designs(asked)) == [other, again]

@@ -1,0 +1,143 @@
+"""Designs in the lake: long tables, so that a target may be any quantity and a recipe any settings.
+
+Readers get a design as one dictionary whose keys follow from what the tables name: for a wanted
+`porosity_pct` that is `target_porosity_pct`, `tolerance_porosity_pct`, `porosity_pct` as predicted,
+`porosity_sd_pct` and `probability_porosity`; for the model that was asked `<model>_version`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from battery_platform.design.targets import Target, Wanted
+from battery_platform.errors import PlatformError
+from battery_platform.made.kept import now
+from battery_platform.made.products import Rows, put
+from battery_platform.models.specification import unit_of
+from battery_platform.store.lakehouse import Lakehouse, sql_name
+
+DESIGNS, TARGETS, VARIABLES = "designs", "design_targets", "design_variables"
+NEIGHBOURS, NEIGHBOUR_VALUES = "design_neighbours", "design_neighbour_values"
+ORDER = {
+    DESIGNS: "made_at, design_id",
+    TARGETS: "place",
+    VARIABLES: "place",
+    NEIGHBOURS: "rank",
+    NEIGHBOUR_VALUES: "rank, quantity",
+}
+
+
+def flat(rows: Rows) -> dict[str, Any]:
+    """A design as one dictionary, from its rows of all five tables."""
+    (design,) = rows[DESIGNS]
+    targets = rows[TARGETS]
+    values: dict[int, dict[str, float | None]] = {}
+    for row in rows[NEIGHBOUR_VALUES]:
+        values.setdefault(row["rank"], {})[row["quantity"]] = row["value"]
+    return {
+        **design,
+        **{f"target_{row['quantity']}": row["wanted"] for row in targets},
+        **{f"tolerance_{row['quantity']}": row["tolerance"] for row in targets},
+        **{row["variable"]: row["value"] for row in rows[VARIABLES]},
+        **{
+            name: value
+            for row in targets
+            for name, value in zip(
+                predicted_names(row["quantity"]),
+                (row["predicted"], row["standard_deviation"], row["probability"]),
+                strict=True,
+            )
+        },
+        **{version_name(row["model_name"]): row["version"] for row in targets},
+        "wanted": [row["quantity"] for row in targets],
+        "neighbours": [
+            {name: value for name, value in row.items() if name != "design_id"}
+            | values.get(row["rank"], {})
+            for row in rows[NEIGHBOURS]
+        ],
+    }
+
+
+def predicted_names(quantity: str) -> tuple[str, str, str]:
+    """What a design calls its prediction of a quantity, the deviation and the probability."""
+    unit = unit_of(quantity)
+    stem = quantity.removesuffix(unit)
+    return quantity, f"{stem}_sd{unit}", f"probability_{stem}"
+
+
+def version_name(model: str) -> str:
+    """What a design calls the version of a model that was asked."""
+    return f"{model.replace('-', '_')}_version"
+
+
+def target_of(design: dict[str, Any]) -> Target:
+    """What was wanted of a design."""
+    return tuple(
+        Wanted(quantity, design[f"target_{quantity}"], design[f"tolerance_{quantity}"])
+        for quantity in design["wanted"]
+    )
+
+
+def is_stored(lake: Lakehouse, identifier: str) -> bool:
+    """Whether the lake has a design of that name."""
+    return bool(lake.value(f"SELECT count(*) FROM {DESIGNS} WHERE design_id = ?", [identifier]))
+
+
+def find(lake: Lakehouse, identifier: str) -> dict[str, Any]:
+    """A stored design with its neighbours."""
+    designs = all_designs(lake, [identifier])
+    if not designs:
+        raise PlatformError(
+            f"There is no design '{identifier}'.",
+            "`battery-platform design --target ...` makes one; "
+            '`battery-platform sql "select design_id from designs"` lists them.',
+        )
+    return designs[0]
+
+
+def all_designs(lake: Lakehouse, identifiers: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """All designs, or those of these names, in the order in which they were made."""
+    condition = "TRUE" if identifiers is None else "design_id IN (SELECT unnest($names::VARCHAR[]))"
+    parameters = {} if identifiers is None else {"names": list(identifiers)}
+    by_design: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for table, order in ORDER.items():
+        for row in lake.records(
+            f"SELECT * FROM {sql_name(table)} WHERE {condition} ORDER BY {order}", parameters
+        ):
+            if table == DESIGNS:
+                by_design[row["design_id"]] = {name: [] for name in ORDER}
+            if row["design_id"] in by_design:
+                by_design[row["design_id"]][table].append(row)
+    return [flat(rows) for rows in by_design.values()]
+
+
+def newest(designs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of designs for the same target the one that was made last, in the order of making."""
+    last: dict[Target, dict[str, Any]] = {}
+    for design in sorted(designs, key=lambda design: (design["made_at"], design["design_id"])):
+        target = target_of(design)
+        last.pop(target, None)
+        last[target] = design
+    return list(last.values())
+
+
+def keep(lake: Lakehouse, identifier: str, rows: Rows, is_standing: bool) -> None:
+    """Store a design that was searched, under its name."""
+    more = {"made_at": now(), "is_standing": is_standing}
+    put(
+        lake,
+        {
+            table: [
+                {"design_id": identifier, **row, **(more if table == DESIGNS else {})}
+                for row in found
+            ]
+            for table, found in rows.items()
+        },
+    )
+
+
+def let_rest(lake: Lakehouse, identifier: str) -> None:
+    """Its targets are not answered again by themselves."""
+    rows = lake.records(f"SELECT * FROM {DESIGNS} WHERE design_id = ?", [identifier])
+    put(lake, {DESIGNS: [row | {"is_standing": False} for row in rows]})
