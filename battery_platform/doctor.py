@@ -1,4 +1,8 @@
-"""Self examination: what a person would check by hand when something does not work."""
+"""Self examination: what a person would check by hand when something does not work.
+
+The quick one asks what costs nothing to know; the deep one also compares: rows with the manifest,
+every stored row with its contract, dbt's project with what was parsed of it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import importlib.metadata
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from battery_platform.errors import PlatformError
@@ -24,7 +29,7 @@ PACKAGES = (
 )
 
 
-def examine() -> list[dict[str, Any]]:
+def examine(deep: bool = False) -> list[dict[str, Any]]:
     """One row per thing examined: state is `ok`, `note` or `fails`."""
     rows: list[dict[str, Any]] = []
 
@@ -48,9 +53,11 @@ def examine() -> list[dict[str, Any]]:
     look("home", lambda: _writable(settings))
     look("disk", lambda: _disk(settings))
     look("lake", lambda: _lake(settings))
-    look("balance", lambda: _balance(settings))
+    look("balance", lambda: _balance(settings) if deep else _balance_of_manifest(settings))
+    if deep:
+        look("contracts", lambda: _contracts(settings))
     look("model registry", lambda: _registry(settings))
-    look("dbt manifest", _manifest)
+    look("dbt manifest", _manifest if deep else _is_manifest_current)
     look("mirror", lambda: _mirror(settings))
     look("drop folder", lambda: _drop(settings))
     return rows
@@ -80,31 +87,88 @@ def _lake(settings: Settings) -> tuple[str, str]:
         lake.close()
 
 
+def _balance_of_manifest(settings: Settings) -> tuple[str, str]:
+    """Whether the manifest's own numbers add up; the tables are not counted."""
+    from battery_platform.store.lakehouse import Lakehouse
+
+    lake = Lakehouse(settings)
+    try:
+        files, rows_in, accepted, quarantined = lake.rows(
+            """SELECT count(DISTINCT file_id), coalesce(sum(rows_in), 0),
+                      coalesce(sum(rows_accepted), 0), coalesce(sum(rows_quarantined), 0)
+               FROM raw_files"""
+        )[0]
+    finally:
+        lake.close()
+    says = f"{files} files: {rows_in} rows in = {accepted} accepted + {quarantined} quarantined"
+    if rows_in == accepted + quarantined:
+        return "ok", f"{says} (`--deep` counts the tables too)"
+    return "fails", f"{says} does not add up; `battery-platform doctor --deep` names the files"
+
+
+def _contracts(settings: Settings) -> tuple[str, str]:
+    """Every stored row against its contract, as the refresh judges it."""
+    from battery_platform.contracts.registry import TABLES
+    from battery_platform.store.audit import audit
+    from battery_platform.store.lakehouse import Lakehouse
+
+    lake = Lakehouse(settings)
+    try:
+        audits = {name: audit(lake, table) for name, table in TABLES.items()}
+    finally:
+        lake.close()
+    problems = [
+        f"{name}: {problem}"
+        for name, judged in audits.items()
+        for kind in judged.problems
+        for problem in kind
+    ]
+    if problems:
+        return "fails", "; ".join(problems[:5])
+    rows = sum(judged.rows for judged in audits.values())
+    return "ok", f"{rows} rows of {len(audits)} tables keep their rules"
+
+
 def _balance(settings: Settings) -> tuple[str, str]:
     from battery_platform.store.balance import balance
     from battery_platform.store.lakehouse import Lakehouse
 
     lake = Lakehouse(settings)
     try:
-        found = balance(lake)
+        counted = balance(lake)
     finally:
         lake.close()
     says = (
-        f"{found.files} files: {found.rows_in} rows in = {found.rows_accepted} accepted + "
-        f"{found.rows_quarantined} quarantined"
+        f"{counted.files} files: {counted.rows_in} rows in = {counted.rows_accepted} accepted + "
+        f"{counted.rows_quarantined} quarantined"
     )
-    return ("fails", "; ".join(found.broken)) if found.broken else ("ok", says)
+    return ("fails", "; ".join(counted.broken)) if counted.broken else ("ok", says)
 
 
 def _registry(settings: Settings) -> tuple[str, str]:
-    from battery_platform.models.registry import CHAMPION, aliases
-    from battery_platform.models.specification import MODELS
+    from battery_platform.models.registry import CHAMPION, all_aliases
 
-    found = {name: aliases(settings, name).get(CHAMPION) for name in MODELS}
-    named = [f"{name} {version}" for name, version in found.items() if version]
+    named = {
+        name: versions[CHAMPION]
+        for name, versions in sorted(all_aliases(settings).items())
+        if CHAMPION in versions
+    }
     where = settings.registry_url.split("@")[-1]
-    missing = "" if len(named) == len(MODELS) else "; `battery-platform refresh` trains the others"
-    return "note" if missing else "ok", f"{where}: champions {', '.join(named) or 'none'}{missing}"
+    if not named:
+        return "note", f"{where}: no champion yet; `battery-platform refresh` trains the models"
+    champions = ", ".join(f"{name} {version}" for name, version in named.items())
+    return "ok", f"{where}: champions {champions}"
+
+
+def _is_manifest_current() -> tuple[str, str]:
+    from battery_platform.defs.dbt_project import is_prepared
+
+    if is_prepared():
+        return "ok", "up to date"
+    return (
+        "note",
+        "dbt's files changed since it was parsed; the next command that needs it parses it",
+    )
 
 
 def _manifest() -> tuple[str, str]:
@@ -119,17 +183,18 @@ def _mirror(settings: Settings) -> tuple[str, str]:
             "note",
             "none set; `catalogue fetch` downloads (BATTERY_PLATFORM_MIRROR names a copy)",
         )
-    found = settings.mirror.is_dir()
-    return (
-        "ok" if found else "fails"
-    ), f"{settings.mirror} {'is there' if found else 'is no folder'}"
+    if settings.mirror.is_dir():
+        return "ok", f"{settings.mirror} is there"
+    return "fails", f"{settings.mirror} is no folder"
 
 
 def _drop(settings: Settings) -> tuple[str, str]:
-    from battery_platform.records.dropfolder import Folders, waiting
-
-    folders = Folders.of(settings)
-    left = sum(1 for path in folders.taken.iterdir() if path.is_file())
-    return ("note" if left else "ok"), (
-        f"{len(waiting(folders))} file(s) waiting in {folders.drop}, {left} taken but not finished"
+    drop = settings.drop_folder
+    waiting, taken = _files(drop), _files(drop / "taken")
+    return ("note" if taken else "ok"), (
+        f"{waiting} file(s) in {drop}, {taken} taken but not finished"
     )
+
+
+def _files(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.iterdir()) if folder.is_dir() else 0

@@ -33,7 +33,7 @@ Name = Annotated[str, typer.Argument(help="Name of the model, such as mass-loadi
 @models_app.command("list")
 def models_list(as_json: AsJson = False) -> None:
     """Every version: who is champion, how it was judged, from which data."""
-    from battery_platform.models.registry import aliases
+    from battery_platform.models.registry import all_aliases
 
     opened = open_lake()
     rows = opened.records(
@@ -48,12 +48,16 @@ def models_list(as_json: AsJson = False) -> None:
            WHERE e.slice = 'all rows' AND e.candidate = v.algorithm
            GROUP BY ALL ORDER BY model, version, e.target"""
     )
-    named = {name: aliases(opened.settings, name) for name in {row["model"] for row in rows}}
+    named = all_aliases(opened.settings)
     listed = [
         {
             "model": row["model"],
             "version": row["version"],
-            "alias": ", ".join(a for a, v in named[row["model"]].items() if v == row["version"]),
+            "alias": ", ".join(
+                alias
+                for alias, version in named.get(row["model"], {}).items()
+                if version == row["version"]
+            ),
             **{name: value for name, value in row.items() if name not in {"model", "version"}},
         }
         for row in rows

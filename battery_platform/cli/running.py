@@ -220,11 +220,17 @@ def _downstream_text(row: dict[str, Any]) -> str:
     return f"{row['kind']}: {row['records']}, {row['stated_in_the_file']} of them stated in the file, e.g. {row['first_id']}"
 
 
-def doctor(as_json: AsJson = False) -> None:
-    """Test settings, disk, catalogue, extensions and dbt, and say what to mend."""
+def doctor(
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Also compare all rows with the manifest and their contracts."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Test settings, disk, catalogue, registry and dbt, and say what to mend."""
     from battery_platform.doctor import examine
 
-    rows = examine()
+    rows = examine(deep)
     show(rows, as_json)
     if any(row["state"] == "fails" for row in rows):
         raise SystemExit(1)

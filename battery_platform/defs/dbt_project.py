@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PROJECT = PROJECT_ROOT / "dbt"
 TARGET = PROJECT / "target"
+MARK = TARGET / "manifest.hash"
+"""Fingerprint of the project that the manifest was parsed from."""
 
 
 def manifest_path() -> Path:
@@ -40,12 +42,12 @@ def prepare_manifest() -> bool:
             f"The dbt project is not at {PROJECT}.",
             "Install the platform from a checkout with `make install`.",
         )
-    found = fingerprint()
-    mark = TARGET / "manifest.hash"
+    if is_prepared():
+        return False
     TARGET.mkdir(exist_ok=True)
-    with FileLock(PROJECT / "target" / "prepare.lock"):
-        fresh = mark.is_file() and mark.read_text() == found
-        if fresh and (TARGET / "manifest.json").is_file():
+    with FileLock(TARGET / "prepare.lock"):
+        version = fingerprint()
+        if is_prepared():
             return False
         made = TARGET / "parsed"
         shutil.rmtree(made, ignore_errors=True)
@@ -79,8 +81,17 @@ def prepare_manifest() -> bool:
         for name in ("partial_parse.msgpack", "manifest.json"):
             if (made / name).is_file():
                 (made / name).replace(TARGET / name)
-        mark.write_text(found)
+        MARK.write_text(version)
     return True
+
+
+def is_prepared() -> bool:
+    """Whether the manifest is that of the project as it stands."""
+    return (
+        MARK.is_file()
+        and (TARGET / "manifest.json").is_file()
+        and MARK.read_text() == fingerprint()
+    )
 
 
 def fingerprint() -> str:

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from battery_platform.errors import PlatformError
-from battery_platform.models.specification import MODELS, Specification
+from battery_platform.models import registry_file, saved
 from battery_platform.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+
+    from battery_platform.models.specification import Specification
 
 EXPERIMENT = "battery_platform"
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -79,6 +79,7 @@ def register(
     """Save a version with its card, signature and pinned requirements; it gets no alias yet."""
     with connected(settings) as client, tempfile.TemporaryDirectory() as folder:
         import mlflow
+        import numpy as np
         import pandas as pd
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, Schema
@@ -153,16 +154,27 @@ def requirements() -> list[str]:
 
 def aliases(settings: Settings, name: str) -> dict[str, int]:
     """Which version each alias of a model names."""
+    return all_aliases(settings).get(name, {})
+
+
+def all_aliases(settings: Settings) -> dict[str, dict[str, int]]:
+    """Which version each alias names, by model."""
+    if registry_file.can_be_read(settings):
+        return registry_file.aliases(settings)
     with connected(settings) as client:
-        found = {one.name: one.aliases for one in client.search_registered_models()}
-    return {alias: int(version) for alias, version in found.get(name, {}).items()}
+        return {
+            model.name: {alias: int(version) for alias, version in model.aliases.items()}
+            for model in client.search_registered_models()
+        }
 
 
 def tags(settings: Settings, name: str) -> dict[int, dict[str, str]]:
     """What each version in the registry says of itself."""
+    if registry_file.can_be_read(settings):
+        return registry_file.tags(settings, name)
     with connected(settings) as client:
-        found = client.search_model_versions(f"name = '{name}'")
-        return {int(one.version): dict(one.tags) for one in found}
+        versions = client.search_model_versions(f"name = '{name}'")
+        return {int(version.version): dict(version.tags) for version in versions}
 
 
 def finish(settings: Settings, name: str, version: int, promoted: bool) -> None:
@@ -174,7 +186,7 @@ def finish(settings: Settings, name: str, version: int, promoted: bool) -> None:
 
 
 def load(settings: Settings, name: str, version: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    """A version's `predict`, loaded as consumers load it."""
+    """A version's `predict`: from its files where they can be reached, else as consumers load it."""
     there = tags(settings, name)
     if version not in there:
         raise PlatformError(
@@ -182,6 +194,9 @@ def load(settings: Settings, name: str, version: int) -> Callable[[pd.DataFrame]
             f"Versions: {', '.join(map(str, sorted(there))) or 'none'}; see `battery-platform models "
             "list`.",
         )
+    folder = _folder(settings, name, version)
+    if folder is not None:
+        return saved.load(folder)
     with connected(settings):
         import mlflow
 
@@ -204,19 +219,30 @@ def load(settings: Settings, name: str, version: int) -> Callable[[pd.DataFrame]
 
 def inputs_of(settings: Settings, name: str, version: int) -> tuple[list[str], list[str]]:
     """The columns that a version must be asked with, and those that it may be."""
+    folder = _folder(settings, name, version)
+    if folder is not None:
+        return saved.inputs(folder)
     with connected(settings):
         import mlflow
 
         signature = mlflow.models.get_model_info(f"models:/{name}/{version}").signature
     columns = signature.inputs.inputs
     return (
-        [one.name for one in columns if one.required],
-        [one.name for one in columns if not one.required],
+        [column.name for column in columns if column.required],
+        [column.name for column in columns if not column.required],
     )
+
+
+def _folder(settings: Settings, name: str, version: int) -> Path | None:
+    if not registry_file.can_be_read(settings):
+        return None
+    return registry_file.folder_of(settings, name, version)
 
 
 def known(name: str) -> Specification:
     """The specification of a model by name."""
+    from battery_platform.models.specification import MODELS
+
     if name not in MODELS:
         raise PlatformError(f"There is no model '{name}'.", f"Models are: {', '.join(MODELS)}.")
     return MODELS[name]

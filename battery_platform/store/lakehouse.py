@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from battery_platform.errors import PlatformError, StoreError
 from battery_platform.settings import Settings
+from battery_platform.store.expected import Tables, expected_tables
 
 EXTENSIONS = ("ducklake", "sqlite_scanner", "postgres_scanner")
 LAKE = "lake"
@@ -119,7 +120,8 @@ class Lakehouse:
             with self._lock("open"):
                 self._retry(lambda: self._attach(root))
                 root.execute(f"USE {LAKE}")
-                self._retry(lambda: _create_tables(root))
+                tables = expected_tables(settings.home / "lake")
+                self._retry(lambda: _create_tables(root, tables))
         except BaseException as error:
             root.close()
             if isinstance(error, duckdb.Error):
@@ -196,15 +198,15 @@ class Lakehouse:
 
     def snapshot(self) -> int:
         """The newest snapshot: the version of all data."""
-        return int(self.value(f"SELECT max(snapshot_id) FROM ducklake_snapshots('{LAKE}')"))
+        return int(self.value(f"FROM ducklake_current_snapshot('{LAKE}')"))
 
     def tables(self) -> list[str]:
-        found = self.rows(
-            f"SELECT table_name FROM duckdb_tables() WHERE database_name = '{LAKE}' "
-            f"UNION SELECT view_name FROM duckdb_views() WHERE database_name = '{LAKE}' "
-            "AND NOT internal ORDER BY 1"
+        """Tables and views; asked of their columns, for DuckDB's own lists read statistics too."""
+        names = self.rows(
+            f"SELECT DISTINCT table_name FROM duckdb_columns() WHERE database_name = '{LAKE}' "
+            "ORDER BY 1"
         )
-        return [name for (name,) in found]
+        return [name for (name,) in names]
 
     def ask(self, query: str, at: int | None = None) -> list[dict[str, Any]]:
         """Answer a person's query, read only, now or as of a snapshot."""
@@ -310,13 +312,12 @@ class Lakehouse:
         raise AssertionError("unreachable")
 
 
-def _create_tables(root: duckdb.DuckDBPyConnection) -> None:
+def _create_tables(root: duckdb.DuckDBPyConnection, tables: Tables) -> None:
     """Create what is missing and bring forward what is old, in one transaction.
 
     A contract that gained a column gains it in the lake too.
     """
     from battery_platform.store.migrations import bring_forward, is_behind, refuse_what_is_newer
-    from battery_platform.store.schema import all_tables
     from battery_platform.store.views import VIEWS, is_current
 
     have: dict[str, set[str]] = {}
@@ -326,7 +327,7 @@ def _create_tables(root: duckdb.DuckDBPyConnection) -> None:
         have.setdefault(table, set()).add(column)
     refuse_what_is_newer(root, have)
     statements = []
-    for table, wanted in all_tables().items():
+    for table, wanted in tables.items():
         if table not in have:
             body = ", ".join(f"{sql_name(name)} {kind}" for name, kind in wanted.items())
             statements.append(f"CREATE TABLE IF NOT EXISTS {sql_name(table)} ({body})")
