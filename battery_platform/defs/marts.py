@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from battery_platform.store.lakehouse import Lakehouse
 
 DBT_POOL = "dbt"
+MARTS = "marts"
+"""Under which the last build of all models is remembered."""
 UNIQUE_ID = "dagster_dbt/unique_id"
 """Under which dagster-dbt's specs name the node that they stand for."""
 LAYERS = {"staging": "staging", "core": "core", "marts": "marts"}
@@ -71,12 +73,15 @@ def dbt_models(
 ) -> Iterator[Any]:
     """Build all models in the lake, unless a raw table was found unfit."""
     from battery_platform.defs.dbt_build import build, manifest, selection
-    from battery_platform.store.builds import data_version, is_built, record_build
+    from battery_platform.made.kept import Basis, remember, why_rebuild
+    from battery_platform.store.builds import data_version
 
     require_passed(context, RAW_CHECKS)
     lake = lakehouse.lake()
-    data, code = data_version(lake), fingerprint()
-    if config.only_if_new and is_built(lake, code):
+    basis = Basis(fingerprint(), data=data_version(lake))
+    because = why_rebuild(lake, MARTS, basis)
+    stand = "mart_electrodes" in lake.tables()
+    if config.only_if_new and stand and not because:
         standing = last_verdicts(context.instance, context.selected_asset_check_keys)
         if all(standing.values()):
             context.log.info("nothing new since the marts were built: they are left as they are")
@@ -90,7 +95,7 @@ def dbt_models(
     if wrong := done.what_went_wrong:
         raise dg.Failure(description=f"dbt could not build all: {wrong}"[:4000])
     if not context.is_subset:
-        record_build(lake, data, code)
+        remember(lake, MARTS, basis, because or "asked for")
     context.log.info("the marts stand at snapshot %d", lake.snapshot())
 
 

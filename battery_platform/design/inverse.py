@@ -40,8 +40,6 @@ from battery_platform.models.specification import RECIPE
 from battery_platform.store.lakehouse import Lakehouse
 
 SHOWN_NEIGHBOURS = 3
-LIBRARIES = ("numpy", "scipy")
-"""What decides a search beside our own code."""
 PLACE = ("electrode_id", "file_name", "line", "is_synthetic")
 """What is told of a made electrode beside its recipe and what was measured of it."""
 
@@ -75,7 +73,7 @@ class Champions:
 
 def design_code() -> str:
     """Hash of the code that decides which recipe is recommended."""
-    return fingerprint(search, libraries=LIBRARIES)
+    return fingerprint(search)
 
 
 def design_id(target: Target, runs: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from battery_platform.made.products import Rows, Scope, put, where
 from battery_platform.store.lakehouse import Lakehouse, sql_name
 
 FIRST = "first time"
+RECORDS = "made_results"
 
 
 @dataclass(frozen=True)
@@ -69,27 +70,28 @@ def unless_same(
 
     What `make` returns for the table replaces all rows of the scope.
     """
-    because = why_anew(_basis_of(lake, table, scope), vars(basis))
+    because = why_anew(_stored(lake, table, scope), vars(basis))
     if not because:
         return Kept(_rows(lake, table, scope), basis, "")
     made = make()
-    record = {
-        "table_name": table,
-        "scope": _text(scope),
-        "code_hash": basis.code,
-        "parameters_hash": basis.parameters,
-        "data_hash": basis.data,
-        "n_rows": len(made.rows.get(table, ())),
-        "snapshot_id": lake.snapshot(),
-        "because": because,
-        "made_at": now(),
-    }
+    record = _record(table, scope, basis, because, len(made.rows.get(table, ())), lake.snapshot())
     put(
         lake,
-        {**made.rows, "made_results": [record]},
+        {**made.rows, RECORDS: [record]},
         instead_of={**made.instead_of, table: scope},
     )
     return Kept(_rows(lake, table, scope), basis, because)
+
+
+def why_rebuild(lake: Lakehouse, name: str, basis: Basis) -> str:
+    """What has changed since `remember` of that name: for what others build, such as dbt the marts."""
+    record = _record_of(lake, name, {})
+    return why_anew(_hashes(record) if record else None, vars(basis))
+
+
+def remember(lake: Lakehouse, name: str, basis: Basis, because: str) -> None:
+    """Note what others have built, and why."""
+    put(lake, {RECORDS: [_record(name, {}, basis, because, 0, lake.snapshot())]})
 
 
 def why_anew(stored: Mapping[str, str] | None, wanted: Mapping[str, str]) -> str:
@@ -117,19 +119,48 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def _basis_of(
+def _stored(
     lake: Lakehouse, table: str, scope: Mapping[str, Sequence[Any]]
 ) -> dict[str, str] | None:
     """What the stored rows rest on; none where there are none or some are missing."""
-    stored = lake.records(
-        "SELECT * FROM made_results WHERE table_name = ? AND scope = ?", [table, _text(scope)]
-    )
+    record = _record_of(lake, table, scope)
     condition, values = where(scope)
-    if not stored or stored[0]["n_rows"] != lake.value(
-        f"SELECT count(*) FROM {sql_name(table)} WHERE {condition}", values
-    ):
+    count = f"SELECT count(*) FROM {sql_name(table)} WHERE {condition}"
+    if record is None or record["n_rows"] != lake.value(count, values):
         return None
-    return {name: stored[0][f"{name}_hash"] for name in ("code", "parameters", "data")}
+    return _hashes(record)
+
+
+def _record_of(
+    lake: Lakehouse, name: str, scope: Mapping[str, Sequence[Any]]
+) -> dict[str, Any] | None:
+    records = lake.records(
+        f"SELECT * FROM {RECORDS} WHERE table_name = ? AND scope = ?", [name, _text(scope)]
+    )
+    return records[0] if records else None
+
+
+def _hashes(record: Mapping[str, Any]) -> dict[str, str]:
+    return {name: record[f"{name}_hash"] for name in ("code", "parameters", "data")}
+
+
+def _record(
+    name: str,
+    scope: Mapping[str, Sequence[Any]],
+    basis: Basis,
+    because: str,
+    rows: int,
+    snapshot: int,
+) -> dict[str, Any]:
+    return {
+        "table_name": name,
+        "scope": _text(scope),
+        **{f"{part}_hash": value for part, value in vars(basis).items()},
+        "n_rows": rows,
+        "snapshot_id": snapshot,
+        "because": because,
+        "made_at": now(),
+    }
 
 
 def _rows(lake: Lakehouse, table: str, scope: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
