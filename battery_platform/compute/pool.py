@@ -239,7 +239,11 @@ class Crew:
             if not idle:
                 return False
             self._let_go(min(idle, key=lambda one: one.idle_since))
-        worker = Worker(wanted.surroundings, time.monotonic() + wanted.job.start_s)
+        try:
+            worker = Worker(wanted.surroundings, time.monotonic() + wanted.job.start_s)
+        except OSError as error:
+            self._fail(wanted, f"No process can be started for {wanted.job.function}: {error}.")
+            return False
         self.workers.append(worker)
         wanted.workers.add(worker)
         return True

@@ -486,6 +486,18 @@ def test_the_end_of_the_interpreter_leaves_no_process(tmp_path: Path) -> None:
     wait_for(lambda: not any(running(pid) for pid in pids))
 
 
+def test_where_no_process_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*words: Any, **more: Any) -> None:
+        raise OSError("too many processes")
+
+    monkeypatch.setattr("battery_platform.compute.worker.subprocess.Popen", refused)
+    with pytest.raises(PlatformError, match="too many processes"):
+        mapped(whole, range(3))
+    monkeypatch.undo()
+    monkeypatch.syspath_prepend(str(ROOT))
+    assert results(mapped(whole, range(3))) == [0, 1, 2]
+
+
 def test_a_fork_has_processes_of_its_own() -> None:
     before = set(results(mapped(pids_of, range(8), batch=1)))
     fork = multiprocessing.get_context("fork").Process(target=fork_maps)
