@@ -203,7 +203,7 @@ class Crew:
         for worker in tuple(self.workers):
             if worker in self.workers:
                 self._hear(worker)
-        for worker in [one for one in self.workers if one.idle]:
+        for worker in [each for each in self.workers if each.idle]:
             if time.monotonic() > worker.idle_since + IDLE_S:
                 self._let_go(worker)
 
@@ -220,15 +220,15 @@ class Crew:
     def _hand_out(self) -> None:
         """A process for each map that wants one, as long as there are any."""
         left = list(self._maps)
-        while hungry := [one for one in left if one in self._maps and one.wants_more]:
-            wanted = min(hungry, key=lambda one: (len(one.workers), one.turn))
+        while hungry := [each for each in left if each in self._maps and each.wants_more]:
+            wanted = min(hungry, key=lambda each: (len(each.workers), each.turn))
             idle = [
                 worker
                 for worker in self.workers
                 if worker.idle and worker.surroundings == wanted.surroundings
             ]
             if idle:
-                self._give(wanted, max(idle, key=lambda one: wanted.job.names in one.served))
+                self._give(wanted, max(idle, key=lambda worker: wanted.job.names in worker.served))
             elif not self._hire(wanted):
                 left.remove(wanted)
 
@@ -238,7 +238,7 @@ class Crew:
             idle = [worker for worker in self.workers if worker.idle]
             if not idle:
                 return False
-            self._let_go(min(idle, key=lambda one: one.idle_since))
+            self._let_go(min(idle, key=lambda worker: worker.idle_since))
         try:
             worker = Worker(wanted.surroundings, time.monotonic() + wanted.job.start_s)
         except OSError as error:
