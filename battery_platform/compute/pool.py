@@ -265,6 +265,8 @@ class Crew:
 
     def _let_go(self, worker: Worker) -> None:
         self.workers.remove(worker)
+        for wanted in self._maps:
+            wanted.workers.discard(worker)
         worker.bury()
 
     def _map_of(self, worker: Worker) -> _Map | None:
@@ -290,7 +292,17 @@ class Crew:
         if kind == READY:
             worker.ready = True
             self._rest(worker, wanted)
-        if wanted is None or batch is None:
+        if batch is None:
+            return
+        if kind == BROKEN:
+            self._let_go(worker)
+            if wanted:
+                says = f"{wanted.job.function} cannot be mapped: {content.decode()}."
+                self._fail(wanted, says)
+            return
+        if wanted is None:  # all results came, and nobody waited for the end of the batch
+            if kind in {END, FAILED}:
+                worker.rest()
             return
         job = wanted.job
         if kind == BEGUN:
@@ -303,8 +315,6 @@ class Crew:
             wanted.messages.put(_Sent(batch.todo[0], content))
             batch.todo = batch.todo[1:]
             worker.deadline = time.monotonic() + job.limit_s
-        elif kind == BROKEN:
-            self._fail(wanted, f"{job.function} cannot be mapped: {content.decode()}.")
         elif kind in {END, FAILED}:
             self._rest(worker, wanted)
             if kind == FAILED:
@@ -360,10 +370,10 @@ class Crew:
         self._end(wanted)
 
     def _end(self, wanted: _Map) -> None:
-        """End what works for a map; processes that only start may serve another one."""
+        """End what works for a map; what only starts, or has said all, may serve another one."""
         if wanted in self._maps:
             self._maps.remove(wanted)
-        at_it = [worker for worker in wanted.workers if worker.batch]
+        at_it = [worker for worker in wanted.workers if worker.batch and worker.batch.todo]
         for worker in at_it:
             worker.kill()
         for worker in at_it:

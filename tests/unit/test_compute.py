@@ -141,7 +141,7 @@ def children() -> list[psutil.Process]:
 
 
 def busy() -> list[Worker]:
-    return [worker for worker in pool.processes() if worker.batch]
+    return [worker for worker in pool.processes() if worker.batch and worker.batch.todo]
 
 
 def mapped(function: Any, items: Sequence[Any], **more: Any) -> dict[int, Done[Any]]:
@@ -354,6 +354,16 @@ def test_the_next_map_finds_the_processes_of_the_last() -> None:
     assert [twice for _, twice in second] == [2 * item for item in range(20)]
     assert {pid for pid, _ in second} & first
     assert len({pid for pid, _ in second} | first) <= pool.cores()
+
+
+def test_a_reader_that_stops_at_the_last_result_costs_no_process() -> None:
+    first = set(results(mapped(pids_of, range(20))))
+    for _ in range(5):
+        source = map_batches(doubled, range(6), settings=Settings(), batch=1, limit_s=60)
+        first |= {next(source).result[0] for _ in range(6)}
+        source.close()
+    assert len(first) <= pool.cores()
+    assert len(children()) <= len(first)
 
 
 def test_each_function_is_prepared_once_in_a_process() -> None:
