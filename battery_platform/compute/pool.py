@@ -203,7 +203,7 @@ class Crew:
         for worker in tuple(self.workers):
             if worker in self.workers:
                 self._hear(worker)
-        for worker in [one for one in self.workers if one.idle]:
+        for worker in [each for each in self.workers if each.idle]:
             if time.monotonic() > worker.idle_since + IDLE_S:
                 self._let_go(worker)
 
@@ -220,15 +220,15 @@ class Crew:
     def _hand_out(self) -> None:
         """A process for each map that wants one, as long as there are any."""
         left = list(self._maps)
-        while hungry := [one for one in left if one in self._maps and one.wants_more]:
-            wanted = min(hungry, key=lambda one: (len(one.workers), one.turn))
+        while hungry := [each for each in left if each in self._maps and each.wants_more]:
+            wanted = min(hungry, key=lambda each: (len(each.workers), each.turn))
             idle = [
                 worker
                 for worker in self.workers
                 if worker.idle and worker.surroundings == wanted.surroundings
             ]
             if idle:
-                self._give(wanted, max(idle, key=lambda one: wanted.job.names in one.served))
+                self._give(wanted, max(idle, key=lambda worker: wanted.job.names in worker.served))
             elif not self._hire(wanted):
                 left.remove(wanted)
 
@@ -238,8 +238,12 @@ class Crew:
             idle = [worker for worker in self.workers if worker.idle]
             if not idle:
                 return False
-            self._let_go(min(idle, key=lambda one: one.idle_since))
-        worker = Worker(wanted.surroundings, time.monotonic() + wanted.job.start_s)
+            self._let_go(min(idle, key=lambda worker: worker.idle_since))
+        try:
+            worker = Worker(wanted.surroundings, time.monotonic() + wanted.job.start_s)
+        except OSError as error:
+            self._fail(wanted, f"No process can be started for {wanted.job.function}: {error}.")
+            return False
         self.workers.append(worker)
         wanted.workers.add(worker)
         return True
@@ -261,6 +265,8 @@ class Crew:
 
     def _let_go(self, worker: Worker) -> None:
         self.workers.remove(worker)
+        for wanted in self._maps:
+            wanted.workers.discard(worker)
         worker.bury()
 
     def _map_of(self, worker: Worker) -> _Map | None:
@@ -286,7 +292,17 @@ class Crew:
         if kind == READY:
             worker.ready = True
             self._rest(worker, wanted)
-        if wanted is None or batch is None:
+        if batch is None:
+            return
+        if kind == BROKEN:
+            self._let_go(worker)
+            if wanted:
+                says = f"{wanted.job.function} cannot be mapped: {content.decode()}."
+                self._fail(wanted, says)
+            return
+        if wanted is None:  # all results came, and nobody waited for the end of the batch
+            if kind in {END, FAILED}:
+                worker.rest()
             return
         job = wanted.job
         if kind == BEGUN:
@@ -299,8 +315,6 @@ class Crew:
             wanted.messages.put(_Sent(batch.todo[0], content))
             batch.todo = batch.todo[1:]
             worker.deadline = time.monotonic() + job.limit_s
-        elif kind == BROKEN:
-            self._fail(wanted, f"{job.function} cannot be mapped: {content.decode()}.")
         elif kind in {END, FAILED}:
             self._rest(worker, wanted)
             if kind == FAILED:
@@ -356,10 +370,10 @@ class Crew:
         self._end(wanted)
 
     def _end(self, wanted: _Map) -> None:
-        """End what works for a map; processes that only start may serve another one."""
+        """End what works for a map; what only starts, or has said all, may serve another one."""
         if wanted in self._maps:
             self._maps.remove(wanted)
-        at_it = [worker for worker in wanted.workers if worker.batch]
+        at_it = [worker for worker in wanted.workers if worker.batch and worker.batch.todo]
         for worker in at_it:
             worker.kill()
         for worker in at_it:

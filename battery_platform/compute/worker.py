@@ -29,20 +29,32 @@ ONE_THREAD = dict.fromkeys(
 )
 
 
+OF_LIBRARIES = ("_", "KMP_", "CASADIPATH")
+"""How names of variables begin that libraries set for themselves while they are imported; a process is
+no staler for them."""
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a process inherits; one that inherited something else serves no longer."""
 
-    environment: dict[str, str]
+    environment: dict[str, str] = field(compare=False)
+    settings: dict[str, str]
+    """The environment but for what libraries set."""
     path: tuple[str, ...]
     folder: str
 
     @classmethod
     def now(cls) -> Surroundings:
+        environment = dict(os.environ)
+        settings = {
+            name: value for name, value in environment.items() if not name.startswith(OF_LIBRARIES)
+        }
+        folder = ""
         with contextlib.suppress(FileNotFoundError):
             folder = str(Path.cwd())
-            return cls(dict(os.environ), tuple(place or folder for place in sys.path), folder)
-        return cls(dict(os.environ), tuple(filter(None, sys.path)), "")
+        path = tuple(filter(None, (place or folder for place in sys.path)))
+        return cls(environment, settings, path, folder)
 
 
 @dataclass(eq=False)

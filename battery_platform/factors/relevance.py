@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from battery_platform.factors.tables import (
     LeftOut,
@@ -75,8 +76,11 @@ def relevances(
     inputs = means.select(names).to_numpy()
     aim = means.select(target).to_numpy()
     groups = means[group].rank("dense").to_numpy()
-    found = tuple(_of(kernel, names, inputs, aim, groups, seed) for kernel in KERNELS)
-    return Relevances(target, found, means.height, len(np.unique(groups)), rows.left_out(constant))
+    with threadpool_limits(1):  # matrices this small only wait for each other's threads
+        kernels = tuple(_of(kernel, names, inputs, aim, groups, seed) for kernel in KERNELS)
+    return Relevances(
+        target, kernels, means.height, len(np.unique(groups)), rows.left_out(constant)
+    )
 
 
 def _of(

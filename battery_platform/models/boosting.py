@@ -34,10 +34,10 @@ def fit(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -
     y = (target - state["y_center"]) / state["y_scale"]
     errors = np.empty(len(rows))
     for some, rest in grouped_folds(rows.batches, INNER_SPLITS, model.seed):
-        told = state["y_center"] + state["y_scale"] * _said(
+        predicted = state["y_center"] + state["y_scale"] * _predicted(
             _grown(at[some], y[some], model.seed), at[rest]
         )
-        errors[rest] = target[rest] - told
+        errors[rest] = target[rest] - predicted
     state |= _nodes(_grown(at, y, model.seed)) | errors_learnt(at, errors)
     return finished(state, model, rows, about)
 
@@ -74,16 +74,16 @@ def _grown(at: np.ndarray, y: np.ndarray, seed: int, classes: int = 0) -> Booste
     return booster
 
 
-def _said(booster: Booster, at: np.ndarray) -> np.ndarray:
+def _predicted(booster: Booster, at: np.ndarray) -> np.ndarray:
     """What trees of a quantity say, without the way over their nodes."""
-    told: np.ndarray = booster.inplace_predict(at.astype(np.float32))
-    return told.astype(float)
+    answers: np.ndarray = booster.inplace_predict(at.astype(np.float32))
+    return answers.astype(float)
 
 
 def _nodes(booster: Booster, classes: int = 0) -> State:
     """The trees as `served.surrogate` walks them."""
-    said = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]
-    trees = said["trees"]
+    saved = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]
+    trees = saved["trees"]
     nodes = max(len(tree["left_children"]) for tree in trees)
 
     def column(name: str, kind: type) -> np.ndarray:
@@ -98,7 +98,7 @@ def _nodes(booster: Booster, classes: int = 0) -> State:
         "tree_right": column("right_children", np.int32),
         "tree_feature": np.where(left < 0, -1, column("split_indices", np.int32)),
         "tree_value": column("split_conditions", np.float32),
-        "tree_output": np.array(said["tree_info"], dtype=np.int32),
+        "tree_output": np.array(saved["tree_info"], dtype=np.int32),
         "base": np.zeros(max(classes, 1), np.float32),
         "depth": np.int64(CLASS_DEPTH if classes else DEPTH),
     }

@@ -26,7 +26,7 @@ CONDITION_MEANS = "means of conditions"
 NOTHING = np.empty((0, 0))
 AKIN = ("gaussian process", "mixture")
 """Of classes both begin with the same process: done one after the other it is learnt once."""
-Said = tuple[np.ndarray, ...]
+Answer = tuple[np.ndarray, ...]
 """Means and deviations, or, of a model of classes, the probabilities alone."""
 
 
@@ -134,8 +134,8 @@ def evaluate(
         asked.append(list(range_folds(training.inputs[:, model.inputs.index(model.ranges_of)])))
     held_out: dict[str, HeldOut] = {}
     scores: list[Score] = []
-    for said in _hold_out(model, training, asked, progress):
-        for name, repeated in said.items():
+    for answers in _hold_out(model, training, asked, progress):
+        for name, repeated in answers.items():
             held_out[name] = _held(name, repeated[: len(chosen)], len(training), chosen)
             scores += scores_of(held_out[name], training, model)
             if model.ranges_of:
@@ -165,7 +165,7 @@ def _hold_out(
     training: TrainingSet,
     asked: Sequence[Sequence[Fold]],
     progress: Callable[[str], None],
-) -> Iterator[dict[str, list[list[Said]]]]:
+) -> Iterator[dict[str, list[list[Answer]]]]:
     """Group after group, what its members say of each fold of each repeat."""
     rows, groups = training.rows, _groups(model, len(training))
     answers = spread(
@@ -189,31 +189,31 @@ def _hold_out(
 
 def fitted_and_asked(
     model: Specification, names: Sequence[str], rows: Rows, inputs: np.ndarray
-) -> list[Said]:
+) -> list[Answer]:
     """What each algorithm or baseline says after it has learnt from the rows."""
-    return [_said(model, name, rows, inputs) for name in names]
+    return [_answer(model, name, rows, inputs) for name in names]
 
 
-def _said(model: Specification, name: str, rows: Rows, inputs: np.ndarray) -> Said:
+def _answer(model: Specification, name: str, rows: Rows, inputs: np.ndarray) -> Answer:
     from battery_platform.models.algorithms import algorithm
     from battery_platform.models.served.surrogate import answer, chances, classes
 
     if name in model.baselines:
-        told = fit_baseline(name, model, rows)(inputs)
-        return (classes(*told, np.array(model.bounds)),) if model.classes else told
+        predicted = fit_baseline(name, model, rows)(inputs)
+        return (classes(*predicted, np.array(model.bounds)),) if model.classes else predicted
     state = algorithm(model, name)(model, rows, None)
     return (chances(state, inputs),) if model.classes else answer(state, inputs)
 
 
 def _held(
-    name: str, repeats: Sequence[Sequence[Said]], rows: int, asked: Sequence[Sequence[Fold]]
+    name: str, repeats: Sequence[Sequence[Answer]], rows: int, asked: Sequence[Sequence[Fold]]
 ) -> HeldOut:
     """What was said of the folds, at the places of their rows."""
-    whole = [np.empty((len(repeats), rows, *said.shape[1:])) for said in repeats[0][0]]
+    whole = [np.empty((len(repeats), rows, *array.shape[1:])) for array in repeats[0][0]]
     for number, (answers, folds) in enumerate(zip(repeats, asked, strict=True)):
         for answer, (_, test) in zip(answers, folds, strict=True):
-            for kept, said in zip(whole, answer, strict=True):
-                kept[number, test] = said
+            for kept, array in zip(whole, answer, strict=True):
+                kept[number, test] = array
     return HeldOut(name, *whole) if len(whole) == 2 else HeldOut(name, chances=whole[0])
 
 

@@ -263,10 +263,10 @@ class _Likelihood:
 
     def _signal(self, at: np.ndarray) -> np.ndarray:
         """Covariance of each pair, but for its batch."""
-        found: np.ndarray = (-0.5 * np.exp(-2.0 * at[: self.d])) @ self.squares
-        found += at[self.d]
-        np.exp(found, out=found)
-        return found
+        covariance: np.ndarray = (-0.5 * np.exp(-2.0 * at[: self.d])) @ self.squares
+        covariance += at[self.d]
+        np.exp(covariance, out=covariance)
+        return covariance
 
     def _factor(self, at: np.ndarray, signal: np.ndarray) -> tuple[np.ndarray, int]:
         """The lower triangle of the matrix as a product; not 0 beside it where there is none."""

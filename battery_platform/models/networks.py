@@ -94,9 +94,9 @@ def _sparse_line(
 ) -> Layers:
     from sklearn.linear_model import ElasticNetCV
 
-    found = ElasticNetCV(l1_ratio=[0.1, 0.5, 0.9, 1.0], alphas=30, cv=5, random_state=0)
-    found.fit(at, y)
-    return [(found.coef_[:, None], np.array([found.intercept_]))]
+    line = ElasticNetCV(l1_ratio=[0.1, 0.5, 0.9, 1.0], alphas=30, cv=5, random_state=0)
+    line.fit(at, y)
+    return [(line.coef_[:, None], np.array([line.intercept_]))]
 
 
 def _line(

@@ -174,7 +174,7 @@ def test_trees_kept_as_arrays_answer_as_xgboost_does(monkeypatch: pytest.MonkeyP
     theirs = kept[-1].predict(xgboost.DMatrix(at))
     ours = (point(state, data.inputs) - state["y_center"]) / state["y_scale"]
     assert ours == pytest.approx(theirs, abs=1e-5)
-    assert boosting._said(kept[-1], at) == pytest.approx(theirs, abs=1e-6)
+    assert boosting._predicted(kept[-1], at) == pytest.approx(theirs, abs=1e-6)
     state = boosting.fit_classes(CLASSES, data)
     theirs = kept[-1].predict(xgboost.DMatrix(at))
     assert chances(state, data.inputs) == pytest.approx(theirs, abs=1e-5)

@@ -141,7 +141,7 @@ def children() -> list[psutil.Process]:
 
 
 def busy() -> list[Worker]:
-    return [worker for worker in pool.processes() if worker.batch]
+    return [worker for worker in pool.processes() if worker.batch and worker.batch.todo]
 
 
 def mapped(function: Any, items: Sequence[Any], **more: Any) -> dict[int, Done[Any]]:
@@ -356,6 +356,16 @@ def test_the_next_map_finds_the_processes_of_the_last() -> None:
     assert len({pid for pid, _ in second} | first) <= pool.cores()
 
 
+def test_a_reader_that_stops_at_the_last_result_costs_no_process() -> None:
+    first = set(results(mapped(pids_of, range(20))))
+    for _ in range(5):
+        source = map_batches(doubled, range(6), settings=Settings(), batch=1, limit_s=60)
+        first |= {next(source).result[0] for _ in range(6)}
+        source.close()
+    assert len(first) <= pool.cores()
+    assert len(children()) <= len(first)
+
+
 def test_each_function_is_prepared_once_in_a_process() -> None:
     for _ in range(3):
         told = {
@@ -484,6 +494,18 @@ def test_the_end_of_the_interpreter_leaves_no_process(tmp_path: Path) -> None:
     pids = [int(word) for word in said.stdout.split()]
     assert pids
     wait_for(lambda: not any(running(pid) for pid in pids))
+
+
+def test_where_no_process_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*words: Any, **more: Any) -> None:
+        raise OSError("too many processes")
+
+    monkeypatch.setattr("battery_platform.compute.worker.subprocess.Popen", refused)
+    with pytest.raises(PlatformError, match="too many processes"):
+        mapped(whole, range(3))
+    monkeypatch.undo()
+    monkeypatch.syspath_prepend(str(ROOT))
+    assert results(mapped(whole, range(3))) == [0, 1, 2]
 
 
 def test_a_fork_has_processes_of_its_own() -> None:
