@@ -18,7 +18,6 @@ from battery_platform.settings import Settings
 
 PACKAGES = (
     "dagster",
-    "dagster-dbt",
     "dbt-core",
     "dbt-duckdb",
     "duckdb",
