@@ -15,10 +15,10 @@ from typing import Any
 
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
+from battery_platform.store.lakehouse import Lakehouse
 
 PACKAGES = (
     "dagster",
-    "dagster-dbt",
     "dbt-core",
     "dbt-duckdb",
     "duckdb",
@@ -52,10 +52,12 @@ def examine(deep: bool = False) -> list[dict[str, Any]]:
         return rows
     look("home", lambda: _writable(settings))
     look("disk", lambda: _disk(settings))
-    look("lake", lambda: _lake(settings))
-    look("balance", lambda: _balance(settings) if deep else _balance_of_manifest(settings))
+    lake = Lakehouse(settings)  # opened once, by the first that asks it
+    look("lake", lambda: _lake(lake))
+    look("balance", lambda: _balance(lake) if deep else _balance_of_manifest(lake))
     if deep:
-        look("contracts", lambda: _contracts(settings))
+        look("contracts", lambda: _contracts(lake))
+    lake.close()
     look("model registry", lambda: _registry(settings))
     look("dbt manifest", _manifest if deep else _is_manifest_current)
     look("mirror", lambda: _mirror(settings))
@@ -76,47 +78,30 @@ def _disk(settings: Settings) -> tuple[str, str]:
     return ("ok" if free > 2 else "note"), f"{free:.1f} GiB free"
 
 
-def _lake(settings: Settings) -> tuple[str, str]:
-    from battery_platform.store.lakehouse import Lakehouse
-
-    lake = Lakehouse(settings)
-    try:
-        kind = "Postgres" if settings.on_postgres else "SQLite"
-        return "ok", f"{kind} catalogue, snapshot {lake.snapshot()}, {len(lake.tables())} tables"
-    finally:
-        lake.close()
+def _lake(lake: Lakehouse) -> tuple[str, str]:
+    kind = "Postgres" if lake.settings.on_postgres else "SQLite"
+    return "ok", f"{kind} catalogue, snapshot {lake.snapshot()}, {len(lake.tables())} tables"
 
 
-def _balance_of_manifest(settings: Settings) -> tuple[str, str]:
+def _balance_of_manifest(lake: Lakehouse) -> tuple[str, str]:
     """Whether the manifest's own numbers add up; the tables are not counted."""
-    from battery_platform.store.lakehouse import Lakehouse
-
-    lake = Lakehouse(settings)
-    try:
-        files, rows_in, accepted, quarantined = lake.rows(
-            """SELECT count(DISTINCT file_id), coalesce(sum(rows_in), 0),
-                      coalesce(sum(rows_accepted), 0), coalesce(sum(rows_quarantined), 0)
-               FROM raw_files"""
-        )[0]
-    finally:
-        lake.close()
+    files, rows_in, accepted, quarantined = lake.rows(
+        """SELECT count(DISTINCT file_id), coalesce(sum(rows_in), 0),
+                  coalesce(sum(rows_accepted), 0), coalesce(sum(rows_quarantined), 0)
+           FROM raw_files"""
+    )[0]
     says = f"{files} files: {rows_in} rows in = {accepted} accepted + {quarantined} quarantined"
     if rows_in == accepted + quarantined:
         return "ok", f"{says} (`--deep` counts the tables too)"
     return "fails", f"{says} does not add up; `battery-platform doctor --deep` names the files"
 
 
-def _contracts(settings: Settings) -> tuple[str, str]:
+def _contracts(lake: Lakehouse) -> tuple[str, str]:
     """Every stored row against its contract, as the refresh judges it."""
     from battery_platform.contracts.registry import TABLES
     from battery_platform.store.audit import audit
-    from battery_platform.store.lakehouse import Lakehouse
 
-    lake = Lakehouse(settings)
-    try:
-        audits = {name: audit(lake, table) for name, table in TABLES.items()}
-    finally:
-        lake.close()
+    audits = {name: audit(lake, table) for name, table in TABLES.items()}
     problems = [
         f"{name}: {problem}"
         for name, judged in audits.items()
@@ -129,15 +114,10 @@ def _contracts(settings: Settings) -> tuple[str, str]:
     return "ok", f"{rows} rows of {len(audits)} tables keep their rules"
 
 
-def _balance(settings: Settings) -> tuple[str, str]:
+def _balance(lake: Lakehouse) -> tuple[str, str]:
     from battery_platform.store.balance import balance
-    from battery_platform.store.lakehouse import Lakehouse
 
-    lake = Lakehouse(settings)
-    try:
-        counted = balance(lake)
-    finally:
-        lake.close()
+    counted = balance(lake)
     says = (
         f"{counted.files} files: {counted.rows_in} rows in = {counted.rows_accepted} accepted + "
         f"{counted.rows_quarantined} quarantined"

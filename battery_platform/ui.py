@@ -17,6 +17,7 @@ from battery_platform.errors import PlatformError
 from battery_platform.settings import PROJECT_ROOT, Settings
 
 GRACE_S = 10.0
+REGISTRY_NICENESS = 5
 
 
 def serve(
@@ -43,7 +44,11 @@ def serve(
                 "MLFLOW_DISABLE_TELEMETRY": "true",
             }
             command = _registry(settings, host, registry_port)
-            running.append(stack.enter_context(_started(command, environment | lean)))
+            registry = stack.enter_context(_started(command, environment | lean))
+            # people wait for the asset graph: while both start, the registry comes second
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, registry.pid, REGISTRY_NICENESS)
+            running.append(registry)
             say(f"model registry at http://{host}:{registry_port}")
         return _until_one_ends(running)
 

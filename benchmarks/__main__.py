@@ -16,6 +16,7 @@ from benchmarks import (
     ingest,
     orchestration,
     reseeds,
+    shell,
 )
 
 ALL = {
@@ -30,6 +31,7 @@ ALL = {
     "electrochemistry": electrochemistry.run,
     "reseeds": reseeds.run,
     "graded_designs": graded_designs.run,
+    "shell": shell.run,
 }
 
 

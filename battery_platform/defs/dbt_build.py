@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from battery_platform.defs.dbt_project import PROJECT, TARGET, environment, manifest_path
+from battery_platform.defs.dbt_project import PROJECT, TARGET, environment
 from battery_platform.errors import PlatformError
 from battery_platform.store.lakehouse import Lakehouse
 
@@ -65,12 +65,6 @@ class Build:
             if outcome.is_wrong
         ]
         return "; ".join([*wrong, *([self.error] if self.error and not wrong else [])])
-
-
-def manifest() -> dict[str, Any]:
-    """The project as dbt parsed it."""
-    parsed: dict[str, Any] = json.loads(manifest_path().read_text(encoding="utf-8"))
-    return parsed
 
 
 def selection(parsed: Mapping[str, Any], models: Sequence[str], tests: Sequence[str]) -> list[str]:

@@ -6,11 +6,17 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
-from battery_platform.defs.dbt_project import fingerprint, manifest_path
+from battery_platform.defs.dbt_project import fingerprint
+from battery_platform.defs.dbt_specs import (
+    UNIQUE_ID,
+    asset_key,
+    asset_specs,
+    check_specs,
+    manifest,
+    parents,
+)
 from battery_platform.defs.gates import Verdict, last_verdicts, require_passed
-from battery_platform.defs.metadata import OWNERS
 from battery_platform.defs.raw_tables import RAW_CHECKS
 from battery_platform.defs.resources import LakehouseResource
 
@@ -23,37 +29,6 @@ if TYPE_CHECKING:
 DBT_POOL = "dbt"
 MARTS = "marts"
 """Under which the last build of all models is remembered."""
-UNIQUE_ID = "dagster_dbt/unique_id"
-"""Under which dagster-dbt's specs name the node that they stand for."""
-LAYERS = {"staging": "staging", "core": "core", "marts": "marts"}
-
-
-class Translator(DagsterDbtTranslator):
-    """Keys, groups and owners as the rest of the graph has them."""
-
-    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        """Sources keep the key in their metadata; models stand under their layer."""
-        if dbt_resource_props["resource_type"] == "source":
-            return super().get_asset_key(dbt_resource_props)
-        return dg.AssetKey([_layer(dbt_resource_props), dbt_resource_props["name"]])
-
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        return _layer(dbt_resource_props)
-
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
-        return OWNERS
-
-    def get_code_version(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        checksum = dbt_resource_props.get("checksum") or {}
-        return str(checksum.get("checksum", ""))[:16] or None
-
-
-TRANSLATOR = Translator()
-
-
-def _layer(props: Mapping[str, Any]) -> str:
-    folders = props.get("fqn") or []
-    return next((LAYERS[folder] for folder in folders if folder in LAYERS), "core")
 
 
 class BuildConfig(dg.Config):
@@ -62,17 +37,18 @@ class BuildConfig(dg.Config):
     only_if_new: bool = False
 
 
-@dbt_assets(
-    manifest=manifest_path(),
-    dagster_dbt_translator=TRANSLATOR,
+@dg.multi_asset(
     name="dbt_models",
+    specs=list(asset_specs()),
+    check_specs=list(check_specs()),
+    can_subset=True,
     pool=DBT_POOL,
 )
 def dbt_models(
     context: dg.AssetExecutionContext, config: BuildConfig, lakehouse: LakehouseResource
 ) -> Iterator[Any]:
     """Build all models in the lake, unless a raw table was found unfit."""
-    from battery_platform.defs.dbt_build import build, manifest, selection
+    from battery_platform.defs.dbt_build import build, selection
     from battery_platform.made.kept import Basis, remember, why_rebuild
     from battery_platform.store.builds import data_version
 
@@ -87,11 +63,9 @@ def dbt_models(
             context.log.info("nothing new since the marts were built: they are left as they are")
             yield from _as_they_are(context, lake.snapshot(), standing)
             return
-    parsed = manifest()
-    ids = _unique_ids(context)
-    chosen = selection(parsed, *ids) if context.is_subset else []
+    chosen = selection(manifest(), *_unique_ids(context)) if context.is_subset else []
     done = build(lake, chosen)
-    yield from _results(context, lake, parsed, done)
+    yield from _results(context, lake, done)
     if wrong := done.what_went_wrong:
         raise dg.Failure(description=f"dbt could not build all: {wrong}"[:4000])
     if not context.is_subset:
@@ -114,9 +88,7 @@ def _unique_ids(context: dg.AssetExecutionContext) -> tuple[list[str], list[str]
     return models, tests
 
 
-def _results(
-    context: dg.AssetExecutionContext, lake: "Lakehouse", parsed: Mapping[str, Any], done: "Build"
-) -> Iterator[Any]:
+def _results(context: dg.AssetExecutionContext, lake: "Lakehouse", done: "Build") -> Iterator[Any]:
     """Models with rows, columns and where these come from; tests as checks of their asset."""
     from battery_platform.defs.column_lineage import columns_of_lake, schema_of
     from battery_platform.defs.dbt_build import BUILT, NOT_RUN, PASSED, WARNED
@@ -129,7 +101,7 @@ def _results(
     }
     built = [outcome for outcome in done.outcomes if outcome.status in BUILT]
     columns = columns_of_lake(lake)
-    described = _Described(columns, schema_of(columns), _row_counts(lake, parsed, built), parsed)
+    described = _Described(columns, schema_of(columns), _row_counts(lake, built))
     for outcome in done.outcomes:
         if outcome.status in BUILT and outcome.unique_id in keys:
             yield dg.MaterializeResult(
@@ -153,15 +125,10 @@ def _results(
             )
 
 
-def _row_counts(
-    lake: "Lakehouse", parsed: Mapping[str, Any], built: "Sequence[Outcome]"
-) -> dict[str, int]:
+def _row_counts(lake: "Lakehouse", built: "Sequence[Outcome]") -> dict[str, int]:
     """Rows of all tables that were built, in one query; views are not counted, for that runs them."""
-    tables = [
-        parsed["nodes"][outcome.unique_id]["name"]
-        for outcome in built
-        if parsed["nodes"][outcome.unique_id]["config"]["materialized"] == "table"
-    ]
+    nodes = [manifest()["nodes"][outcome.unique_id] for outcome in built]
+    tables = [node["name"] for node in nodes if node["config"]["materialized"] == "table"]
     counts = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM \"{name}\"" for name in tables)
     return dict(lake.rows(counts)) if tables else {}
 
@@ -173,21 +140,14 @@ class _Described:
     columns: Mapping[str, Mapping[str, str]]
     schema: "MappingSchema"
     row_counts: Mapping[str, int]
-    parsed: Mapping[str, Any]
 
     def metadata(self, outcome: "Outcome") -> dict[str, Any]:
         from battery_platform.defs.column_lineage import column_lineage
 
-        node = self.parsed["nodes"][outcome.unique_id]
+        node = manifest()["nodes"][outcome.unique_id]
         name = node["name"]
-        parents = {}
-        for unique_id in node["depends_on"]["nodes"]:
-            parent = self.parsed["nodes"].get(unique_id) or self.parsed["sources"].get(unique_id)
-            if parent:
-                parents[parent.get("identifier") or parent["name"]] = TRANSLATOR.get_asset_key(
-                    parent
-                )
-        lineage = column_lineage(outcome.sql, self.schema, parents)
+        read = {_relation(parent): asset_key(parent) for parent in parents(outcome.unique_id)}
+        lineage = column_lineage(outcome.sql, self.schema, read)
         words = {column: about["description"] for column, about in node["columns"].items()}
         return {
             "unique_id": outcome.unique_id,
@@ -202,6 +162,11 @@ class _Described:
             **({"dagster/column_lineage": lineage} if lineage else {}),
             **({"dagster/row_count": self.row_counts[name]} if name in self.row_counts else {}),
         }
+
+
+def _relation(unique_id: str) -> str:
+    node = manifest()["nodes"].get(unique_id) or manifest()["sources"][unique_id]
+    return str(node.get("identifier") or node["name"])
 
 
 def _as_they_are(

@@ -6,6 +6,7 @@ and anything that reached the lake by another way.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import polars as pl
@@ -13,6 +14,8 @@ import polars as pl
 from battery_platform.contracts.base import columns, keys
 from battery_platform.contracts.registry import TABLES, Table
 from battery_platform.contracts.verdicts import judge, passes
+from battery_platform.store.builds import data_version
+from battery_platform.store.expected import contracts_digest
 from battery_platform.store.lakehouse import Lakehouse
 
 BATCH_ROWS = 500_000
@@ -50,6 +53,22 @@ def stated_ids(table: Table, target: Table) -> str | None:
     return SHEET_KEYS.get(target.name) if table.name == "electrode_sheets" else None
 
 
+def audited_versions(lake: Lakehouse) -> dict[str, str]:
+    """By table, what an audit is valid for: the rules, all deliveries, and the rows that are counted.
+
+    An audit with the same version need not be made again. Rows that came or went by another way than
+    a delivery show in the count; a value overwritten in place does not.
+    """
+    counts = " UNION ALL ".join(
+        f"SELECT '{table.name}', count(*) FROM {table.raw}" for table in TABLES.values()
+    )
+    state = f"{contracts_digest()} {data_version(lake)}"
+    return {
+        name: hashlib.blake2b(f"{state} {name} {rows}".encode(), digest_size=8).hexdigest()
+        for name, rows in lake.rows(counts)
+    }
+
+
 def audit(lake: Lakehouse, table: Table) -> Audit:
     """Judge a raw table as it stands."""
     rows = int(lake.value(f"SELECT count(*) FROM {table.raw}"))
@@ -59,7 +78,7 @@ def audit(lake: Lakehouse, table: Table) -> Audit:
     doubled = lake.rows(
         f"SELECT {key} FROM {table.raw} GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL LIMIT 5"
     )
-    identifiers = tuple(f"{' / '.join(map(str, one))} is stored twice" for one in doubled)
+    identifiers = tuple(f"{' / '.join(map(str, record))} is stored twice" for record in doubled)
     references = []
     for column in columns(table.contract):
         if column.refers_to is None:
@@ -68,13 +87,15 @@ def audit(lake: Lakehouse, table: Table) -> Audit:
             f"SELECT DISTINCT {column.name} FROM {table.raw} WHERE {column.name} IS NOT NULL "
             f"AND {column.name} NOT IN ({known_ids(TABLES[column.refers_to])}) ORDER BY 1 LIMIT 5"
         )
-        references += [f"{column.name} {one} is not in {column.refers_to}" for (one,) in unknown]
+        references += [
+            f"{column.name} {identifier} is not in {column.refers_to}" for (identifier,) in unknown
+        ]
     return Audit(rows, tuple(_contract_problems(lake, table)), identifiers, tuple(references))
 
 
 def _contract_problems(lake: Lakehouse, table: Table) -> list[str]:
     names = ", ".join(column.name for column in columns(table.contract))
-    found: list[str] = []
+    messages: list[str] = []
     with lake.cursor() as cursor:
         result = cursor.execute(f"SELECT row_number, file_id, {names} FROM {table.raw}")
         for arrow in result.to_arrow_reader(BATCH_ROWS):
@@ -82,7 +103,7 @@ def _contract_problems(lake: Lakehouse, table: Table) -> list[str]:
             wrong = batch.filter(~passes(table.contract))
             if wrong.height:
                 verdict = judge(wrong.drop("file_id"), table.contract)
-                found += verdict.violations["message"].head(5).to_list()
-            if len(found) >= 5:
+                messages += verdict.violations["message"].head(5).to_list()
+            if len(messages) >= 5:
                 break
-    return found[:5]
+    return messages[:5]

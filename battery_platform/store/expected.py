@@ -21,7 +21,7 @@ Tables = dict[str, dict[str, str]]
 def expected_tables(folder: Path) -> Tables:
     """As `schema.all_tables`, from the notes in `folder` where they still hold."""
     notes = folder / FILE
-    digest = _digest()
+    digest = contracts_digest()
     with contextlib.suppress(OSError, ValueError, KeyError):
         remembered = json.loads(notes.read_text(encoding="utf-8"))
         if remembered["digest"] == digest:
@@ -37,7 +37,8 @@ def expected_tables(folder: Path) -> Tables:
     return worked_out
 
 
-def _digest() -> str:
+def contracts_digest() -> str:
+    """Hash of the files that say what a lake holds and which rules its rows keep."""
     hasher = hashlib.blake2b(digest_size=16)
     for path in [*sorted((PACKAGE / "contracts").rglob("*.py")), PACKAGE / "store" / "schema.py"]:
         hasher.update(path.relative_to(PACKAGE).as_posix().encode())

@@ -136,7 +136,7 @@ def test_a_contract_that_gained_a_column_gains_it_in_the_lake(
     wanted = schema.all_tables()
     wanted["snapshot_pins"] = wanted["snapshot_pins"] | {"reason": "VARCHAR"}
     monkeypatch.setattr(schema, "all_tables", lambda: wanted)
-    monkeypatch.setattr(expected, "_digest", lambda: "of the changed contracts")
+    monkeypatch.setattr(expected, "contracts_digest", lambda: "of the changed contracts")
     second = Lakehouse(settings)
     columns = {row[0] for row in second.rows("DESCRIBE snapshot_pins")}
     second.close()
