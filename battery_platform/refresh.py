@@ -190,13 +190,15 @@ def _designs(lake: Lakehouse) -> list[dict[str, Any]]:
     from battery_platform.models.specification import RECIPE
 
     discharged = {row["subject"]: row for row in lake.records(_DISCHARGED)}
+    designs = newest(all_designs(lake))
+    targets = dict.fromkeys(f"target_{name}" for design in designs for name in design["wanted"])
     rows = []
-    for design in newest(all_designs(lake)):
+    for design in designs:
         delivered = discharged.get(design["design_id"], {})
         rows.append(
             {
                 "design_id": design["design_id"],
-                **{f"target_{name}": design[f"target_{name}"] for name in design["wanted"]},
+                **{name: design.get(name) for name in targets},
                 **{name: design[name] for name in (*RECIPE, "probability")},
                 "specific_energy_wh_kg": delivered.get("specific_energy_wh_kg"),
                 "specific_power_w_kg": delivered.get("specific_power_w_kg"),

@@ -9,13 +9,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from battery_platform.store.provenance import Trace, trace
 
 from battery_platform.electrochemistry.assumptions import digest
 from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL
 from battery_platform.errors import PlatformError
 from battery_platform.literature.folder import add, place_samples, search, take, watched
-from battery_platform.made.products import put
+from battery_platform.made.products import made_from, put
+from battery_platform.made.trace import Trace, trace
+from battery_platform.models.specification import RECIPE
 from battery_platform.store.lakehouse import Lakehouse
 
 Write = Callable[[str, str | bytes], Path]
@@ -41,27 +42,29 @@ def version(name: str, number: int, snapshot: int, synthetic: bool) -> dict[str,
     }
 
 
-def design(identifier: str, mass_loading: int, porosity: int, synthetic: bool) -> dict[str, Any]:
+def design(identifier: str, versions: dict[str, int], synthetic: bool) -> dict[str, Any]:
+    """Rows of a design, by table."""
+    named = {"design_id": identifier}
+    quantities = {"mass-loading": "mass_loading_mg_cm2", "porosity": "porosity_pct"}
     return {
-        "design_id": identifier,
-        "made_at": WHEN,
-        **{"target_mass_loading_mg_cm2": 15.0, "target_porosity_pct": 50.0},
-        **{"tolerance_mass_loading_mg_cm2": 1.5, "tolerance_porosity_pct": 5.0},
-        **{"active_material_pct": 95.0, "solid_content_pct": 65.0},
-        **{"viscosity_pa_s": 3.0, "comma_gap_um": 150.0},
-        **{"mass_loading_mg_cm2": 15.0, "mass_loading_sd_mg_cm2": 1.0},
-        **{"porosity_pct": 50.0, "porosity_sd_pct": 1.0},
-        **{"probability_mass_loading": 0.9, "probability_porosity": 0.9, "probability": 0.8},
-        **{
-            "residual_correlation": 0.0,
-            "is_standing": True,
-            "in_domain": True,
-            "distance": 0.1,
-            "note": None,
-        },
-        **{"candidates": 10, "active_material": "NMC111", "loading_basis": "active_material"},
-        **{"mass_loading_version": mass_loading, "porosity_version": porosity},
-        **{"snapshot_id": 1, "code_hash": "so", "licence": "CC0", "is_synthetic": synthetic},
+        "designs": [
+            named
+            | {"made_at": WHEN, "probability": 0.8, "residual_correlation": 0.0}
+            | {"is_standing": True, "in_domain": True, "distance": 0.1, "note": None}
+            | {"candidates": 10, "active_material": "NMC111", "loading_basis": "active_material"}
+            | {"snapshot_id": 1, "code_hash": "so", "licence": "CC0", "is_synthetic": synthetic}
+        ],
+        "design_targets": [
+            named
+            | {"quantity": quantities[model], "place": place, "wanted": 15.0, "tolerance": 1.5}
+            | {"predicted": 15.0, "standard_deviation": 1.0, "probability": 0.9}
+            | {"model_name": model, "version": version_number}
+            for place, (model, version_number) in enumerate(versions.items(), start=1)
+        ],
+        "design_variables": [
+            named | {"variable": name, "place": place, "value": 60.0}
+            for place, name in enumerate(RECIPE, start=1)
+        ],
     }
 
 
@@ -85,6 +88,7 @@ def chain(lake: Lakehouse, marts: Marts) -> Lakehouse:
     made = marts(synthetic=True)
     line = dict.fromkeys(("file_id", "file_name", "sheet", "table_name", "source_id"), "")
     line |= {"file_id": "f-sheet", "file_name": "sheet.csv", "table_name": "electrode_sheets"}
+    line |= {"source_id": "plant"}
     names = made["electrode_id"].to_list()[:2]
     models = ("mass-loading", "porosity")
     neighbour = made.row(0, named=True)
@@ -97,23 +101,19 @@ def chain(lake: Lakehouse, marts: Marts) -> Lakehouse:
                 for name in models
                 for row, one in enumerate(names, start=2)
             ],
-            "designs": [design("design-a", 1, 1, True)],
+            "made_from": [
+                parent
+                for name in models
+                for parent in made_from("model version", f"{name}/1", "electrode", names)
+            ],
+            **design("design-a", dict.fromkeys(models, 1), True),
             "design_neighbours": [
                 {"design_id": "design-a", "rank": 1, "distance": 0.0, "line": 2}
-                | {
-                    key: neighbour[key]
-                    for key in (
-                        "electrode_id",
-                        "active_material_pct",
-                        "solid_content_pct",
-                        "viscosity_pa_s",
-                        "comma_gap_um",
-                        "mass_loading_mg_cm2",
-                        "porosity_pct",
-                        "file_name",
-                        "is_synthetic",
-                    )
-                }
+                | {key: neighbour[key] for key in ("electrode_id", "file_name", "is_synthetic")}
+            ],
+            "design_neighbour_values": [
+                {"design_id": "design-a", "rank": 1, "quantity": key, "value": neighbour[key]}
+                for key in (*RECIPE, "mass_loading_mg_cm2", "porosity_pct")
             ],
             "discharges": [
                 discharge("discharge-a", True),
@@ -140,7 +140,15 @@ def named(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def lines(found: Trace) -> list[tuple[str, int]]:
-    return [(row["file_name"], row["row_number"]) for row in found.origins]
+    """Each line once: it may state an electrode and the slurry before it."""
+    return list(dict.fromkeys((row["file_name"], row["row_number"]) for row in found.origins))
+
+
+LEARNT_FROM = {
+    *(("electrode", "synthetic-E000"), ("electrode", "synthetic-E001")),
+    ("slurry", "synthetic-S00"),
+}
+"""What both versions were trained on, and the step before."""
 
 
 def test_a_version_may_be_named_in_three_ways(chain: Lakehouse) -> None:
@@ -153,19 +161,23 @@ def test_a_version_leads_to_lines_and_to_what_rests_on_it(chain: Lakehouse) -> N
     found = trace(chain, "mass-loading/1")
     assert found.kind == "model version"
     assert lines(found) == [("sheet.csv", 2), ("sheet.csv", 3)]
-    assert named(found.upstream) == [("snapshot", "5")]
+    assert set(named(found.upstream)) == {("snapshot", "5"), *LEARNT_FROM}
     assert named(found.downstream) == [("design", "design-a"), ("discharge", "discharge-a")]
     assert found.is_synthetic is True
 
 
 def test_a_design_leads_to_versions_snapshots_neighbours_and_lines(chain: Lakehouse) -> None:
     found = trace(chain, "design-a")
-    assert named(found.upstream) == [
+    assert set(named(found.upstream)) == {
         ("model version", "mass-loading/1"),
         ("model version", "porosity/1"),
+        ("snapshot", "1"),
         ("snapshot", "5"),
         ("electrode made nearby", "synthetic-E000"),
-    ]
+        *LEARNT_FROM,
+    }
+    (nearby,) = (row for row in found.upstream if row["kind"] == "electrode made nearby")
+    assert nearby["files"] == "sheet.csv:2"
     assert lines(found) == [("sheet.csv", 2), ("sheet.csv", 3)]
     assert all(row["path"] == "/lab/sheet.csv" for row in found.origins)
     assert named(found.downstream) == [("discharge", "discharge-a")]
