@@ -18,7 +18,7 @@ class Size:
 
 DEMO, NIGHTLY, FULL = "demo", "nightly", "full"
 SIZES = {
-    DEMO: Size(plant_batches=200, half_cells=768, graded_cells=768),
+    DEMO: Size(plant_batches=200, half_cells=512, graded_cells=640),
     NIGHTLY: Size(plant_batches=400, half_cells=1024, graded_cells=4096),
     FULL: Size(plant_batches=1000, half_cells=4096, graded_cells=8192),
 }
