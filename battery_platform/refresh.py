@@ -55,6 +55,8 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
         ),
         "BATTERY_PLATFORM_HOME": str(settings.home),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        # matrices here are small: a second thread of linear algebra would only spin beside the workers
+        "OPENBLAS_NUM_THREADS": "1",
     }
 
 

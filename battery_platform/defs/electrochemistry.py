@@ -23,6 +23,10 @@ OPTIMA_KEY = dg.AssetKey([GROUP, "graded_optima"])
 HALF_CELL_SWEEP_KEY = dg.AssetKey([GROUP, "half_cell_sweep"])
 RAGONE_KEY = dg.AssetKey([GROUP, "ragone_curves"])
 CODE = "battery_platform.electrochemistry"
+SIMULATIONS = "simulations"
+"""Pool of the long sweeps: one of them keeps all worker processes busy, so that they take turns, and
+what reads records and builds marts goes on beside them.
+"""
 HALF_CELL_SOLVES = f"{CODE}.half_cell_runs:solve_batch"
 GRADED_SOLVES = f"{CODE}.graded_runs:solve_batch"
 REPLICATED = "published_values_are_met"
@@ -200,6 +204,7 @@ def _half_cell_sweep(context: Any, lake: "Lakehouse", config: HalfCellSweep) -> 
 half_cell_sweep = product_asset(
     HALF_CELL_SWEEP_KEY,
     _half_cell_sweep,
+    pool=SIMULATIONS,
     made_by=[
         HALF_CELL_SOLVES,
         f"{CODE}.electrode_tables:space",
@@ -288,6 +293,7 @@ def _replication_002(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
 replication_002 = product_asset(
     REPLICATION_KEY,
     _replication_002,
+    pool=SIMULATIONS,
     made_by=[f"{CODE}.replications:replicated"],
     checks=[
         Check(
@@ -317,6 +323,7 @@ def _assumption_sweep_002(context: Any, lake: "Lakehouse", config: Any) -> Outco
 assumption_sweep_002 = product_asset(
     EFFECTS_KEY,
     _assumption_sweep_002,
+    pool=SIMULATIONS,
     made_by=[f"{CODE}.effects:effects"],
     description="How far the headline gain of paper 002 moves when one assumption goes to the ends of its "
     "range.",
@@ -356,6 +363,7 @@ def _graded_sweep(context: dg.AssetExecutionContext, lake: "Lakehouse", config: 
 graded_sweep = product_asset(
     SWEEP_KEY,
     _graded_sweep,
+    pool=SIMULATIONS,
     made_by=[GRADED_SOLVES, f"{CODE}.graded_runs:paper_designs"],
     partitions=dg.StaticPartitionsDefinition(list(SWEEP_PARTS)),
     description="The 12,100 discharges of paper 002: 11 x 11 profiles at 1C to 5C, one partition for each "
@@ -387,6 +395,7 @@ def _graded_space(context: Any, lake: "Lakehouse", config: GradedSpace) -> Outco
 graded_space = product_asset(
     GRADED_SPACE_KEY,
     _graded_space,
+    pool=SIMULATIONS,
     made_by=[GRADED_SOLVES, f"{CODE}.graded_runs:diverse_designs"],
     upstream=[ASSUMPTIONS_KEY],
     config=GradedSpace,

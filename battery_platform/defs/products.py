@@ -83,6 +83,7 @@ def product_asset(
     kinds: frozenset[str] = frozenset({"python", "ducklake"}),
     partitions: dg.PartitionsDefinition[str] | None = None,
     code: str = "",
+    pool: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> dg.AssetsDefinition:
     """An asset whose rows `make` puts into the lake; `made_by` names the functions that decide them."""
@@ -96,6 +97,8 @@ def product_asset(
         owners=OWNERS,
         code_version=code or fingerprint(*made_by),
         partitions_def=partitions,
+        pool=pool,
+        op_tags={"dagster/priority": "1"} if pool else None,
         check_specs=[
             dg.AssetCheckSpec(
                 check.name, asset=key, blocking=check.blocking, description=check.description
