@@ -30,7 +30,7 @@ def of_lake():
     settings = Settings.from_env()
     if not settings.home.is_dir():
         raise PlatformError("There is no lake.", "")
-    parts = [part.source.read(Lakehouse(settings), part) for part in model.parts]
+    parts = [part.source.read(Lakehouse(settings), part) for part in model.quantities]
     some = np.random.default_rng(0).permutation(len(parts[0]))[:{ROWS}]
     targets = np.column_stack([part.target for part in parts])
     return features_of(model, parts[0].inputs)[some], targets[some], "half cells of the lake"

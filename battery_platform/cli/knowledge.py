@@ -262,20 +262,20 @@ def predict(
 
 
 def _show_answers(rows: list[dict[str, Any]], model: Specification) -> None:
-    one = len(model.parts) == 1
+    is_single = len(model.quantities) == 1
     show(
         [
             {
                 "line": row["line"],
-                **({name: row[name] for name in model.inputs} if one else {}),
-                **({} if one else {"quantity": part.target}),
-                **_answer(row, part, part.target if one else "value"),
+                **({name: row[name] for name in model.inputs} if is_single else {}),
+                **({} if is_single else {"quantity": quantity.target}),
+                **_answer(row, quantity, quantity.target if is_single else "value"),
                 "in data": row["in_domain"],
                 "distance": row["distance"],
             }
             for row in rows
-            for part in model.parts
-            if one or part.target in row
+            for quantity in model.quantities
+            if is_single or quantity.target in row
         ],
         False,
     )
@@ -288,18 +288,18 @@ def _show_answers(rows: list[dict[str, Any]], model: Specification) -> None:
             err.print(Text(f"line {row['line']}: {row['note']}", style="yellow"), soft_wrap=True)
 
 
-def _answer(row: dict[str, Any], part: Specification, called: str) -> dict[str, Any]:
+def _answer(row: dict[str, Any], quantity: Specification, called: str) -> dict[str, Any]:
     """A value with its interval, or a class with the probability of each."""
-    if part.classes:
-        names = part.class_outputs
+    if quantity.classes:
+        names = quantity.class_outputs
         return {"class": row[names["class"]]} | {
-            f"p({label})": row[names[label]] for label in part.classes
+            f"p({label})": row[names[label]] for label in quantity.classes
         }
     return {
-        called: row[part.outputs["value"]],
-        "sd": row[part.outputs["standard_deviation"]],
-        "90 % from": row[part.outputs["low_90"]],
-        "to": row[part.outputs["high_90"]],
+        called: row[quantity.outputs["value"]],
+        "sd": row[quantity.outputs["standard_deviation"]],
+        "90 % from": row[quantity.outputs["low_90"]],
+        "to": row[quantity.outputs["high_90"]],
     }
 
 

@@ -122,8 +122,8 @@ def _pictures(lake: "Lakehouse", released: "Release") -> "dict[str, Figure]":
 
     drawn: dict[str, Figure] = {}
     for judged in released.judged:
-        drawn[f"held_out: {judged.part.target}"] = judged_figure(judged)
-        if judged.part.classes and set(SLURRY) <= set(judged.part.inputs):
+        drawn[f"held_out: {judged.quantity.target}"] = judged_figure(judged)
+        if judged.quantity.classes and set(SLURRY) <= set(judged.quantity.inputs):
             predict = load(lake.settings, released.model, released.version)
             drawn["map"] = map_figure(judged, predict)
     return drawn

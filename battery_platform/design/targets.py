@@ -44,7 +44,7 @@ def answering() -> dict[str, Specification]:
     for model in MODELS.values():
         if model.inputs != RECIPE:
             continue
-        for predicted in model.parts:
+        for predicted in model.quantities:
             if not predicted.classes:
                 models.setdefault(predicted.target, predicted)
     return models

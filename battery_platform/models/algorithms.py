@@ -1,7 +1,7 @@
 """The algorithms that a model may be fitted by, under the names that cards and tables use.
 
-They are named as `module:function`, so that naming one imports none, and so that the code of those that
-a model does not try decides nothing about it.
+They are named as `module:function`, so that a name imports nothing, and so that algorithms which a model
+does not try are no part of its code hash.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ OF_CLASSES = {
 
 
 def makers_of(model: Specification) -> dict[str, str]:
-    """The names of those that fit what the model predicts."""
+    """The algorithms that can fit what the model predicts, quantities or classes."""
     return OF_CLASSES if model.classes else OF_QUANTITIES
 
 
 def algorithm(model: Specification, name: str) -> Fit:
-    """The one of that name."""
+    """The fitting function of that name."""
     fit: Fit = find(makers_of(model)[name])
     return fit

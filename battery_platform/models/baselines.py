@@ -1,6 +1,6 @@
-"""The simplest predictors, which every model is compared with under the same splits.
+"""The simplest predictors, with which every model is compared under the same splits.
 
-Each is as wide as its own errors on batches held out inside the training rows.
+The standard deviation of each is its RMSE on batches held out within the training rows.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def fit_baseline(name: str, model: Specification, rows: Rows) -> Predict:
 
 
 def _scaled(name: str, at: np.ndarray, target: np.ndarray) -> Mean:
-    """Learnt from features with mean 0 and standard deviation 1."""
+    """Fit to features with mean 0 and standard deviation 1."""
     middle, wide = at.mean(axis=0), at.std(axis=0)
     wide = np.where(wide > 1e-12 * np.abs(middle), wide, 1.0)
     learnt = BASELINES[name]((at - middle) / wide, target)

@@ -22,7 +22,7 @@ CLASS_TREES, CLASS_DEPTH = 60, 3
 
 
 def fit(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -> State:
-    """Of a quantity; errors are learnt from trees that never saw the rows."""
+    """Fit trees to a quantity; errors are learnt from trees that never saw the rows."""
     target = learnt_target(model, rows.target)
     state = framed(model, rows.inputs)
     at = features(state, rows.inputs)
@@ -43,7 +43,7 @@ def fit(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -
 
 
 def fit_classes(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -> State:
-    """Of classes, whose probabilities are those of the trees."""
+    """Fit trees to classes; the trees give the probabilities."""
     state = framed(model, rows.inputs)
     at = features(state, rows.inputs)
     state["kind"] = np.array("trees")
@@ -75,7 +75,7 @@ def _grown(at: np.ndarray, y: np.ndarray, seed: int, classes: int = 0) -> Booste
 
 
 def _predicted(booster: Booster, at: np.ndarray) -> np.ndarray:
-    """What trees of a quantity say, without the way over their nodes."""
+    """Predictions of a quantity by XGBoost itself, without walking the nodes."""
     answers: np.ndarray = booster.inplace_predict(at.astype(np.float32))
     return answers.astype(float)
 

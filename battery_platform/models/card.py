@@ -1,4 +1,4 @@
-"""The model card: what a consumer must know before trusting a number, in Markdown."""
+"""The model card in Markdown: what a consumer must know before trusting a prediction."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def card(
     because: str,
     further: Sequence[str] = (),
 ) -> str:
-    """Write the card of one version; `further` sections stand before what the gate said."""
+    """The card of one version; `further` sections precede the gate's findings."""
     decision = of_all(judged)
     data = judged[0].evaluation.training
     head = [f"# {model.name}: {model.title}"]
@@ -35,7 +35,7 @@ def card(
     return "\n\n".join(
         [
             *head,
-            f"Predicts {', '.join(_named(part) for part in model.parts)}. {model.use}",
+            f"Predicts {', '.join(_named(quantity) for quantity in model.quantities)}. {model.use}",
             "## Data\n\n"
             + table(
                 ("what", "is"),
@@ -66,12 +66,18 @@ def card(
             + "\n\nOutside, the answer has `in_domain` false and a note. `distance` is the distance "
             "to the nearest training row in standardised inputs; above "
             f"{float(states[0]['domain_distance']):.2f} a row counts as unknown even inside the ranges.",
-            *(_of_part(model, one, state) for one, state in zip(judged, states, strict=True)),
+            *(
+                _quantity_sections(model, of_quantity, state)
+                for of_quantity, state in zip(judged, states, strict=True)
+            ),
             *further,
             "## The gate\n\n"
             + table(
                 ("rule", "passed", "finding"),
-                [(rule, "yes" if ok else "**no**", said) for rule, ok, said in decision.findings],
+                [
+                    (rule, "yes" if ok else "**no**", finding)
+                    for rule, ok, finding in decision.findings
+                ],
             ),
             "## Not shown\n\n" + _not_shown(model, data),
         ]
@@ -88,49 +94,51 @@ def _may_be_known(model: Specification) -> str:
     )
 
 
-def _named(part: Specification) -> str:
-    return f"`{part.target}` ({part.unit})" if part.unit else f"`{part.target}`"
+def _named(quantity: Specification) -> str:
+    return f"`{quantity.target}` ({quantity.unit})" if quantity.unit else f"`{quantity.target}`"
 
 
-def _of_part(model: Specification, one: Judged, state: State) -> str:
-    evaluation, part = one.evaluation, one.part
-    title = f": {part.target}" if len(model.parts) > 1 else ""
-    means = scorestable(evaluation, CONDITION_MEANS)
-    said = [
-        f"## Against the simplest baselines{title}\n\nWhole {part.groups} were held out, "
-        f"{part.splits} folds, {part.repeats} repeats. In brackets: 95 % interval from drawing "
-        f"{part.groups}.{_picked(one)}\n\n{scorestable(evaluation, ALL_ROWS)}"
+def _quantity_sections(model: Specification, judged: Judged, state: State) -> str:
+    evaluation, quantity = judged.evaluation, judged.quantity
+    title = f": {quantity.target}" if len(model.quantities) > 1 else ""
+    means = score_table(evaluation, CONDITION_MEANS)
+    sections = [
+        f"## Against the simplest baselines{title}\n\nWhole {quantity.groups} were held out, "
+        f"{quantity.splits} folds, {quantity.repeats} repeats. In brackets: 95 % interval from drawing "
+        f"{quantity.groups}.{_picked(judged)}\n\n{score_table(evaluation, ALL_ROWS)}"
     ]
     if evaluation.training.has_replicates:
-        said.append(f"Means of conditions:\n\n{means}")
-    if part.ranges_of:
-        said.append(
-            f"A low, middle and high range of {part.ranges_of} left out in turn, batches on both "
-            f"sides:\n\n{scorestable(evaluation, left_out_range(part))}"
+        sections.append(f"Means of conditions:\n\n{means}")
+    if quantity.ranges_of:
+        sections.append(
+            f"A low, middle and high range of {quantity.ranges_of} left out in turn, batches on both "
+            f"sides:\n\n{score_table(evaluation, left_out_range(quantity))}"
         )
         if evaluation.training.has_replicates:
-            far = f"{left_out_range(part)}, {CONDITION_MEANS}"
-            said.append(f"The same, means of conditions:\n\n{scorestable(evaluation, far)}")
-    if not part.classes:
-        said.append(f"## Slices{title}\n\n" + _slices(one))
-        said.append(f"## What the standard deviation holds{title}\n\n" + _deviation(part, state))
-    return "\n\n".join(said)
+            far = f"{left_out_range(quantity)}, {CONDITION_MEANS}"
+            sections.append(f"The same, means of conditions:\n\n{score_table(evaluation, far)}")
+    if not quantity.classes:
+        sections.append(f"## Slices{title}\n\n" + _slices(judged))
+        sections.append(
+            f"## What the standard deviation holds{title}\n\n" + _deviation(quantity, state)
+        )
+    return "\n\n".join(sections)
 
 
-def _picked(one: Judged) -> str:
-    names = one.part.candidates(len(one.evaluation.training))
-    tried = [name for name in names if name != one.algorithm]
+def _picked(judged: Judged) -> str:
+    names = judged.quantity.candidates(len(judged.evaluation.training))
+    tried = [name for name in names if name != judged.algorithm]
     if not tried:
-        return f" What answers is the {one.algorithm}."
-    slow = [name for name in tried if name in one.part.too_slow]
+        return f" What answers is the {judged.algorithm}."
+    slow = [name for name in tried if name in judged.quantity.too_slow]
     return (
-        f" What answers is the **{one.algorithm}**: the least {one.part.loss} of those whose uncertainty "
+        f" What answers is the **{judged.algorithm}**: the least {judged.quantity.loss} of those whose uncertainty "
         f"is honest. Picked on these same splits, beside {', '.join(tried)}."
         + (f" Too slow to be picked: {', '.join(slow)}." if slow else "")
     )
 
 
-def _deviation(part: Specification, state: State) -> str:
+def _deviation(quantity: Specification, state: State) -> str:
     if kind(state) == "stack":
         return (
             "Errors about cases held out inside the training data, and how they go together: what is known "
@@ -138,25 +146,25 @@ def _deviation(part: Specification, state: State) -> str:
         )
     if kind(state) != "process":
         return (
-            f"Errors on {part.groups} held out inside the training data, larger where they were "
+            f"Errors on {quantity.groups} held out inside the training data, larger where they were "
             f"larger, scaled by {float(state['calibration']):.2f} so that 90 % intervals held 90 % of them."
         )
-    unit = "of the logarithm" if part.logarithmic else part.unit or "1"
-    said = table(
+    unit = "of the logarithm" if quantity.logarithmic else quantity.unit or "1"
+    text = table(
         ("rows differ", f"standard deviation, {unit}"),
         [(name, f"{value:.3g}") for name, value in parts_of_variance(state)],
     ) + (
         f"\n\nIntervals were scaled by {float(state['calibration']):.2f} so that "
-        f"they cover 90 % of {part.groups} held out inside the training data. A straight line has "
+        f"they cover 90 % of {quantity.groups} held out inside the training data. A straight line has "
         f"{100 * float(state['line_share']):.0f} % of the say in the value, the curve the rest."
     )
-    if part.trend:
-        said += (
+    if quantity.trend:
+        text += (
             " Where an input lies in a hole of the data, or beyond their end, a power law in "
-            f"{', '.join(part.trend)} and a process for what it leaves take over: from 5 % of the "
+            f"{', '.join(quantity.trend)} and a process for what it leaves take over: from 5 % of the "
             "input's range without data, alone from 25 %."
         )
-    return said
+    return text
 
 
 def _not_shown(model: Specification, data: TrainingSet) -> str:
@@ -166,13 +174,13 @@ def _not_shown(model: Specification, data: TrainingSet) -> str:
     return model.source.not_shown or one_source
 
 
-def scorestable(evaluation: Evaluation, part: str) -> str:
-    """One line per candidate."""
-    names = [one.metric for one in evaluation.scores if one.slice == part]
+def score_table(evaluation: Evaluation, slice_name: str) -> str:
+    """A table with one row per candidate and one column per metric."""
+    names = [score.metric for score in evaluation.scores if score.slice == slice_name]
     metrics = list(dict.fromkeys(names))
     rows = []
     for candidate in evaluation.held_out:
-        cells = [_shown(evaluation.score(candidate, metric, part)) for metric in metrics]
+        cells = [_shown(evaluation.score(candidate, metric, slice_name)) for metric in metrics]
         rows.append((candidate, *cells))
     return table(("candidate", *metrics), rows)
 
@@ -185,16 +193,16 @@ def _shown(score: Score) -> str:
 
 def _slices(judged: Judged) -> str:
     evaluation = judged.evaluation
-    parts = dict.fromkeys(
-        one.slice
-        for one in evaluation.scores
-        if one.slice not in {ALL_ROWS, CONDITION_MEANS} and "left out" not in one.slice
+    slice_names = dict.fromkeys(
+        score.slice
+        for score in evaluation.scores
+        if score.slice not in {ALL_ROWS, CONDITION_MEANS} and "left out" not in score.slice
     )
     rows = []
-    for part in parts:
-        rmse = evaluation.score(judged.algorithm, "rmse", part)
-        coverage = evaluation.score(judged.algorithm, "coverage_90", part)
-        rows.append((part, str(rmse.n), f"{rmse.value:.3f}", f"{coverage.value:.3f}"))
+    for slice_name in slice_names:
+        rmse = evaluation.score(judged.algorithm, "rmse", slice_name)
+        coverage = evaluation.score(judged.algorithm, "coverage_90", slice_name)
+        rows.append((slice_name, str(rmse.n), f"{rmse.value:.3f}", f"{coverage.value:.3f}"))
     return table(("slice", "n", "rmse", "coverage_90"), rows)
 
 

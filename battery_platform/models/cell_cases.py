@@ -1,4 +1,4 @@
-"""The cells of a campaign, one wide row each, as the lake has them: source of the sparse models."""
+"""The cells of a campaign, one wide row each: the source of the sparse models."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def read_table(lake: Lakehouse) -> tuple[SparseTable, TrainingSet]:
 
 
 def read_cells(lake: Lakehouse, model: Learner) -> TrainingSet:
-    """The cells of which the quantity is known that the gate looks at."""
+    """The cells for which the quantity that the gate judges is known."""
     return read_table(lake)[1]
 
 
 def _training(cells: SparseTable, frame: pl.DataFrame, snapshot: int) -> TrainingSet:
-    """The cells of which D30 is known, as the gate and the card see them."""
+    """The cells with a known D30, as the gate and the card see them."""
     target = cells.known[:, cells.place(CLASS_OF)]
     there = np.flatnonzero(np.isfinite(target))
     kept = frame.filter(pl.col("cell_id").is_in(cells.ids))

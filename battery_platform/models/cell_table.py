@@ -1,4 +1,4 @@
-"""The wide table as arrays: what is set or measured before a cell runs, and what comes of it."""
+"""The wide table as arrays: what is set or measured before a cell is cycled, and the results."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ DESCRIPTORS = (
     "charge_rate_c",
     "discharge_rate_c",
 )
-"""31, as many as the paper has; which 31 its text does not say."""
+"""31, as many as in the paper, whose text does not say which."""
 
 
 @dataclass(frozen=True)
@@ -94,22 +94,22 @@ ENDPOINTS = (
 """In the order in which they are measured."""
 CURVE = "capacities_mah_g"
 CURVE_CYCLES = (1, 5, 10, 20, 30, 40, 50)
-"""Of the curve, those that are told."""
+"""Cycles of the curve whose capacities are reported."""
 EARLY = ("adhesion_n_m", "ir_drop_mv")
 CLASS_OF, CLASSES, BOUNDS = "d30_mah_g", ("A", "B", "C"), (250.0, 100.0)
 PRESENT = 0.8
-"""A descriptor that fewer cells have is not learnt from; a cell that lacks another one is left out."""
+"""A descriptor that fewer cells have is not used; a cell that lacks any other descriptor is left out."""
 FEWEST_CELLS, FEWEST_CASES, FEWEST_VALUES = 30, 8, 12
-"""An endpoint that fewer cells, or cells of fewer cases, have is not learnt."""
+"""An endpoint known for fewer cells, or for cells of fewer cases, is not learnt."""
 
 
 @dataclass(frozen=True, eq=False)
 class SparseTable:
-    """Cells that count, in the order of their identifiers; NaN is what nobody measured."""
+    """Cells that count, in the order of their identifiers; NaN where nothing was measured."""
 
     ids: tuple[str, ...]
     cases: npt.NDArray[np.str_]
-    """Recipe and way of making: never on both sides of a split."""
+    """Recipe and process of each cell: a case is never on both sides of a split."""
     descriptors: tuple[str, ...]
     inputs: Array
     endpoints: tuple[Endpoint, ...]
@@ -124,10 +124,10 @@ class SparseTable:
         return len(self.ids)
 
     def place(self, endpoint: str) -> int:
-        return [one.name for one in self.endpoints].index(endpoint)
+        return [candidate.name for candidate in self.endpoints].index(endpoint)
 
     def rows(self, rows: Array) -> SparseTable:
-        """Some of the cells, as a table of their own."""
+        """The table of some of the cells."""
         return replace(
             self,
             ids=tuple(self.ids[row] for row in rows),
@@ -138,19 +138,19 @@ class SparseTable:
         )
 
     def only(self, names: tuple[str, ...]) -> Array:
-        """What is known if nothing but these endpoints was measured."""
-        kept = np.array([one.name in names for one in self.endpoints])
+        """Known values if only these endpoints had been measured."""
+        kept = np.array([endpoint.name in names for endpoint in self.endpoints])
         return np.where(kept, self.known, np.nan)
 
     @cached_property
     def digest(self) -> str:
         """Changes with any cell, case, number or name."""
         hasher = hashlib.blake2b(digest_size=8)
-        names = [one.name for one in self.endpoints]
+        names = [endpoint.name for endpoint in self.endpoints]
         kind = (self.ids, self.cases.tolist(), self.descriptors, names, self.is_synthetic)
         hasher.update(repr((kind, self.sources)).encode())
-        for part in (self.inputs, self.known, self.curves):
-            hasher.update(np.ascontiguousarray(part).tobytes())
+        for array in (self.inputs, self.known, self.curves):
+            hasher.update(np.ascontiguousarray(array).tobytes())
         return hasher.hexdigest()
 
 
@@ -162,10 +162,10 @@ def table_of(frame: pl.DataFrame) -> SparseTable:
     if "source_id" not in both.columns:
         both = both.with_columns(pl.lit("not stated").alias("source_id"))
     real = both.filter(~pl.col("is_synthetic"))
-    for part in (real, both.filter("is_synthetic")):
-        found = _table(part)
-        if len(found) >= FEWEST_CELLS and len(np.unique(found.cases)) >= FEWEST_CASES:
-            return found
+    for cells in (real, both.filter("is_synthetic")):
+        table = _table(cells)
+        if len(table) >= FEWEST_CELLS and len(np.unique(table.cases)) >= FEWEST_CASES:
+            return table
     raise NoRows(
         f"{FEWEST_CELLS} cells of {FEWEST_CASES} cases with their descriptors are needed to learn "
         f"how cells come out; there are {len(_table(real))} real ones.",
@@ -194,7 +194,7 @@ def _table(frame: pl.DataFrame) -> SparseTable:
         cases=cases,
         descriptors=names,
         inputs=whole.select(pl.col(names).cast(pl.Float64)).to_numpy(),
-        endpoints=tuple(one for one, keep in zip(ENDPOINTS, enough, strict=True) if keep),
+        endpoints=tuple(endpoint for endpoint, keep in zip(ENDPOINTS, enough, strict=True) if keep),
         known=known[:, enough],
         curves=curves,
         is_synthetic=bool(whole["is_synthetic"].any()),
@@ -209,29 +209,33 @@ def _is_enough(values: Array, cases: Array) -> bool:
 
 
 def _curves(texts: list[str | None]) -> Array:
-    """Curves of equal length: as long as four of five are; shorter ones are left out.
+    """Curves cut to the length that four in five reach; shorter ones are left out.
 
-    A missing cycle lies on the line between its neighbours.
+    Missing cycles are interpolated linearly.
     """
     lists = [np.array(json.loads(text) if text else [], dtype=float) for text in texts]
-    lengths = sorted(len(one) for one in lists if len(one))
+    lengths = sorted(len(curve) for curve in lists if len(curve))
     length = lengths[len(lengths) // 5] if lengths else 0
     made = np.full((len(lists), length), np.nan)
-    for row, one in enumerate(lists):
-        there = np.flatnonzero(np.isfinite(one))
-        if len(one) >= length and len(there) >= 2:
-            made[row] = np.interp(np.arange(length), there, one[there])
+    for row, curve in enumerate(lists):
+        there = np.flatnonzero(np.isfinite(curve))
+        if len(curve) >= length and len(there) >= 2:
+            made[row] = np.interp(np.arange(length), there, curve[there])
     return made
 
 
 def _known(frame: pl.DataFrame, curves: Array) -> Array:
-    """Endpoints; what the curve states is taken from it where it is not given.
+    """Endpoints, taken from the curve where they are not given.
 
-    A cell that kept half of its capacity over the whole curve is given the curve's length: it lasted
-    that long at least.
+    A cell that kept half of its capacity over the whole curve gets the length of the curve, as it lasted
+    at least that long.
     """
-    known = frame.select(pl.col(one.name).cast(pl.Float64) for one in ENDPOINTS).to_numpy().copy()
-    names = [one.name for one in ENDPOINTS]
+    known = (
+        frame.select(pl.col(endpoint.name).cast(pl.Float64) for endpoint in ENDPOINTS)
+        .to_numpy()
+        .copy()
+    )
+    names = [endpoint.name for endpoint in ENDPOINTS]
     length = curves.shape[1]
     from_curve = {"max_capacity_mah_g": curves.max(axis=1, initial=-np.inf)}
     from_curve |= {

@@ -1,7 +1,7 @@
 """Training a network of full layers by Adam: all its numbers in one vector, all steps in the same memory.
 
 Networks here are small and their steps many: what a step costs is not its arithmetic but how often
-numpy is called. So weights and biases are views of one vector, each layer carries a one beside its
+numpy is called. So weights and biases are views of one vector, each layer carries a 1 beside its
 values for the bias, and the rows of many steps are drawn and gathered at once.
 """
 
@@ -22,13 +22,13 @@ Layers = list[tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Course:
-    """What a network looks like and how it is trained."""
+    """The layers of a network and how it is trained."""
 
     hidden: tuple[int, ...]
     steps: int
     rate: float
     sigmoid: bool = False
-    """Sigmoids instead of rectifiers."""
+    """Whether units are sigmoids instead of rectifiers."""
     dropped: float = 0.0
     """Share of the first layer that each step leaves out."""
 
@@ -46,7 +46,7 @@ def trained(at: np.ndarray, y: np.ndarray, course: Course, seed: int) -> Layers:
         )
         for number, (rows, wanted) in enumerate(zip(x[some], target[some], strict=True), start + 1):
             slope = network.slope(rows, wanted)
-            # Both means are kept ten and a thousand times too large: two multiplications fewer.
+            # Both means are kept 10 and 1,000 times too large, which saves two multiplications.
             first *= KEEP
             first += slope
             second *= KEEP_SQUARES
@@ -63,7 +63,7 @@ def trained(at: np.ndarray, y: np.ndarray, course: Course, seed: int) -> Layers:
 
 
 class Network:
-    """A network at one place of its training, with the memory that a step needs."""
+    """A network during training, with the memory that a step needs."""
 
     def __init__(
         self, sizes: tuple[int, ...], rows: int, course: Course, random: np.random.Generator

@@ -1,7 +1,7 @@
 """The evaluation contract: the same splits, metrics, intervals and slices for every candidate.
 
-Predictions are always of batches that were held out whole. Confidence intervals come from drawing
-batches, not rows: electrodes of one batch are not independent witnesses.
+Predictions are always of batches that were held out as a whole. Confidence intervals come from
+resampling batches, not rows: electrodes of one batch are not independent.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ ALL_ROWS = "all rows"
 CONDITION_MEANS = "means of conditions"
 NOTHING = np.empty((0, 0))
 AKIN = ("gaussian process", "mixture")
-"""Of classes both begin with the same process: done one after the other it is learnt once."""
+"""For classes both start from the same process, which is fitted once if they run in sequence."""
 Answer = tuple[np.ndarray, ...]
-"""Means and deviations, or, of a model of classes, the probabilities alone."""
+"""Means and standard deviations; for a model of classes, only the probabilities."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,23 +55,23 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What all candidates reached under one set of splits; the first ones are no baselines."""
+    """Scores of all candidates under one set of splits, baselines last."""
 
     model: Specification
     training: TrainingSet
     held_out: Mapping[str, HeldOut]
     scores: Sequence[Score]
 
-    def score(self, candidate: str, metric: str, part: str = ALL_ROWS) -> Score:
+    def score(self, candidate: str, metric: str, slice_name: str = ALL_ROWS) -> Score:
         return next(
             score
             for score in self.scores
-            if (score.candidate, score.metric, score.slice) == (candidate, metric, part)
+            if (score.candidate, score.metric, score.slice) == (candidate, metric, slice_name)
         )
 
 
 def row_losses(evaluation: Evaluation, candidate: str) -> np.ndarray:
-    """Squared error, or lost likelihood of the class that came, of each row; mean of all repeats."""
+    """Squared error of each row, or log loss of its true class, averaged over the repeats."""
     data, held = evaluation.training, evaluation.held_out[candidate]
     if evaluation.model.classes:
         true = np.digitize(data.target, evaluation.model.bounds)
@@ -88,9 +88,9 @@ def _lost(chances: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def resampled(count: int) -> np.ndarray:
-    """How often each of so many batches is drawn in each resample: batches x resamples.
+    """How often each of `count` batches is drawn in each resample: batches x resamples.
 
-    Sums over a resample are then one product of matrices.
+    A single matrix product then gives the sums over all resamples.
     """
     drawn = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
     places = drawn + count * np.arange(RESAMPLES)[:, None]
@@ -98,15 +98,17 @@ def resampled(count: int) -> np.ndarray:
     return np.ascontiguousarray(times.reshape(RESAMPLES, count).T.astype(float))
 
 
-def loss_difference(evaluation: Evaluation, one: str, other: str) -> tuple[float, float, float]:
-    """Loss of one candidate less that of another, with its 95 % interval, batches drawn in pairs.
+def loss_difference(
+    evaluation: Evaluation, candidate: str, other: str
+) -> tuple[float, float, float]:
+    """Loss of a candidate minus that of another, with a 95 % interval from paired resampling of batches.
 
-    The loss is the RMSE, or of classes the log loss.
+    The loss is the RMSE, or the log loss for classes.
     """
     data = evaluation.training
     _, batch = np.unique(data.batches, return_inverse=True)
     n_batches = int(batch.max()) + 1
-    lost = [row_losses(evaluation, name) for name in (one, other)]
+    lost = [row_losses(evaluation, name) for name in (candidate, other)]
     sums = np.stack(
         [np.bincount(batch, weights, n_batches) for weights in (*lost, np.ones(len(data)))]
     )
@@ -124,9 +126,9 @@ def evaluate(
     model: Specification,
     training: TrainingSet,
     repeats: Sequence[Sequence[Fold]] | None = None,
-    progress: Callable[[str], None] = lambda said: None,
+    progress: Callable[[str], None] = lambda message: None,
 ) -> Evaluation:
-    """Judge all candidates beside the baselines; splits handed in are refused if they leak."""
+    """Score all candidates and baselines; splits that are passed in are refused if they leak."""
     chosen = repeats or repeated_folds(training.batches, model.splits, model.repeats, model.seed)
     refuse_leaks(training.batches, chosen, model.groups)
     asked = [list(folds) for folds in chosen]
@@ -148,12 +150,12 @@ def evaluate(
 
 
 def left_out_range(model: Specification) -> str:
-    """The slice that tells how a model reaches beyond its data."""
+    """Name of the slice that shows how well a model extrapolates."""
     return f"a range of {model.ranges_of} left out"
 
 
 def _groups(model: Specification, rows: int) -> list[tuple[str, ...]]:
-    """Candidates and baselines, those together that are quicker one after the other."""
+    """Candidates and baselines, grouped where running them in sequence is faster."""
     candidates = model.candidates(rows)
     akin = tuple(name for name in AKIN if name in candidates) if model.classes else ()
     others = [(name,) for name in candidates if name not in akin]
@@ -166,7 +168,7 @@ def _hold_out(
     asked: Sequence[Sequence[Fold]],
     progress: Callable[[str], None],
 ) -> Iterator[dict[str, list[list[Answer]]]]:
-    """Group after group, what its members say of each fold of each repeat."""
+    """For each group in turn, its members' predictions of each fold of each repeat."""
     rows, groups = training.rows, _groups(model, len(training))
     answers = spread(
         fitted_and_asked,
@@ -190,7 +192,7 @@ def _hold_out(
 def fitted_and_asked(
     model: Specification, names: Sequence[str], rows: Rows, inputs: np.ndarray
 ) -> list[Answer]:
-    """What each algorithm or baseline says after it has learnt from the rows."""
+    """Fit each algorithm or baseline to the rows and predict the inputs."""
     return [_answer(model, name, rows, inputs) for name in names]
 
 
@@ -208,7 +210,7 @@ def _answer(model: Specification, name: str, rows: Rows, inputs: np.ndarray) -> 
 def _held(
     name: str, repeats: Sequence[Sequence[Answer]], rows: int, asked: Sequence[Sequence[Fold]]
 ) -> HeldOut:
-    """What was said of the folds, at the places of their rows."""
+    """Predictions of the folds, put in the positions of their rows."""
     whole = [np.empty((len(repeats), rows, *array.shape[1:])) for array in repeats[0][0]]
     for number, (answers, folds) in enumerate(zip(repeats, asked, strict=True)):
         for answer, (_, test) in zip(answers, folds, strict=True):
@@ -222,10 +224,10 @@ def scores_of(held: HeldOut, training: TrainingSet, model: Specification) -> Ite
     yield from _of_means(held, training, model, CONDITION_MEANS)
     if model.classes:
         return
-    for part, rows in _slices(training, model):
+    for slice_name, rows in _slices(training, model):
         yield from _metrics(
             held.candidate,
-            part,
+            slice_name,
             training.target[rows],
             held.mean[:, rows],
             held.deviation[:, rows],
@@ -245,7 +247,10 @@ def _of_means(
     batches = training.batches[first]
     if model.classes:
         shares = np.stack(
-            [[np.bincount(index, one) / count for one in repeat.T] for repeat in held.chances]
+            [
+                [np.bincount(index, chances) / count for chances in repeat.T]
+                for repeat in held.chances
+            ]
         ).transpose(0, 2, 1)
         yield from _class_scores(held.candidate, called, target, shares, batches, model)
         return
@@ -268,18 +273,18 @@ def _whole(
 
 def _class_scores(
     candidate: str,
-    part: str,
+    slice_name: str,
     target: np.ndarray,
     chances: np.ndarray,
     batches: np.ndarray,
     model: Specification,
 ) -> Iterator[Score]:
-    """How well the classes are told, over all repeats; intervals of those that add up over rows."""
+    """Classification scores over all repeats, with intervals for those that are sums over rows."""
     from sklearn.metrics import f1_score
 
     true = np.digitize(target, model.bounds)
-    told = chances.argmax(axis=2)
-    hits = (told == true).astype(float)
+    predicted = chances.argmax(axis=2)
+    hits = (predicted == true).astype(float)
     _, batch = np.unique(batches, return_inverse=True)
     n_batches = int(batch.max()) + 1
     sums = np.stack(
@@ -292,20 +297,22 @@ def _class_scores(
     for number, name in enumerate(("accuracy", "log_loss")):
         low, high = np.quantile(drawn[number] / drawn[2], [0.025, 0.975])
         value = float(sums[number].sum() / sums[2].sum())
-        yield Score(candidate, part, name, value, float(low), float(high), len(target))
+        yield Score(candidate, slice_name, name, value, float(low), float(high), len(target))
     repeated, labels = np.tile(true, len(chances)), list(range(len(model.classes)))
-    f1 = f1_score(repeated, told.ravel(), labels=labels, average="macro", zero_division=0)
+    f1 = f1_score(repeated, predicted.ravel(), labels=labels, average="macro", zero_division=0)
     error = _calibration_error(chances.reshape(-1, len(labels)), hits.ravel())
     for name, value in (("macro_f1", float(f1)), ("calibration_error", error)):
-        yield Score(candidate, part, name, value, None, None, len(target))
+        yield Score(candidate, slice_name, name, value, None, None, len(target))
 
 
 def _calibration_error(chances: np.ndarray, hits: np.ndarray) -> float:
     """Mean difference between how sure the likeliest class was and how often it was right."""
     sure = chances.max(axis=1)
-    part = np.minimum((sure * 10).astype(int), 9)
-    count, right, said = (np.bincount(part, row, 10) for row in (np.ones(len(sure)), hits, sure))
-    return float(np.abs(right - said).sum() / count.sum())
+    tenth = np.minimum((sure * 10).astype(int), 9)
+    count, right, claimed = (
+        np.bincount(tenth, row, 10) for row in (np.ones(len(sure)), hits, sure)
+    )
+    return float(np.abs(right - claimed).sum() / count.sum())
 
 
 def _slices(training: TrainingSet, model: Specification) -> Iterator[tuple[str, np.ndarray]]:
@@ -327,7 +334,7 @@ def _slices(training: TrainingSet, model: Specification) -> Iterator[tuple[str, 
 
 def _metrics(
     candidate: str,
-    part: str,
+    slice_name: str,
     target: np.ndarray,
     mean: np.ndarray,
     deviation: np.ndarray | None,
@@ -349,7 +356,7 @@ def _metrics(
         with np.errstate(invalid="ignore"):
             ends = np.nanquantile(drawn[name], [0.025, 0.975]) if name in drawn else (None, None)
         low, high = (None if end is None or not np.isfinite(end) else float(end) for end in ends)
-        yield Score(candidate, part, name, float(value), low, high, len(target))
+        yield Score(candidate, slice_name, name, float(value), low, high, len(target))
 
 
 def _sums(

@@ -1,6 +1,6 @@
-"""What happened to versions, and a person's say over them: promotion and rollback.
+"""The history of versions, and manual promotion and rollback.
 
-The registry's alias is what consumers load by; the lake keeps who moved it, when and why.
+Consumers load a version by the registry's alias; the lake records who moved it, when and why.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def event(
     by: str,
     reason: str,
 ) -> dict[str, Any]:
-    """The row of something that happened now."""
+    """The row of an event that happens now."""
     now = datetime.now(UTC).replace(tzinfo=None)
     text = repr((name, what, version, before, after, now))
     return {
@@ -46,7 +46,7 @@ def event(
 def promote(
     lake: Lakehouse, name: str, version: int, reason: str, although_refused: bool = False
 ) -> dict[str, Any]:
-    """Make a version champion; one that the gate refused only where that is said."""
+    """Make a version champion; one that the gate refused needs `although_refused`."""
     _check_reason(reason)
     registry.known(name)
     versions = registry.tags(lake.settings, name)
@@ -77,7 +77,7 @@ def promote(
 
 
 def rollback(lake: Lakehouse, name: str, reason: str) -> dict[str, Any]:
-    """Withdraw the champion: the version that was champion before answers again."""
+    """Withdraw the champion in favour of the previous one."""
     _check_reason(reason)
     registry.known(name)
     now = registry.champion(lake.settings, name)

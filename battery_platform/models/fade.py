@@ -1,8 +1,8 @@
-"""Features of the first 100 cycles that tell how long a cell will last.
+"""Features of the first 100 cycles that predict how long a cell will last.
 
-Only discharges of cycles 2 to 100 enter. The strongest sign is how unevenly the discharge curve moves
-between cycles 10 and 100 (Severson et al., Nature Energy 4 (2019) 383). Impossible cycles, such as a
-capacity of 31 Ah, take the values of the nearest possible one; how many did is told.
+Only discharges of cycles 2 to 100 are used. The strongest predictor is how unevenly the discharge curve
+changes between cycles 10 and 100 (Severson et al., Nature Energy 4 (2019) 383). Impossible cycles, such
+as a capacity of 31 Ah, are replaced by the nearest possible cycle and counted.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from battery_platform.store.lakehouse import Lakehouse
 
 Array = npt.NDArray[np.float64]
 LARGEST_SHARE, LARGEST_STEP = 1.3, 0.2
-"""Of the median capacity: more is not believed, nor such a jump between neighbouring voltages."""
+"""Largest plausible capacity, and step between neighbouring voltages, as shares of the median capacity."""
 EARLIEST, EARLY, LATE = 2, 10, 100
 
 
 def features_of_cells(lake: Lakehouse, cells: list[str]) -> pl.DataFrame:
-    """Named features of each cell whose first 100 cycles are there; null where they are not."""
+    """Features of each cell by name; null where the first 100 cycles are incomplete."""
     schema = {
         "cell_id": pl.String,
         "log_variance_100_10": pl.Float64,
@@ -34,22 +34,22 @@ def features_of_cells(lake: Lakehouse, cells: list[str]) -> pl.DataFrame:
     rows = []
     for cell in cells:
         with lake.cursor() as cursor:
-            found = cursor.execute(
+            rows_of_cell = cursor.execute(
                 """SELECT cycle, capacities_ah FROM raw_capacity_curves
                    WHERE cell_id = ? AND cycle <= ? ORDER BY cycle""",
                 [cell, LATE],
             ).fetchall()
-        curves = {cycle: np.array(json.loads(text), dtype=float) for cycle, text in found}
+        curves = {cycle: np.array(json.loads(text), dtype=float) for cycle, text in rows_of_cell}
         if curves:
             rows.append({"cell_id": cell, **features(curves)})
     return pl.DataFrame(rows, schema=schema)
 
 
 def features(curves: dict[int, Array]) -> dict[str, Any]:
-    """Of capacity over falling voltage, by cycle."""
+    """Features of the curves of capacity over falling voltage, by cycle."""
     empty = {"log_variance_100_10": None, "capacity_cycle_2_ah": None, "rise_of_capacity_ah": None}
     usual = float(np.median([curve[-1] for curve in curves.values()]))
-    possible = {cycle: one for cycle, one in curves.items() if _is_possible(one, usual)}
+    possible = {cycle: curve for cycle, curve in curves.items() if _is_possible(curve, usual)}
     impossible = len(curves) - len(possible)
     if len(possible) < LATE // 2 or max(possible) < LATE - 2:
         return empty | {"impossible_cycles": impossible}
@@ -74,11 +74,11 @@ def _is_possible(curve: Array, usual: float) -> bool:
 
 
 def _nearest(curves: dict[int, Array], cycle: int) -> Array:
-    return curves[min(curves, key=lambda one: (abs(one - cycle), one))]
+    return curves[min(curves, key=lambda other: (abs(other - cycle), other))]
 
 
 def _around(curves: dict[int, Array], cycle: int) -> Array:
-    """Median of three neighbouring cycles: noise of a single one would count twice."""
+    """Median of three neighbouring cycles, since the noise of a single cycle would count twice."""
     near = range(LATE - 2, LATE + 1) if cycle == LATE else range(cycle - 1, cycle + 2)
-    middle: Array = np.median([curves[one] for one in near], axis=0)
+    middle: Array = np.median([curves[neighbour] for neighbour in near], axis=0)
     return middle

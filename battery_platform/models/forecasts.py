@@ -1,7 +1,7 @@
-"""The prospective scoreboard: predictions that were frozen before the measurement came.
+"""The prospective scoreboard: predictions that were frozen before the measurement was made.
 
-An electrode with a recipe and no measurement is predicted once by the champion of that day, with its
-interval. When the measurement arrives, the frozen prediction is scored; a later champion changes nothing.
+An electrode with a recipe but no measurement is predicted once, with an interval, by the champion of that
+day. When the measurement arrives, the frozen prediction is scored; a later champion changes nothing.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from battery_platform.models.specification import Specification
 from battery_platform.store.lakehouse import Lakehouse
 
 ENOUGH = 20
-"""Scored forecasts from which the share of hits says something."""
+"""Scored forecasts needed before the share of hits is meaningful."""
 FEWEST_HITS = 0.75
 FEWEST_BATCHES = 5
-"""Batches whose bias says something of a drift."""
+"""Batches needed before their bias can show a drift."""
 MOST_OUTSIDE = 0.25
-"""Share of frozen recipes outside of the data from which the campaign has moved away from it."""
+"""Share of frozen recipes outside the data above which the campaign has drifted away from them."""
 Predict = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 @dataclass(frozen=True)
 class Scoreboard:
-    """How frozen predictions of a model fared."""
+    """How the frozen predictions of a model turned out."""
 
     model: str
     frozen_now: int
@@ -43,11 +43,11 @@ class Scoreboard:
     """95 % interval of the bias, from how much slurry batches differ in it."""
     frozen: int
     outside: float | None
-    """Share of all that were frozen whose recipe lay outside of the data."""
+    """Share of all frozen predictions whose recipe lay outside the data."""
 
     @property
     def drifts(self) -> bool:
-        """Whether measurements moved away from the predictions, or recipes from the data."""
+        """Whether measurements have drifted from the predictions, or recipes from the data."""
         off = self.bias_low is not None and self.bias_high is not None
         sided = off and self.scored >= ENOUGH and not self.bias_low <= 0 <= self.bias_high  # type: ignore[operator]
         strange = self.frozen >= ENOUGH and (self.outside or 0.0) > MOST_OUTSIDE
@@ -55,22 +55,22 @@ class Scoreboard:
 
     @property
     def drift(self) -> str:
-        """The same in words."""
-        said = f"{self.frozen} frozen"
+        """Drift of measurements and recipes, in words."""
+        words = f"{self.frozen} frozen"
         if self.outside is not None:
-            said += f", {self.outside:.0%} of them outside of the data"
+            words += f", {self.outside:.0%} of them outside of the data"
         if self.bias is not None and self.bias_low is not None:
-            said += f"; bias {self.bias:.3g} ({self.bias_low:.3g} to {self.bias_high:.3g})"
-        return said
+            words += f"; bias {self.bias:.3g} ({self.bias_low:.3g} to {self.bias_high:.3g})"
+        return words
 
     @property
     def holds(self) -> bool:
-        """Whether 90 % intervals hold often enough; too few forecasts are no verdict."""
+        """Whether 90 % intervals cover enough measurements; true while there are too few forecasts."""
         return self.hits is None or self.scored < ENOUGH or self.hits >= FEWEST_HITS
 
 
 def freeze(lake: Lakehouse, model: Specification, version: int, predict: Predict) -> int:
-    """Predict what waits for its measurement and has no forecast yet; returns how many."""
+    """Predict electrodes that await measurement and have no forecast yet; returns how many."""
     inputs = ", ".join(f"e.{name}::DOUBLE AS {name}" for name in model.inputs)
     given = " AND ".join(f"e.{name} > 0" for name in model.inputs)
     waiting = lake.records(
@@ -84,7 +84,7 @@ def freeze(lake: Lakehouse, model: Specification, version: int, predict: Predict
     )
     if not waiting:
         return 0
-    found = predict(pd.DataFrame([{name: row[name] for name in model.inputs} for row in waiting]))
+    answers = predict(pd.DataFrame([{name: row[name] for name in model.inputs} for row in waiting]))
     columns = model.outputs
     rows = [
         {
@@ -99,14 +99,14 @@ def freeze(lake: Lakehouse, model: Specification, version: int, predict: Predict
             "frozen_at": now(),
             "is_synthetic": row["is_synthetic"],
         }
-        for row, answer in zip(waiting, found.to_dict("records"), strict=True)
+        for row, answer in zip(waiting, answers.to_dict("records"), strict=True)
     ]
     put(lake, {"model_forecasts": rows})
     return len(rows)
 
 
 def score(lake: Lakehouse, model: Specification) -> int:
-    """Put the measurement beside each forecast that has got one; returns how many."""
+    """Add the measurement to each forecast that has got one since; returns how many."""
     arrived = lake.records(
         f"""SELECT f.* EXCLUDE (measured, scored_at), e.{model.target}::DOUBLE AS measured
             FROM model_forecasts f JOIN mart_electrodes e USING (electrode_id)
@@ -121,7 +121,7 @@ def score(lake: Lakehouse, model: Specification) -> int:
 def scoreboard(
     lake: Lakehouse, model: Specification, version: int | None, predict: Predict | None
 ) -> Scoreboard:
-    """Score what arrived, freeze what waits, and tell how all forecasts of the model fared."""
+    """Score new measurements, freeze new predictions, and summarise all forecasts of the model."""
     scored_now = score(lake, model)
     frozen = freeze(lake, model, version, predict) if version and predict else 0
     rows: Sequence[dict[str, Any]] = lake.records(
@@ -132,7 +132,7 @@ def scoreboard(
         [model.name],
     )
     errors = np.array([row["predicted"] - row["measured"] for row in rows])
-    # electrodes of one batch are off together: batches are what is counted
+    # errors within a batch are correlated, so batches are counted
     _, batch, count = np.unique(
         [row["batch"] for row in rows], return_inverse=True, return_counts=True
     )

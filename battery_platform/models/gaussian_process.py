@@ -1,9 +1,9 @@
 """Fitting the Gaussian process: electrodes differ by recipe, by batch, by coating run and by chance.
 
-Each of the four has its own variance, so that the interval for an electrode of a batch nobody has
-made yet holds what batches are known to differ by. Replicates enter as the mean of their condition
-with their number, which is the same likelihood at a fraction of the cost. Predictions come from
-`served.surrogate`, the very code that other teams load.
+Each of the four has its own variance, so that the interval for an electrode of a future batch includes
+the variation between batches. Replicates enter as the mean of their condition with their number, which is
+the same likelihood at a fraction of the cost. Predictions come from `served.surrogate`, the same code
+that other teams load.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from battery_platform.models.states import finished, framed, kept_under, learnt_
 JITTER = 1e-8
 BLOCK = 2048
 MOST = 3000
-"""Conditions that a process holds; of more, so many drawn by chance."""
+"""Most conditions that a process is fitted to; of more, a random sample is used."""
 INNER_SPLITS, INNER_SPLITS_OF_MANY = 10, 4
 OPTIMISED_ON = 300
-"""Conditions from which lengths and variances are learnt; more hardly change them, at a cube's cost."""
+"""Most conditions used to learn lengths and variances; more hardly change them, at cubic cost."""
 LENGTH_PRIOR_SD = 1.4
-"""Width of the prior on the logarithm of each length: weak, it only keeps idle inputs bounded."""
+"""Width of the prior on the logarithm of each length: weak, it only bounds the lengths of idle inputs."""
 
 _LEARNT = Memo()
 
@@ -67,7 +67,7 @@ class Conditions:
         return cls(rows.inputs[first], mean, count, rows.batches[first], noise)
 
     def some(self, count: int, seed: int) -> Conditions:
-        """So many, drawn by chance."""
+        """A random sample of `count` conditions."""
         at = _drawn(len(self.mean), count, seed)
         return replace(
             self,
@@ -83,8 +83,8 @@ def _drawn(of: int, count: int, seed: int) -> np.ndarray:
 
 
 def fit(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -> State:
-    """Fit; then learn from batches held out in turn how far to trust curve and line, and how wide
-    the interval must be. Where the model has a trend, what is left of it is learnt as well.
+    """Fit the process, then learn from held-out batches how to weight curve and line, and how wide the
+    interval must be. Where the model has a trend, its residuals are learnt as well.
     """
     state, _ = learnt(model, replace(rows, target=learnt_target(model, rows.target)))
     if model.trend:
@@ -95,53 +95,53 @@ def fit(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -
 def taught_by(
     model: Specification, rows: Rows, fixed: np.ndarray | None = None
 ) -> tuple[State, np.ndarray]:
-    """A process of which only the mean is asked, by `mean_of`; and its hyper-parameters."""
+    """A process of which only the mean is needed, by `mean_of`; and its hyper-parameters."""
     return _fit(model, rows, None, fixed)
 
 
 def mean_of(state: State, inputs: np.ndarray) -> np.ndarray:
-    """The mean alone, at many places."""
-    told = np.empty(len(inputs))
+    """Only the mean, at many places."""
+    curve = np.empty(len(inputs))
     known = state["train"].astype(np.float32)
     for start in range(0, len(inputs), BLOCK):
         at = features(state, inputs[start : start + BLOCK]).astype(np.float32)
         squares = squared_distances(at, known, state["lengths"].astype(np.float32))
         near = np.exp(-0.5 * squares) @ state["weights"].astype(np.float32)
-        told[start : start + BLOCK] = near
-    made: np.ndarray = state["y_center"] + state["y_scale"] * state["signal_variance"] * told
+        curve[start : start + BLOCK] = near
+    made: np.ndarray = state["y_center"] + state["y_scale"] * state["signal_variance"] * curve
     return made
 
 
 def learnt(model: Specification, rows: Rows) -> tuple[State, np.ndarray]:
-    """What `fit` learns, and what it said of each row while its batch was held out: mean, deviation.
+    """What `fit` learns, and its held-out prediction of each row: mean and standard deviation.
 
-    The same rows again, as another algorithm asks, are not learnt again.
+    If another algorithm needs the same fit, it is not repeated.
     """
     key = question(model, rows)
     known = _LEARNT.get(key)
     if known is None:
         known = _learnt(model, rows)
         _LEARNT.put(key, known)
-    state, told = known
-    return dict(state), told.copy()
+    state, of_rows = known
+    return dict(state), of_rows.copy()
 
 
 def _learnt(model: Specification, rows: Rows) -> tuple[State, np.ndarray]:
     state, start = _fit(model, rows)
     fixed = start if len(np.unique(rows.conditions)) > OPTIMISED_ON else None
-    told, line = np.empty((2, len(rows))), np.empty(len(rows))
+    held, line = np.empty((2, len(rows))), np.empty(len(rows))
     splits = INNER_SPLITS if fixed is None else INNER_SPLITS_OF_MANY
     folds = list(grouped_folds(rows.batches, splits, model.seed))
     tasks = [(model, rows.take(train), start, fixed, rows.inputs[test]) for train, test in folds]
     for (_, test), (curve, straight) in zip(folds, spread(_held_out, tasks), strict=True):
-        told[:, test], line[test] = curve, straight
-    step = line - told[0]
-    share = np.clip((rows.target - told[0]) @ step / max(step @ step, 1e-12), 0.0, 1.0)
-    told[0] += share * step
+        held[:, test], line[test] = curve, straight
+    step = line - held[0]
+    share = np.clip((rows.target - held[0]) @ step / max(step @ step, 1e-12), 0.0, 1.0)
+    held[0] += share * step
     state["line_share"] = np.float64(share)
-    state["calibration"] = np.quantile(np.abs(rows.target - told[0]) / told[1], 0.9) / Z90
-    told[1] *= state["calibration"]
-    return state, told
+    state["calibration"] = np.quantile(np.abs(rows.target - held[0]) / held[1], 0.9) / Z90
+    held[1] *= state["calibration"]
+    return state, held
 
 
 def _held_out(
@@ -151,14 +151,14 @@ def _held_out(
     fixed: np.ndarray | None,
     asked: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of rows that were not learnt from: mean and deviation, and what the straight line alone says."""
+    """Mean and deviation of held-out rows, and the mean by the straight line alone."""
     inner, _ = _fit(model, rows, start, fixed)
     curve = np.stack(posterior(inner, asked))
     return curve, posterior(inner | {"line_share": 1.0}, asked)[0]
 
 
 def _beyond(model: Specification, state: State, rows: Rows) -> State:
-    """A power law through the means of conditions, a process for what it leaves, and the values seen."""
+    """A power law through the means of conditions, a process for its residuals, and the values seen."""
     chosen = np.array([feature.name in model.trend for feature in model.features])
     data = Conditions.of(rows)
     at = features(state, data.inputs)[:, chosen]
@@ -180,7 +180,7 @@ def _fit(
     start: np.ndarray | None = None,
     fixed: np.ndarray | None = None,
 ) -> tuple[State, np.ndarray]:
-    """Fitted, and its hyper-parameters; those that are `fixed` are taken as they are."""
+    """The fitted state and its hyper-parameters; `fixed` ones are taken as given."""
     data = Conditions.of(rows)
     if len(data.mean) > MOST:
         data = data.some(MOST, model.seed)
@@ -223,27 +223,26 @@ def _most_likely(
     start: np.ndarray | None,
     seed: int,
 ) -> np.ndarray:
-    """The most likely hyper-parameters, of many conditions those of a random part."""
+    """The most likely hyper-parameters; of many conditions, those of a random sample."""
     if len(train) > OPTIMISED_ON:
         some = _drawn(len(train), OPTIMISED_ON, seed)
-        part = data.some(OPTIMISED_ON, seed)
-        likelihood = _Likelihood(train[some], likelihood.y[some], part, y_scale)
-    found: np.ndarray = minimize(
+        subset = data.some(OPTIMISED_ON, seed)
+        likelihood = _Likelihood(train[some], likelihood.y[some], subset, y_scale)
+    best: np.ndarray = minimize(
         likelihood,
         likelihood.start() if start is None else start,
         jac=True,
         method="L-BFGS-B",
         bounds=likelihood.bounds,
     ).x
-    return found
+    return best
 
 
 class _Likelihood:
     """Negative log posterior of the hyper-parameters and its gradient.
 
     The parameters are logarithms: lengths, then the variances of signal, batch and condition. Matrices
-    are symmetric: all is done on the pairs of rows, once each, and what is as wide as the pairs or as
-    the matrix is written into the same places again.
+    are symmetric: everything is computed once per pair of rows, and large arrays are reused.
     """
 
     def __init__(self, train: np.ndarray, y: np.ndarray, data: Conditions, y_scale: float) -> None:
@@ -262,14 +261,14 @@ class _Likelihood:
         return np.array([np.log(2.0)] * self.d + [0.0, -4.0, -4.0])
 
     def _signal(self, at: np.ndarray) -> np.ndarray:
-        """Covariance of each pair, but for its batch."""
+        """Covariance of each pair, without the effect of a shared batch."""
         covariance: np.ndarray = (-0.5 * np.exp(-2.0 * at[: self.d])) @ self.squares
         covariance += at[self.d]
         np.exp(covariance, out=covariance)
         return covariance
 
     def _factor(self, at: np.ndarray, signal: np.ndarray) -> tuple[np.ndarray, int]:
-        """The lower triangle of the matrix as a product; not 0 beside it where there is none."""
+        """The Cholesky factor of the matrix, and a status that is not 0 if there is none."""
         matrix = np.zeros(self.n * self.n)
         matrix[self.pairs] = signal + np.exp(at[self.d + 1]) * self.same_batch
         matrix[:: self.n + 1] = np.exp(at[self.d : self.d + 3]).sum() + self.diagonal
@@ -314,7 +313,7 @@ class _Likelihood:
 
 
 def parts_of_variance(state: State) -> Sequence[tuple[str, float]]:
-    """Standard deviation between batches, between coating runs and within one, in the target's unit."""
+    """Standard deviation between batches, between coating runs and within a run, in the target's unit."""
     return [
         (name, float(np.sqrt(state[key]) * state["y_scale"]))
         for name, key in (

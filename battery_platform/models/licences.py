@@ -1,7 +1,7 @@
 """Whether rows under different licences may go into one model.
 
-No legal advice: the plain reading of the common open licences. What is not known is named, and lets
-the version pass only if it stands alone.
+Not legal advice, but a plain reading of the common open licences. An unstated licence passes only if
+all rows have it.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ _PERMISSIVE = re.compile(
 
 
 def go_together(licences: Sequence[str]) -> tuple[bool, str]:
-    """Whether they do, and why in a sentence."""
+    """Whether rows under these licences may be combined, and a sentence that says why."""
     different = sorted(set(licences))
-    without = [one for one in different if re.search(r"\bND\b", one)]
+    without = [licence for licence in different if re.search(r"\bND\b", licence)]
     if without:
         return False, f"{without[0]} allows no derived works, and a model is one"
     if len(different) == 1:
         return True, f"all rows are under {different[0]}"
-    unknown = [one for one in different if one == NOT_STATED]
+    unknown = [licence for licence in different if licence == NOT_STATED]
     if unknown:
-        others = ", ".join(one for one in different if one != NOT_STATED)
+        others = ", ".join(licence for licence in different if licence != NOT_STATED)
         return False, f"some rows state no licence, others are under {others}"
-    bound = [one for one in different if not _PERMISSIVE.search(one)]
-    share_alike = [one for one in bound if re.search(r"\bSA\b|GPL|ODbL", one)]
+    bound = [licence for licence in different if not _PERMISSIVE.search(licence)]
+    share_alike = [licence for licence in bound if re.search(r"\bSA\b|GPL|ODbL", licence)]
     if len(bound) > 1 and share_alike:
-        other = next(one for one in bound if one != share_alike[0])
+        other = next(licence for licence in bound if licence != share_alike[0])
         return False, f"{share_alike[0]} must be passed on unchanged, which {other} does not allow"
     return True, f"{', '.join(different)} may be combined; the strictest holds for the model"

@@ -1,6 +1,6 @@
-"""What was learnt a moment ago from the very same rows: several algorithms begin with the same process.
+"""A cache of recent fits, as several algorithms start from the same process on the same rows.
 
-Only the last few are kept, so that nothing grows, and each is known by all that it depends on.
+Only the last few are kept, each under a key of everything it depends on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KEPT = 4
 
 
 class Memo:
-    """The last few answers, by their question."""
+    """The most recent answers, by question."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[bytes, Any] = OrderedDict()

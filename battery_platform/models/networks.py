@@ -1,7 +1,7 @@
-"""Networks: small ones, the wide one of paper 002, and the elastic net, which is one without hidden layers.
+"""Networks: small ones, the wide one of paper 002, and the elastic net, a network without hidden layers.
 
-Errors are learnt from members that never saw the rows: whole groups are held out. The answer is
-that of one network fitted to all rows, so that it is as fast as a network.
+Errors are learnt from networks that never saw the rows: whole groups are held out. Predictions come from
+a single network fitted to all rows, so that they are as fast as one network.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from battery_platform.models.states import errors_learnt, finished, framed, lear
 
 INNER_SPLITS = 8
 FEW, ENOUGH = 300, 3
-"""Of more rows than a few, so many parts held out tell enough of the errors."""
+"""Of more than `FEW` rows, this many held-out folds are enough to learn the errors."""
 SMALL = Course(hidden=(64, 64), steps=10_000, rate=1.2e-2)
 WIDE = Course(hidden=(1024, 1024), steps=1_500, rate=1e-3, sigmoid=True, dropped=0.5)
 LESSONS = 20_000
 Train = Callable[[Specification, Rows, np.ndarray, np.ndarray, Any], Layers]
-"""From rows, their standardised features, their standardised target, and what was found beforehand."""
+"""Trains from rows, their standardised features and target, and anything computed beforehand."""
 
 
 def fit_small(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -> State:
@@ -39,10 +39,10 @@ def fit_small(model: Specification, rows: Rows, about: dict[str, Any] | None = N
 
 
 def fit_taught(model: Specification, rows: Rows, about: dict[str, Any] | None = None) -> State:
-    """The same, taught by a Gaussian process: it learns what that says between any two rows.
+    """The same, taught by a Gaussian process: it learns the process's predictions between any two rows.
 
-    The process knows more from few rows, the network answers millions. Its lengths and variances are
-    those of all rows also where some are held out, as they are of any process of many rows.
+    The process learns more from few rows; the network predicts millions. The lengths and variances of the
+    process are always those of all rows, even where some are held out.
     """
     _, y = _standardised(model, rows)
     _, hyper_parameters = taught_by(model, replace(rows, target=y))
@@ -60,7 +60,7 @@ def fit_elastic_net(model: Specification, rows: Rows, about: dict[str, Any] | No
 
 
 def straight_line(model: Specification, rows: Rows) -> tuple[State, np.ndarray]:
-    """A ridge; and what it said of each row while its batch was held out: mean and deviation."""
+    """A ridge, and its held-out prediction of each row: mean and standard deviation."""
     state, errors = _learnt(model, rows, _line, "rectifier")
     deviation = answer(state | {"logarithmic_target": False}, rows.inputs)[1]
     return state, np.stack([learnt_target(model, rows.target) - errors, deviation])
@@ -119,7 +119,7 @@ def _fit(
 
 
 def _standardised(model: Specification, rows: Rows) -> tuple[State, np.ndarray]:
-    """Centre and scale of the target as it is learnt, and the target by them."""
+    """Centre and scale of the target as it is learnt, and the standardised target."""
     target = learnt_target(model, rows.target)
     center, scale = np.float64(target.mean()), np.float64(target.std() or 1.0)
     return {"y_center": center, "y_scale": scale}, (target - center) / scale
@@ -132,7 +132,7 @@ def _learnt(
     activation: str,
     beforehand: Any = None,
 ) -> tuple[State, np.ndarray]:
-    """The fitted network, and the error about rows while their batch was held out."""
+    """The fitted network, and the error of each row while its batch was held out."""
     target = learnt_target(model, rows.target)
     state = framed(model, rows.inputs)
     at = features(state, rows.inputs)
@@ -145,9 +145,9 @@ def _learnt(
             ENOUGH if len(rows) > FEW else None,
         )
     )
-    parts = [some for some, _ in folds] + [np.arange(len(rows))]
+    subsets = [some for some, _ in folds] + [np.arange(len(rows))]
     *members, whole = spread(
-        train, [(model, rows.take(some), at[some], y[some], beforehand) for some in parts]
+        train, [(model, rows.take(some), at[some], y[some], beforehand) for some in subsets]
     )
     for layers, (_, rest) in zip(members, folds, strict=True):
         errors[rest] = target[rest] - point(state | _saved(layers), rows.inputs[rest])

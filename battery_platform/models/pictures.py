@@ -1,4 +1,4 @@
-"""Pictures of a model version: what was measured against what was predicted of held-out batches."""
+"""Figures of a model version: measured values against predictions of held-out batches."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ DARK = ("#1f5f8b", "#9a7400", "#a3301c")
 PANELS = 4
 Predict = Callable[[pd.DataFrame], pd.DataFrame]
 DRAWN = 1500
-"""Points of a picture; of more rows some are drawn by chance."""
+"""Most points drawn; of more rows a random sample is shown."""
 
 
 def judged_figure(judged: Judged) -> Figure:
-    """Parity and residuals of a quantity, or the table of classes; and how honest the uncertainty is."""
+    """Parity and residuals of a quantity, or its confusion matrix; and how well uncertainty is calibrated."""
     figure = Figure(figsize=(13.0, 4.2), layout="constrained")
-    if judged.part.classes:
-        told, sure = figure.subplots(1, 2)
-        _confusion(told, judged)
-        _reliability(sure, judged)
+    if judged.quantity.classes:
+        confusion, reliability = figure.subplots(1, 2)
+        _confusion(confusion, judged)
+        _reliability(reliability, judged)
     else:
         parity, residuals, calibration = figure.subplots(1, 3, width_ratios=[1.2, 1, 1])
         _parity(parity, residuals, judged)
@@ -38,11 +38,11 @@ def judged_figure(judged: Judged) -> Figure:
 
 
 def map_figure(judged: Judged, predict: Predict) -> Figure:
-    """Which class a slurry comes to, by solid content and viscosity, a panel for each composition.
+    """Predicted class by solid content and viscosity, one panel per composition, as the review draws it.
 
-    As the review draws it. Other inputs stand at their median; what was measured is drawn over it.
+    Other inputs are held at their median; measured points are drawn on top.
     """
-    model, data = judged.part, judged.evaluation.training
+    model, data = judged.quantity, judged.evaluation.training
     active, solids, viscosity = (data.inputs[:, model.inputs.index(name)] for name in SLURRY)
     levels, count = np.unique(active, return_counts=True)
     shown = np.sort(levels[np.argsort(-count, kind="stable")[:PANELS]])
@@ -55,13 +55,13 @@ def map_figure(judged: Judged, predict: Predict) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
     colours = np.array([[0.77, 0.87, 0.95], [0.98, 0.91, 0.68], [0.95, 0.72, 0.66]])
     for axes, level in zip(panels, shown, strict=True):
-        x, y = (one.ravel() for one in np.meshgrid(across, up))
+        x, y = (grid.ravel() for grid in np.meshgrid(across, up))
         at = np.tile(np.median(data.inputs, axis=0), (len(x), 1))
         for name, values in zip(SLURRY, (np.full(len(x), level), x, y), strict=True):
             at[:, model.inputs.index(name)] = values
-        found = predict(pd.DataFrame(at, columns=list(model.inputs)))
-        shares = found[[model.class_outputs[one] for one in model.classes]].to_numpy()
-        # pale where no class is sure
+        answers = predict(pd.DataFrame(at, columns=list(model.inputs)))
+        shares = answers[[model.class_outputs[label] for label in model.classes]].to_numpy()
+        # pale where no class is likely
         surest = shares.max(axis=1, keepdims=True)
         drawn = 1.0 - (1.0 - colours[shares.argmax(axis=1)]) * surest
         axes.pcolormesh(across, up, drawn.reshape(80, 80, 3), rasterized=True)
@@ -72,7 +72,7 @@ def map_figure(judged: Judged, predict: Predict) -> Figure:
         axes.set_title(f"{level:g} % active material", fontsize=9)
         axes.set_xlabel("solid content, %")
     panels[0].set_ylabel("viscosity, Pa·s")
-    panels[-1].legend(title="came out", fontsize=8)
+    panels[-1].legend(title="measured", fontsize=8)
     rest = [name for name in model.inputs if name not in SLURRY]
     held = f"; {', '.join(rest)} at the median" if rest else ""
     mark = "SYNTHETIC training data. " if data.is_synthetic else ""
@@ -82,7 +82,7 @@ def map_figure(judged: Judged, predict: Predict) -> Figure:
 
 
 def _parity(parity: Axes, residuals: Axes, judged: Judged) -> None:
-    model, data = judged.part, judged.evaluation.training
+    model, data = judged.quantity, judged.evaluation.training
     held = judged.evaluation.held_out[judged.algorithm]
     some = np.random.default_rng(0).permutation(len(data))[:DRAWN]
     true, mean, deviation = data.target[some], held.mean[0, some], held.deviation[0, some]
@@ -115,47 +115,49 @@ def _calibration(axes: Axes, judged: Judged) -> None:
     axes.plot([0, 1], [0, 1], color="black", lw=0.8)
     axes.plot(levels, covered, color=BLUE)
     axes.set_xlabel("nominal coverage of the interval")
-    axes.set_ylabel(f"share of held-out {judged.part.things} inside")
+    axes.set_ylabel(f"share of held-out {judged.quantity.things} inside")
     at_90 = judged.evaluation.score(judged.algorithm, "coverage_90").value
     axes.set_title(f"90 % intervals cover {100 * at_90:.1f} %", fontsize=10)
 
 
 def _confusion(axes: Axes, judged: Judged) -> None:
-    """Share of each true class that was told as which."""
-    model, held = judged.part, judged.evaluation.held_out[judged.algorithm]
+    """Share of each true class that was predicted as each class."""
+    model, held = judged.quantity, judged.evaluation.held_out[judged.algorithm]
     true = np.digitize(judged.evaluation.training.target, model.bounds)
-    told = held.chances.argmax(axis=2)
+    predicted = held.chances.argmax(axis=2)
     counts = np.zeros((len(model.classes), len(model.classes)))
-    for repeat in told:
+    for repeat in predicted:
         np.add.at(counts, (true, repeat), 1.0)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     for row, column in np.ndindex(*shares.shape):
         dark = shares[row, column] > 0.6
-        said = f"{100 * shares[row, column]:.1f} %"
-        axes.text(column, row, said, ha="center", va="center", color="white" if dark else "black")
+        share = f"{100 * shares[row, column]:.1f} %"
+        axes.text(column, row, share, ha="center", va="center", color="white" if dark else "black")
     axes.set_xticks(range(len(model.classes)), model.classes)
     axes.set_yticks(range(len(model.classes)), model.classes)
-    axes.set_xlabel("told, held out")
+    axes.set_xlabel("predicted class, held out")
     axes.set_ylabel(f"true class of {model.target}")
     hits = judged.evaluation.score(judged.algorithm, "accuracy").value
     axes.set_title(f"{model.name}, {judged.algorithm}: right in {hits:.1%}", fontsize=10)
 
 
 def _reliability(axes: Axes, judged: Judged) -> None:
-    """How often each class came that was said to be so likely."""
-    model, held = judged.part, judged.evaluation.held_out[judged.algorithm]
+    """Observed frequency of each class against its predicted probability."""
+    model, held = judged.quantity, judged.evaluation.held_out[judged.algorithm]
     true = np.digitize(judged.evaluation.training.target, model.bounds)
     axes.plot([0, 1], [0, 1], color="black", lw=0.8)
     for number, name in enumerate(model.classes):
-        said = held.chances[:, :, number].ravel()
+        claimed = held.chances[:, :, number].ravel()
         came = np.tile(true == number, len(held.chances)).astype(float)
-        part = np.minimum((said * 10).astype(int), 9)
-        count, sums, hits = (np.bincount(part, row, 10) for row in (np.ones(len(said)), said, came))
+        tenth = np.minimum((claimed * 10).astype(int), 9)
+        count, sums, hits = (
+            np.bincount(tenth, row, 10) for row in (np.ones(len(claimed)), claimed, came)
+        )
         there = count > 0
         axes.plot(sums[there] / count[there], hits[there] / count[there], "o-", label=name)
-    axes.set_xlabel("probability that was said")
-    axes.set_ylabel("share of which it came")
+    axes.set_xlabel("predicted probability")
+    axes.set_ylabel("observed frequency")
     error = judged.evaluation.score(judged.algorithm, "calibration_error").value
     axes.set_title(f"calibration error {error:.3f}", fontsize=10)
     axes.legend()

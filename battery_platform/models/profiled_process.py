@@ -1,8 +1,8 @@
-"""A plain Gaussian process, fitted often and fast: four kernels, one length per input, one noise.
+"""A plain Gaussian process that is fast to fit: four kernels, one length per input, one noise.
 
-For protocols that fit hundreds of times; registered models are fitted by `gaussian_process`. The signal's
-variance is known in closed form once the rest is, and gradients are analytic. Each fit starts from
-fixed values and sees nothing but its own rows.
+For protocols that fit hundreds of times; registered models are fitted by `gaussian_process`. The signal
+variance has a closed form given the other parameters, and gradients are analytic. Each fit starts from
+fixed values and sees only its own rows.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ Correlated = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 JITTER = 1e-8
 USUAL_LENGTH, USUAL_NOISE = 2.0, 0.05
 PRIOR_SD = 2.0
-"""Width of the prior on the logarithms of lengths and shape: it only keeps idle ones bounded."""
+"""Width of the prior on the logarithms of lengths and shape: it only bounds idle ones."""
 LENGTHS, NOISES, SHAPES = (-2.5, 5.0), (np.log(1e-6), np.log(10.0)), (-3.0, 5.0)
 NO_CHOLESKY = 1e10
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """How alike two rows are.
+    """How strongly two rows are correlated.
 
-    `correlate` takes squared distances and the shape, and hands back the correlation, minus twice its
-    slope, and its derivative by the logarithm of the shape.
+    `correlate` takes squared distances and the shape, and returns the correlation, minus twice its slope,
+    and its derivative with respect to the logarithm of the shape.
     """
 
     name: str
@@ -70,22 +70,22 @@ KERNELS = (
 
 @dataclass(frozen=True)
 class Search:
-    """How the likeliest lengths are looked for."""
+    """How to search for the likeliest lengths."""
 
     lengths: tuple[float, ...]
-    """Where it starts, in turn; the likeliest of what is found is taken."""
+    """Starting points; the likeliest optimum wins."""
     tolerance: float
 
 
 QUICK = Search((USUAL_LENGTH,), 1e-4)
 """Enough for predictions, which hardly change near the optimum."""
 THOROUGH = Search((0.5, USUAL_LENGTH, 8.0), 1e-7)
-"""Where the lengths themselves are read: several sets of them may be nearly as likely."""
+"""For when the lengths themselves matter: several sets of them may be nearly as likely."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """Inputs with mean 0 and standard deviation 1 over the rows that are learnt from."""
+    """Scales values to mean 0 and standard deviation 1 over the training rows."""
 
     center: np.ndarray
     scale: np.ndarray
@@ -102,27 +102,27 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Process:
-    """What was learnt of one target."""
+    """The fitted process of one target."""
 
     kernel: Kernel
     scaling: Scaling
     of_target: Scaling
     train: np.ndarray
-    """Scaled rows that it rests on."""
+    """Scaled training rows."""
     lengths: np.ndarray
     noise: float
-    """Variance, as a share of the signal's."""
+    """Noise variance as a share of the signal variance."""
     shape: float
     weights: np.ndarray
     fitted: np.ndarray
-    """Its means at the rows that it rests on."""
+    """Posterior means at the training rows."""
 
     def mean(self, inputs: np.ndarray) -> np.ndarray:
         """The posterior mean at other rows."""
         apart = _squared(self.scaling(inputs) / self.lengths, self.train / self.lengths)
         curve = self.kernel.correlate(apart, self.shape)[0] @ self.weights
-        found: np.ndarray = self.of_target.center + self.of_target.scale * curve
-        return found
+        mean: np.ndarray = self.of_target.center + self.of_target.scale * curve
+        return mean
 
 
 def fit(
@@ -174,15 +174,15 @@ def condition(
 
 
 def _squared(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    found = (left * left).sum(1)[:, None] + (right * right).sum(1)[None, :] - 2.0 * left @ right.T
-    at_least_zero: np.ndarray = np.maximum(found, 0.0)
+    squares = (left * left).sum(1)[:, None] + (right * right).sum(1)[None, :] - 2.0 * left @ right.T
+    at_least_zero: np.ndarray = np.maximum(squares, 0.0)
     return at_least_zero
 
 
 class _Likelihood:
-    """Negative log posterior and its gradient by the logarithms of lengths, noise and shape.
+    """Negative log posterior and its gradient with respect to the logarithms of lengths, noise and shape.
 
-    Matrices are symmetric: all is done on the pairs of rows, once each.
+    Matrices are symmetric: everything is computed once per pair of rows.
     """
 
     def __init__(self, train: np.ndarray, kernel: Kernel) -> None:
@@ -190,7 +190,9 @@ class _Likelihood:
         self.n, self.d = train.shape
         self.left, self.right = np.tril_indices(self.n, -1)
         self.pairs = self.right * self.n + self.left  # places in a matrix stored by columns
-        self.squares = np.stack([(one[self.left] - one[self.right]) ** 2 for one in train.T])
+        self.squares = np.stack(
+            [(column[self.left] - column[self.right]) ** 2 for column in train.T]
+        )
         shaped = int(kernel.has_shape)
         self.start = np.log([USUAL_LENGTH] * self.d + [USUAL_NOISE] + [1.0] * shaped)
         self.bounds = [LENGTHS] * self.d + [NOISES] + [SHAPES] * shaped
@@ -211,8 +213,8 @@ class _Likelihood:
                     options={"ftol": search.tolerance, "maxcor": 8},
                 )
             )
-        found: np.ndarray = min(tried, key=lambda one: one.fun).x
-        return found
+        best: np.ndarray = min(tried, key=lambda optimum: optimum.fun).x
+        return best
 
     def value(self, at: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
         n, d = self.n, self.d

@@ -89,7 +89,7 @@ def register(
         np.savez_compressed(arrays, **state)
         words.write_text(card, encoding="utf-8")
         outputs = [ColSpec("double", name) for name in model.columns]
-        for part in model.parts:
+        for part in model.quantities:
             outputs += [
                 ColSpec("string" if kind == "class" else "double", name)
                 for kind, name in part.class_outputs.items()

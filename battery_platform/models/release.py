@@ -89,15 +89,15 @@ def release(
         learnt.state,
         words,
         {
-            f"{one.part.target}.{score.candidate}.{score.metric}".replace(" ", "_"): score.value
+            f"{one.quantity.target}.{score.candidate}.{score.metric}".replace(" ", "_"): score.value
             for one in judged
             for score in one.evaluation.scores
             if score.slice == ALL_ROWS
         },
         _tags(training, hashes, because)
         | {
-            _loss_tag(one.part, model): repr(
-                one.evaluation.score(one.algorithm, one.part.loss).value
+            _loss_tag(one.quantity, model): repr(
+                one.evaluation.score(one.algorithm, one.quantity.loss).value
             )
             for one in judged
         },
@@ -215,7 +215,7 @@ def _rows(
                 **named,
                 "registered_at": now(),
                 "algorithm": ", ".join(dict.fromkeys(one.algorithm for one in judged)),
-                "target": ", ".join(part.target for part in model.parts),
+                "target": ", ".join(part.target for part in model.quantities),
                 "decision": registry.CHAMPION if decision.promoted else registry.CHALLENGER,
                 "decision_reason": decision.reason,
                 "trained_because": because,
@@ -233,13 +233,13 @@ def _rows(
             }
         ],
         "model_evaluations": [
-            {**named, "target": one.part.target, **vars(score)}
+            {**named, "target": one.quantity.target, **vars(score)}
             for one in judged
             for score in one.evaluation.scores
         ]
         + [{**named, **row} for row in learnt.further_scores],
         "model_predictions": [
-            {**named, "target": one.part.target, **row}
+            {**named, "target": one.quantity.target, **row}
             for one in judged
             for row in _predictions(one)
         ],
@@ -260,10 +260,10 @@ def _predictions(judged: Judged) -> Iterator[dict[str, Any]]:
     training = judged.evaluation.training
     held = judged.evaluation.held_out[judged.algorithm]
     told, deviation, measured = held.mean, held.deviation, training.target
-    if judged.part.classes:
+    if judged.quantity.classes:
         told, sure = held.chances.argmax(axis=2), held.chances.max(axis=2)
         measured, deviation = (
-            np.digitize(training.target, judged.part.bounds),
+            np.digitize(training.target, judged.quantity.bounds),
             np.sqrt(sure - sure**2),
         )
     for repeat in range(len(told)):

@@ -1,11 +1,11 @@
-"""The validation protocol of paper 000: 75 random splits of 80 to 20, and what they say of a model.
+"""The validation protocol of paper 000: 75 random 80:20 splits, and how a model scores on them.
 
-A plain Gaussian process (RBF, one length per input, noise) is learnt anew of each split, from inputs that
-are standardised by the training rows of that split. It stands for the paper's surrogate; registered
-models are judged by `evaluation`. Groups stay whole, as everywhere.
+A plain Gaussian process (RBF, one length per input, noise) is fitted to each split, with inputs
+standardised by the training rows of that split. It represents the paper's surrogate; registered models
+are judged by `evaluation`. Groups stay whole, as everywhere.
 
-The paper's interval is that of the mean over the seeds: it narrows with every further seed. What single
-splits show is told by percentiles over the seeds. Both are kept, under names of their own.
+The paper's interval is that of the mean over the seeds, which narrows with every further seed. How much
+single splits differ is shown by percentiles over the seeds. Both are kept, under separate names.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from battery_platform.store.lakehouse import Lakehouse
 SEEDS = 75
 TEST_SHARE = 0.2
 LEARNT_ON = 300
-"""Training rows that lengths and noise come from at most; all rows are then conditioned on."""
+"""Most training rows used to learn lengths and noise; all rows are then conditioned on."""
 TRAIN, TEST = "train", "test"
 
 Progress = Callable[[int, int], None]
@@ -41,28 +41,28 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Reseeds:
-    """What was predicted of one target under each seed."""
+    """Predictions of one target under each seed."""
 
     target: str
     unit: str
     measured: np.ndarray
     predicted: np.ndarray
-    """Seeds x rows, also of the rows that were learnt from."""
+    """Seeds x rows, training rows included."""
     tested: np.ndarray
     """Seeds x rows: which were held out."""
     is_synthetic: bool = False
 
-    def rows_of(self, seed: int, part: str) -> np.ndarray:
-        """Whether each row belongs to that part under that seed."""
+    def rows_of(self, seed: int, side: str) -> np.ndarray:
+        """Whether each row is on that side of the split under that seed."""
         tested: np.ndarray = self.tested[seed]
-        return tested if part == TEST else ~tested
+        return tested if side == TEST else ~tested
 
-    def metrics(self, part: str) -> dict[str, np.ndarray]:
+    def metrics(self, side: str) -> dict[str, np.ndarray]:
         """Each metric by seed."""
         mean, spread = np.abs(self.measured.mean()), np.ptp(self.measured)
         r2, rmse, bias = [], [], []
         for seed, predicted in enumerate(self.predicted):
-            rows = self.rows_of(seed, part)
+            rows = self.rows_of(seed, side)
             r2.append(coefficient_of_determination(self.measured[rows], predicted[rows]))
             error = predicted[rows] - self.measured[rows]
             rmse.append(np.sqrt((error**2).mean()))
@@ -97,7 +97,7 @@ class Spread:
 
 
 def coefficient_of_determination(measured: np.ndarray, predicted: np.ndarray) -> float:
-    """R² against the mean of the rows that are judged."""
+    """R² relative to the mean of the given rows."""
     return float(
         1.0 - ((predicted - measured) ** 2).sum() / ((measured - measured.mean()) ** 2).sum()
     )
@@ -141,14 +141,14 @@ def protocol(
     seeds: int = SEEDS,
     progress: Progress = lambda done, total: None,
 ) -> tuple[Kept, list[Reseeds]]:
-    """Rows of the protocol, and what they came from; that is empty where nothing had changed."""
+    """Rows of the protocol and the splits behind them; no splits if nothing has changed."""
     if seeds < 2:
         raise PlatformError(
             "One split has no spread.", f"Take at least 2 seeds; usual are {SEEDS}."
         )
-    trainings = [part.source.read(lake, part) for part in model.parts]
+    trainings = [quantity.source.read(lake, quantity) for quantity in model.quantities]
     basis = Basis(
-        fingerprint(protocol, *(part.source.read for part in model.parts)),
+        fingerprint(protocol, *(quantity.source.read for quantity in model.quantities)),
         digest_of(model.digest, str(seeds)),
         digest_of(*(training.digest for training in trainings)),
     )
@@ -184,52 +184,54 @@ def protocol(
 
 
 def _reseeded(
-    model: Specification, parts: Sequence[TrainingSet], seeds: int, progress: Progress
+    model: Specification, trainings: Sequence[TrainingSet], seeds: int, progress: Progress
 ) -> tuple[list[Reseeds], np.ndarray]:
     """All quantities of the model at the rows that have each of them."""
-    shared = set.intersection(*(set(one.ids) for one in parts))
-    kept = [[n for n, name in enumerate(one.ids) if name in shared] for one in parts]
-    measured = np.column_stack([one.target[rows] for one, rows in zip(parts, kept, strict=True)])
-    in_decades = np.array([part.logarithmic for part in model.parts])
+    shared = set.intersection(*(set(training.ids) for training in trainings))
+    kept = [[n for n, name in enumerate(training.ids) if name in shared] for training in trainings]
+    measured = np.column_stack(
+        [training.target[rows] for training, rows in zip(trainings, kept, strict=True)]
+    )
+    in_decades = np.array([quantity.logarithmic for quantity in model.quantities])
     learnt = np.where(in_decades, np.log(np.where(in_decades, measured, 1.0)), measured)
-    groups = parts[0].batches[kept[0]]
+    groups = trainings[0].batches[kept[0]]
     predicted, tested = reseed(
-        features_of(model, parts[0].inputs[kept[0]]),
+        features_of(model, trainings[0].inputs[kept[0]]),
         learnt,
         groups,
         range(model.seed, model.seed + seeds),
         progress,
     )
     predicted = np.where(in_decades, np.exp(np.where(in_decades, predicted, 0.0)), predicted)
-    synthetic = any(one.is_synthetic for one in parts)
+    synthetic = any(training.is_synthetic for training in trainings)
     return [
         Reseeds(
-            part.target,
-            part.unit,
+            quantity.target,
+            quantity.unit,
             measured[:, number],
             predicted[:, :, number],
             tested,
             synthetic,
         )
-        for number, part in enumerate(model.parts)
+        for number, quantity in enumerate(model.quantities)
     ], groups
 
 
 def features_of(model: Specification, inputs: np.ndarray) -> np.ndarray:
-    """Inputs as the model takes them, in decades where its features say so; not yet scaled."""
+    """The model's features, logarithmic where it says so, not yet scaled."""
     straight = inputs @ weights_of(model, False).T
     weights = weights_of(model, True)
     used = (weights != 0).any(axis=0)
-    found: np.ndarray = straight + np.log(np.where(used, inputs, 1.0)) @ weights.T
-    return found
+    features: np.ndarray = straight + np.log(np.where(used, inputs, 1.0)) @ weights.T
+    return features
 
 
-def _rows(one: Reseeds) -> Iterator[Row]:
-    for part in (TRAIN, TEST):
-        for metric, values in one.metrics(part).items():
+def _rows(reseeds: Reseeds) -> Iterator[Row]:
+    for side in (TRAIN, TEST):
+        for metric, values in reseeds.metrics(side).items():
             yield {
-                "target": one.target,
-                "part": part,
+                "target": reseeds.target,
+                "part": side,
                 "metric": metric,
                 **vars(Spread.of(values)),
             }

@@ -1,4 +1,4 @@
-"""Rows as algorithms see them: arrays, and what hangs together."""
+"""Rows as algorithms see them: arrays, and which rows belong together."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Rows:
     inputs: np.ndarray
     target: np.ndarray
     batches: np.ndarray
-    """What is held out whole, also within the fit."""
+    """Groups that are held out as a whole, also within a fit."""
     conditions: np.ndarray
-    """Rows that share it differ by their own noise only."""
+    """Rows of the same condition differ only by noise."""
 
     def __len__(self) -> int:
         return len(self.target)

@@ -1,8 +1,8 @@
 """Kinds of rows that models learn from: one declaration each.
 
-A source says how its rows are read, what is held out whole together (rows that share it are no
-independent witnesses), what a row is in the lake, which assets fill it, and what to do where there are
-too few. A model names its source; its asset, its upstream, its card and its trace follow.
+A source says how its rows are read, which groups are held out as a whole (their rows are not
+independent), what a row is in the lake, which assets fill it, and what to do if there are too few rows. A
+model names its source; its asset, upstream, card and trace follow from it.
 
 Real and synthetic rows are never mixed, nor two active materials or two meanings of the loading.
 """
@@ -21,7 +21,7 @@ from battery_platform.models.training import Learner, TrainingSet, licences_of, 
 from battery_platform.store.lakehouse import Lakehouse
 
 SPACE = "space of six properties"
-"""Origin of the discharges that fill it."""
+"""Origin of the discharges that fill this space."""
 RATED_SPACE = "space of six properties and load"
 CLUSTERS = 25
 
@@ -32,22 +32,22 @@ class Source:
 
     name: str
     things: str
-    """What a row is called on a card."""
+    """What the rows are called on a card."""
     groups: str
-    """What is held out whole."""
+    """The groups that are held out as a whole."""
     kind: str
-    """What a row is in the lake, as traces name it; empty where it has no name of its own."""
+    """Kind of entity of a row, as traces name it; empty where it has none."""
     upstream: tuple[str, ...]
     """Assets that fill it, as `layer/name`."""
     read: Callable[[Lakehouse, Learner], TrainingSet]
     label: str
-    """What the card of a version says first that was trained on synthetic rows of this kind."""
+    """First paragraph of the card of a version trained on synthetic rows of this kind."""
     not_shown: str = ""
-    """What nothing in these rows can show, for the card; otherwise that one source stands behind them."""
+    """For the card: what these rows cannot show. If empty, the card says that they come from one source."""
     as_recipes: bool = False
-    """Whether files to be predicted are read as recipes, whose headers and units are recognised."""
+    """Whether prediction files are read as recipes, whose headers and units are recognised."""
     always_there: bool = False
-    """Whether a refresh makes such rows itself."""
+    """Whether a refresh creates such rows itself."""
 
 
 PLANT_LABEL = (
@@ -97,7 +97,7 @@ def _largest_kind(
     snapshot: int,
     left_out: Mapping[str, int] | None = None,
 ) -> TrainingSet | None:
-    """The largest part that is of one material and one meaning of the loading."""
+    """The largest set of rows that share one material and one meaning of the loading."""
     counted: dict[str, int] = dict(left_out or {})
     needed = (*model.inputs, model.target)
     for reason, keep in (
@@ -142,7 +142,7 @@ def _largest_kind(
 
 
 def _lines_of_electrodes(lake: Lakehouse, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The line of each electrode, and of each file that states a step before it the first."""
+    """The line of each electrode, and the first line of each file about an earlier step of it."""
     return lake.records(
         """WITH RECURSIVE reach(electrode_id, kind, id, distance) AS (
              SELECT unnest($ids::VARCHAR[]), 'electrode', unnest($ids::VARCHAR[]), 0
@@ -177,7 +177,7 @@ def read_half_cells(lake: Lakehouse, model: Learner) -> TrainingSet:
 
 
 def read_loaded_half_cells(lake: Lakehouse, model: Learner) -> TrainingSet:
-    """Discharges of that space at many loads; one that the solver gave up on delivers nothing."""
+    """Discharges of that space at many loads; where the solver failed, nothing was delivered."""
     frame, snapshot = _discharges(lake, RATED_SPACE, "TRUE")
     nothing = pl.when("failed").then(0.0).otherwise("capacity_mah_g")
     frame = frame.with_columns(capacity_mah_g=nothing)
@@ -185,10 +185,10 @@ def read_loaded_half_cells(lake: Lakehouse, model: Learner) -> TrainingSet:
 
 
 def _discharges(lake: Lakehouse, origin: str, where: str) -> tuple[pl.DataFrame, int]:
-    """Of the newest code and assumptions: others answer another question."""
+    """Discharges by the newest code and assumptions only, as others are not comparable."""
     return read_rows(
         lake,
-        f"""SELECT DISTINCT d.*, s.subject AS id, s.subject AS part, d.discharge_id AS parent,
+        f"""SELECT DISTINCT d.*, s.subject AS id, s.subject AS split_group, d.discharge_id AS parent,
                   'simulated' AS source_id, 'CC0-1.0 (generated)' AS licence
            FROM discharges d JOIN discharge_subjects s USING (discharge_id)
            WHERE s.origin = $origin AND {where} AND lower_cutoff_v = 3.2
@@ -199,8 +199,8 @@ def _discharges(lake: Lakehouse, origin: str, where: str) -> tuple[pl.DataFrame,
 
 
 def read_graded_cells(lake: Lakehouse, model: Learner) -> TrainingSet:
-    """Graded cells whose profiles no other cell shares, so that no split can leak; of the newest code
-    and assumptions, to the cut-off of paper 002.
+    """Graded cells whose profiles no other cell shares, so that no split can leak; by the newest code and
+    assumptions, to the cut-off of paper 002.
     """
     points = [
         f"({side}_profile::DOUBLE[])[{number}] AS {side}_active_{number}"
@@ -209,7 +209,7 @@ def read_graded_cells(lake: Lakehouse, model: Learner) -> TrainingSet:
     ]
     frame, snapshot = read_rows(
         lake,
-        f"""SELECT g.*, run_id AS id, run_id AS part, {", ".join(points)},
+        f"""SELECT g.*, run_id AS id, run_id AS split_group, {", ".join(points)},
                    TRUE AS is_synthetic, 'simulated' AS source_id,
                    'CC0-1.0 (generated)' AS licence,
                    {_occurrences("positive")} AS positive_cells,
@@ -235,22 +235,22 @@ def _occurrences(side: str) -> str:
     return f"count(*) OVER (PARTITION BY {side}_profile, code_version, assumptions_hash)"
 
 
-# -- what others simulated or measured --------------------------------------------------------
+# -- simulated or measured by others ----------------------------------------------------------
 
 
 def read_mesostructures(lake: Lakehouse, model: Learner) -> TrainingSet:
-    """Generated structures; the same one compressed to several gaps is one group."""
+    """Generated structures; a structure and its compressions to several gaps form a group."""
     frame, snapshot = read_rows(
         lake,
         f"""SELECT m.*, structure_id AS id, f.licence,
-                  active_material_pct || '/' || porosity_uncalendered_pct AS part
+                  active_material_pct || '/' || porosity_uncalendered_pct AS split_group
            FROM raw_mesostructures m {_LICENCES}""",
     )
     return _of_files(frame, model, MESOSTRUCTURES, snapshot, "duquesnoy2020_mesostructures")
 
 
 def read_slurry_simulations(lake: Lakehouse, model: Learner) -> TrainingSet:
-    """An optimiser's tries, which crowd together: clusters of like parameters are held out whole."""
+    """Trials of an optimiser, which crowd together, so clusters of similar parameters are held out whole."""
     from sklearn.cluster import KMeans
     from sklearn.preprocessing import StandardScaler
 
@@ -262,19 +262,19 @@ def read_slurry_simulations(lake: Lakehouse, model: Learner) -> TrainingSet:
     if frame.height >= 4 * CLUSTERS:
         at = StandardScaler().fit_transform(np.log(frame.select(model.inputs).to_numpy()))
         labels = KMeans(CLUSTERS, n_init=4, random_state=0).fit_predict(at)
-        frame = frame.with_columns(part=pl.Series([f"cluster {label}" for label in labels]))
+        frame = frame.with_columns(split_group=pl.Series([f"cluster {label}" for label in labels]))
     else:
-        frame = frame.with_columns(part=pl.col("id"))
+        frame = frame.with_columns(split_group=pl.col("id"))
     return _of_files(frame, model, SLURRY_SIMULATIONS, snapshot, "slurry_forcefield")
 
 
 def read_faded_cells(lake: Lakehouse, model: Learner) -> TrainingSet:
-    """Cells with the features of their first 100 cycles and the life that they reached."""
+    """Cells with the features of their first 100 cycles and their cycle life."""
     from battery_platform.models.fade import features_of_cells
 
     lives, snapshot = read_rows(
         lake,
-        f"""SELECT l.*, l.cell_id AS id, l.cell_id AS part, f.licence
+        f"""SELECT l.*, l.cell_id AS id, l.cell_id AS split_group, f.licence
            FROM raw_cycle_lives l {_LICENCES}""",
     )
     features = features_of_cells(lake, lives["cell_id"].to_list())
@@ -289,7 +289,7 @@ _LICENCES = """LEFT JOIN (
 def _of_files(
     frame: pl.DataFrame, model: Learner, source: Source, snapshot: int, catalogue_id: str
 ) -> TrainingSet:
-    """Rows of one raw table, which the public catalogue has as well."""
+    """Rows of a raw table that the public catalogue also provides."""
     remedy = f"fetch some: `battery-platform catalogue fetch {catalogue_id}`, then refresh"
     return _training_set(frame, model, source, snapshot, remedy)
 
@@ -306,17 +306,20 @@ def _training_set(
     numbers = frame.with_columns(pl.col(needed).cast(pl.Float64))
     whole = numbers.filter(pl.all_horizontal(pl.col(needed).is_not_null()))
     counted = {**(left_out or {}), "without all inputs and the target": frame.height - whole.height}
-    if whole.height < model.smallest_rows or whole["part"].n_unique() < model.smallest_batches:
+    if (
+        whole.height < model.smallest_rows
+        or whole["split_group"].n_unique() < model.smallest_batches
+    ):
         raise NoRows(
             f"{model.name} needs {model.smallest_rows} {source.things} of {model.smallest_batches} "
-            f"{source.groups}; the lake has {whole.height} of {whole['part'].n_unique()}.",
+            f"{source.groups}; the lake has {whole.height} of {whole['split_group'].n_unique()}.",
             f"Hand in more, or {remedy}.",
         )
     return TrainingSet(
         ids=tuple(whole["id"].to_list()),
         inputs=whole.select(model.inputs).to_numpy(),
         target=whole[model.target].to_numpy(),
-        batches=whole["part"].to_numpy(),
+        batches=whole["split_group"].to_numpy(),
         is_synthetic=bool(whole["is_synthetic"].any()),
         active_material=None,
         loading_basis=None,
@@ -330,7 +333,7 @@ def _training_set(
 
 
 def lines_of_table(frame: pl.DataFrame, source: Source) -> list[dict[str, Any]]:
-    """The line that states each row, of rows that come straight from one raw table."""
+    """The source line of each row, for rows that come straight from a raw table."""
     (layer, table) = source.upstream[-1].split("/")
     if layer != "raw":
         raise ValueError(f"{source.name} come from {source.upstream[-1]}, which is no raw table")

@@ -1,7 +1,7 @@
-"""What each model predicts, from what, and how its inputs enter: the parameters of a version.
+"""What each model predicts, from which inputs, and how they enter: the parameters of a version.
 
-A registered model predicts one quantity or several from the same inputs; each has a specification of
-its own, the others stand in `also` of the first.
+A registered model predicts one or more quantities from the same inputs. Each quantity has its own
+specification; the first one lists the others in `also`.
 """
 
 from __future__ import annotations
@@ -63,46 +63,46 @@ class Feature:
 
 @dataclass(frozen=True)
 class Specification:
-    """A quantity that is learnt anew every time its data, its code or this specification change."""
+    """A quantity that is learnt again whenever its data, its code or this specification changes."""
 
     name: str
-    """Of the registered model."""
+    """Name of the registered model."""
     target: str
     unit: str
     title: str
     use: str
     source: Source
-    """Which rows of the lake it learns from."""
+    """The rows of the lake that it learns from."""
     inputs: tuple[str, ...] = RECIPE
     features: tuple[Feature, ...] = ()
     logarithmic: bool = False
     """Whether the logarithm of the target is learnt: it spans decades, or its errors grow with it."""
     bounds: tuple[float, ...] = ()
-    """Values of the target at which one class ends and the next begins."""
+    """Values of the target that separate neighbouring classes."""
     classes: tuple[str, ...] = ()
     also: tuple[Specification, ...] = ()
     known: tuple[str, ...] = ()
-    """Inputs that may be missing: what is known of a thing already."""
+    """Optional inputs: values that may already be known."""
     more_outputs: tuple[tuple[str, str], ...] = ()
     """Further columns of the answer and their types."""
     kind: str = "surrogate"
-    """How it is read, judged and fitted: `surrogate` or `sparse`."""
+    """How rows are read and the model evaluated and fitted: `surrogate` or `sparse`."""
     served: str = "surrogate"
-    """The file that answers."""
+    """The file in `models.served` that makes predictions."""
     algorithms: tuple[str, ...] = ("gaussian process",)
     """Candidates beside the baselines; the gate picks one."""
     baselines: tuple[str, ...] = ("mean", "nearest neighbour", "ridge")
-    """What it must not be worse than."""
+    """Predictors that the model must not be worse than."""
     when_many: tuple[str, ...] = ()
-    """Further ones that only many rows are worth."""
+    """Further algorithms, tried only where there are many rows."""
     too_slow: tuple[str, ...] = ()
-    """Judged, never picked: the model is asked about millions of rows at once."""
+    """Algorithms that are evaluated but never picked, because millions of rows are predicted at once."""
     trend: tuple[str, ...] = ()
-    """Features of the power law that speaks where the data have a hole or end."""
+    """Features of the power law that takes over in gaps of the data and beyond their range."""
     consistent: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
-    """Sums of inputs, (input, factor) pairs with a name, that must lie where those of the data do."""
+    """Named sums of inputs, as (input, factor) pairs, that must lie in the range seen in the data."""
     ranges_of: str = ""
-    """Input of which whole ranges are left out as well, to see how far the model reaches."""
+    """Input of which whole ranges are also held out, to see how far the model extrapolates."""
     splits: int = 10
     repeats: int = 3
     seed: int = 20260101
@@ -111,21 +111,21 @@ class Specification:
 
     @property
     def things(self) -> str:
-        """What its rows are called."""
+        """What its rows are called, in the plural."""
         return self.source.things
 
     @property
     def groups(self) -> str:
-        """What is held out whole."""
+        """The groups of rows that are held out as a whole, in the plural."""
         return self.source.groups
 
     @property
-    def parts(self) -> tuple[Specification, ...]:
+    def quantities(self) -> tuple[Specification, ...]:
         """All quantities of the registered model."""
         return (self, *self.also)
 
     def candidates(self, rows: int) -> tuple[str, ...]:
-        """The algorithms that are tried on so many rows."""
+        """The algorithms to try on this many rows."""
         return (*self.algorithms, *(self.when_many if rows >= MANY else ()))
 
     @property
@@ -145,11 +145,11 @@ class Specification:
 
     @property
     def class_outputs(self) -> dict[str, str]:
-        """The class and the probability of each; none where the model has no classes."""
+        """Output columns for the class and each class probability; empty for a model without classes."""
         if not self.classes:
             return {}
         return {"class": f"{self.stem}_class"} | {
-            one: f"{self.stem}_probability_{one}" for one in self.classes
+            label: f"{self.stem}_probability_{label}" for label in self.classes
         }
 
     @property
@@ -159,9 +159,12 @@ class Specification:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All numbers that the registered model answers with beside classes."""
+        """All numeric output columns of the registered model, class probabilities apart."""
         return tuple(
-            name for part in self.parts if not part.classes for name in part.outputs.values()
+            name
+            for quantity in self.quantities
+            if not quantity.classes
+            for name in quantity.outputs.values()
         )
 
     @property
@@ -171,7 +174,7 @@ class Specification:
 
 
 def _plain(value: Any) -> Any:
-    """A specification as JSON can write it; a source is known by its name, its code is hashed apart."""
+    """A specification as plain JSON values; a source is given by name, as its code is hashed separately."""
     if isinstance(value, Source):
         return value.name
     if is_dataclass(value):
@@ -235,7 +238,7 @@ GRADED_INPUTS = (
 
 
 def _profile_checks(side: str) -> tuple[tuple[str, tuple[tuple[str, float], ...]], ...]:
-    """The points must have the mean that is stated, and must not fall towards the collector."""
+    """The points must have the stated mean and must not fall towards the collector."""
     points = [f"{side}_active_{number}" for number in range(1, 11)]
     inner = [(name, -1 / 9) for name in points[1:-1]]
     ends = [(points[0], -1 / 18), (points[-1], -1 / 18)]
@@ -311,7 +314,7 @@ def _outcome(endpoint: Endpoint, **more: Any) -> Specification:
         kind="sparse",
         algorithms=("stack",),
         baselines=("mean", "random forest"),
-        known=tuple(one.name for one in ENDPOINTS),
+        known=tuple(endpoint.name for endpoint in ENDPOINTS),
         served="cell_outcome",
         logarithmic=endpoint.logarithmic,
         splits=4,
@@ -321,11 +324,11 @@ def _outcome(endpoint: Endpoint, **more: Any) -> Specification:
 
 
 def _cell_outcome() -> Specification:
-    """D30 comes first: it is what the gate judges, and what cells are classed by."""
-    first = next(one for one in ENDPOINTS if one.name == CLASS_OF)
+    """D30 comes first: the gate judges it, and it decides the class of a cell."""
+    first = next(endpoint for endpoint in ENDPOINTS if endpoint.name == CLASS_OF)
     return _outcome(
         first,
-        also=tuple(_outcome(one) for one in ENDPOINTS if one is not first),
+        also=tuple(_outcome(endpoint) for endpoint in ENDPOINTS if endpoint is not first),
         more_outputs=(
             ("d30_class", "string"),
             *((f"d30_probability_{label}", "double") for label in CLASSES),
@@ -339,8 +342,8 @@ def _cell_outcome() -> Specification:
 
 
 MODELS = {
-    one.name: one
-    for one in (
+    model.name: model
+    for model in (
         Specification(
             "mass-loading",
             "mass_loading_mg_cm2",

@@ -1,6 +1,6 @@
 """Splits that cannot leak: rows of one batch are never on both sides.
 
-A split made elsewhere is let in by `refuse_leaks` only.
+Splits made elsewhere must pass `refuse_leaks`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ Fold = tuple[np.ndarray, np.ndarray]
 
 
 class LeakingSplit(PlatformError):  # noqa: N818 -- it is the split that leaks
-    """A split that would report a success that nobody will see on a new batch."""
+    """A split that would report a success which will not be seen on a new batch."""
 
 
 def grouped_folds(groups: np.ndarray, splits: int, seed: int) -> Iterator[Fold]:
-    """Train and test positions; whole groups change sides, in an order drawn from the seed."""
+    """Train and test positions of each fold; groups stay whole, their order is drawn from the seed."""
     names = np.unique(groups)
     if len(names) < 2:
         raise PlatformError(
-            "All rows come from one batch: nothing can be said of another one.",
+            "All rows come from one batch: nothing can be said about other batches.",
             "Hand in electrodes of further batches.",
         )
     order = np.random.default_rng(seed).permutation(names)
@@ -33,14 +33,14 @@ def grouped_folds(groups: np.ndarray, splits: int, seed: int) -> Iterator[Fold]:
 
 
 def repeated_folds(groups: np.ndarray, splits: int, repeats: int, seed: int) -> list[list[Fold]]:
-    """Several such splits of all rows, each with another order."""
+    """Several such splits of all rows, each with its own seed."""
     return [list(grouped_folds(groups, splits, seed + number)) for number in range(repeats)]
 
 
 def range_folds(values: np.ndarray, ranges: int = 3) -> Iterator[Fold]:
-    """Low, middle and high values left out in turn: how far a model reaches beyond its data.
+    """Low, middle and high values held out in turn, to see how far a model extrapolates.
 
-    Batches are on both sides here; such a split never judges a model, it only says how it reaches.
+    Batches are on both sides here, so such a split never decides on a model.
     """
     for left_out in np.array_split(np.unique(values), ranges):
         test = np.isin(values, left_out)
@@ -48,7 +48,7 @@ def range_folds(values: np.ndarray, ranges: int = 3) -> Iterator[Fold]:
 
 
 def holdout(groups: np.ndarray, share: float, seed: int) -> Fold:
-    """Train and test positions: about this share of the whole groups, drawn from the seed, is tested."""
+    """Train and test positions, with about this share of whole groups drawn for the test."""
     names = np.unique(groups)
     tested = max(1, round(share * len(names)))
     if tested >= len(names):

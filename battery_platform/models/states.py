@@ -22,16 +22,16 @@ from battery_platform.models.served.surrogate import (
 from battery_platform.models.specification import Specification
 
 LANDMARKS = 256
-"""Rows that stand for a large training set where distances are asked."""
+"""Rows that represent a large training set when distances are computed."""
 MARGIN = 0.01
-"""Of the range of a sum of inputs, by which one may miss it."""
+"""Tolerance of a sum of inputs, as a share of its range in the data."""
 ERROR_PARTS = 5
 ERROR_RIDGE = 30.0
 """Pull towards an error that is the same everywhere."""
 
 
 def weights_of(model: Specification, logarithmic: bool) -> np.ndarray:
-    """How much of each input (or of its logarithm) is in each feature."""
+    """The factor of each input (or of its logarithm) in each feature."""
     made = np.zeros((len(model.features), len(model.inputs)))
     for row, feature in enumerate(model.features):
         if feature.logarithmic == logarithmic:
@@ -57,7 +57,7 @@ def framed(model: Specification, inputs: np.ndarray) -> State:
 
 
 def _sums(model: Specification) -> np.ndarray:
-    """How much of each input is in each sum that must fit."""
+    """The factor of each input in each constrained sum."""
     made = np.zeros((len(model.consistent), len(model.inputs)))
     for row, (_, terms) in enumerate(model.consistent):
         for name, factor in terms:
@@ -66,21 +66,21 @@ def _sums(model: Specification) -> np.ndarray:
 
 
 def learnt_target(model: Specification, target: np.ndarray) -> np.ndarray:
-    """The target as it is learnt."""
+    """The target as it is learnt: its logarithm where the model says so."""
     return np.log(target) if model.logarithmic else target
 
 
 def finished(state: State, model: Specification, rows: Rows, about: dict[str, Any] | None) -> State:
-    """The state with its domain and with what it says of itself."""
+    """The state with its domain of validity and its description of itself."""
     if "train" not in state:
         state["train"] = _landmarks(features(state, rows.inputs), model.seed).astype(np.float32)
     sums = _sums(model)
-    found = rows.inputs @ sums.T
-    margin = MARGIN * np.ptp(found, axis=0) + 1e-9
+    totals = rows.inputs @ sums.T
+    margin = MARGIN * np.ptp(totals, axis=0) + 1e-9
     state |= {
         "sums": sums,
-        "sums_low": found.min(axis=0) - margin,
-        "sums_high": found.max(axis=0) + margin,
+        "sums_low": totals.min(axis=0) - margin,
+        "sums_high": totals.max(axis=0) + margin,
     }
     state["domain_distance"] = np.float64(_domain_distance(state, rows))
     state["logarithmic_target"] = np.bool_(model.logarithmic)
@@ -102,7 +102,7 @@ def finished(state: State, model: Specification, rows: Rows, about: dict[str, An
 
 
 def together(states: Sequence[State]) -> State:
-    """The parts of one registered model in one state; those after the first have a number before."""
+    """The states of all quantities of a model in one; names after the first state get a number in front."""
     return dict(states[0]) | {
         f"{number}.{name}": value
         for number, state in enumerate(states[1:], start=1)
@@ -111,19 +111,19 @@ def together(states: Sequence[State]) -> State:
 
 
 def kept_under(name: str, state: State) -> State:
-    """A state to be put inside another one."""
+    """A state with a prefix on its names, to be stored inside another one."""
     return {name + key: value for key, value in state.items()}
 
 
 def errors_learnt(at: np.ndarray, errors: np.ndarray) -> State:
-    """How large errors are where: the logarithm of held-out ones, by a ridge on the features.
+    """Typical size of errors across the features: a ridge regression of the logarithm of held-out errors.
 
-    Scaled so that 90 % intervals hold 90 % of errors that the ridge did not see.
+    Scaled so that 90 % intervals hold 90 % of the errors that the ridge did not see.
     """
-    part = np.arange(len(errors)) % ERROR_PARTS
+    fold = np.arange(len(errors)) % ERROR_PARTS
     ratios = np.empty(len(errors))
     for number in range(ERROR_PARTS):
-        own = part == number
+        own = fold == number
         ratios[own] = np.abs(errors[own]) / error_size(_ridge(at[~own], errors[~own]), at[own])
     return _ridge(at, errors) | {"calibration": np.quantile(ratios, 0.9) / Z90}
 
@@ -145,7 +145,7 @@ def _ridge(at: np.ndarray, errors: np.ndarray) -> State:
 
 
 def _landmarks(at: np.ndarray, seed: int) -> np.ndarray:
-    """All rows if they are few, else some drawn by chance."""
+    """All rows if they are few, otherwise a random sample."""
     if len(at) <= LANDMARKS:
         return at
     drawn: np.ndarray = at[np.random.default_rng(seed).choice(len(at), LANDMARKS, replace=False)]
@@ -153,7 +153,7 @@ def _landmarks(at: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _domain_distance(state: State, rows: Rows) -> float:
-    """How far a batch usually lies from the nearest other one: 95 of 100 conditions are nearer."""
+    """95th percentile of the distance from a condition to the nearest condition of another batch."""
     _, first = np.unique(rows.conditions, return_index=True)
     if len(first) > 4 * LANDMARKS:
         first = first[:: len(first) // (4 * LANDMARKS)]

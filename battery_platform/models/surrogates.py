@@ -1,4 +1,4 @@
-"""Champions as plain functions of arrays, for whoever explores them."""
+"""Champions as plain functions of arrays, for analyses that explore them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Ask = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def champions(settings: Settings, names: Sequence[str]) -> dict[str, int | None]:
-    """The version that answers for each model, if there is one."""
+    """The champion version of each model, if there is one."""
     return {name: registry.aliases(settings, name).get(registry.CHAMPION) for name in names}
 
 
 def surrogate_of(
     settings: Settings, versions: Mapping[str, int | None]
 ) -> Callable[[str, str, tuple[str, ...]], Ask | None]:
-    """Hands out, by model, target and inputs, what answers with value and standard deviation."""
+    """A function that returns, for a model, target and inputs, the champion's predictor if there is one."""
     import pandas as pd
 
     @cache
@@ -33,14 +33,16 @@ def surrogate_of(
         version = versions.get(name)
         if version is None or set(inputs) != set(MODELS[name].inputs):
             return None
-        part = next(one for one in MODELS[name].parts if one.target == target)
+        quantity = next(
+            candidate for candidate in MODELS[name].quantities if candidate.target == target
+        )
         predict = loaded(name, version)
 
         def ask(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            found = predict(pd.DataFrame(at, columns=list(inputs)))
+            answers = predict(pd.DataFrame(at, columns=list(inputs)))
             return (
-                found[part.outputs["value"]].to_numpy(),
-                found[part.outputs["standard_deviation"]].to_numpy(),
+                answers[quantity.outputs["value"]].to_numpy(),
+                answers[quantity.outputs["standard_deviation"]].to_numpy(),
             )
 
         return ask

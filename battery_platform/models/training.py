@@ -1,4 +1,4 @@
-"""The rows that a model learns from: read at one snapshot, left-out rows counted."""
+"""The rows that a model learns from, read at one snapshot, with the number of rows left out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from battery_platform.store.lakehouse import Lakehouse
 
 
 class Learner(Protocol):
-    """What reading rows must know of the model that learns from them."""
+    """What is needed of a model in order to read its rows."""
 
     @property
     def name(self) -> str: ...
@@ -38,7 +38,7 @@ class TrainingSet:
     inputs: np.ndarray
     target: np.ndarray
     batches: np.ndarray
-    """Slurry batch, or other group, of each row: it is never on both sides of a split."""
+    """Slurry batch, or other group, of each row; a group is never on both sides of a split."""
     is_synthetic: bool
     active_material: str | None
     loading_basis: str | None
@@ -60,7 +60,7 @@ class TrainingSet:
 
     @cached_property
     def conditions(self) -> np.ndarray:
-        """Which rows share batch and recipe, and so differ by their own noise only."""
+        """A number for each batch and recipe; rows that share it differ only by noise."""
         keys = [
             (batch, *recipe)
             for batch, recipe in zip(self.batches, self.inputs.tolist(), strict=True)
@@ -80,7 +80,7 @@ class TrainingSet:
 
     @cached_property
     def digest(self) -> str:
-        """Changes with any row, input, target or batch, and with what the card says of them."""
+        """A hash of all rows, inputs, targets and batches, and of what the card says about them."""
         hasher = hashlib.blake2b(digest_size=8)
         kind = (self.is_synthetic, self.active_material, self.loading_basis, self.licence)
         hasher.update(repr((kind, self.sources)).encode())
@@ -103,7 +103,7 @@ class TrainingSet:
 def read_rows(
     lake: Lakehouse, query: str, given: Mapping[str, Any] | None = None
 ) -> tuple[pl.DataFrame, int]:
-    """Rows by their `id`, and the snapshot that they were read at."""
+    """Rows ordered by `id`, and the snapshot at which they were read."""
     with lake.cursor() as cursor:
         cursor.execute("BEGIN TRANSACTION")
         newest = cursor.execute("FROM ducklake_current_snapshot('lake')").fetchone()
@@ -113,5 +113,5 @@ def read_rows(
 
 
 def licences_of(frame: pl.DataFrame) -> str:
-    """The licences of rows, each once."""
+    """The distinct licences of the rows."""
     return ", ".join(sorted({licence or "not stated" for licence in frame["licence"].to_list()}))

@@ -236,7 +236,7 @@ def test_a_refused_version_is_a_challenger_and_the_champion_stays(
 def test_what_the_lake_keeps_is_what_was_judged(lake: Lakehouse, marts: Marts) -> None:
     marts(synthetic=True)
     done = release(lake, MODEL)
-    assert [one.part.target for one in done.judged] == ["mass_loading_mg_cm2"]
+    assert [one.quantity.target for one in done.judged] == ["mass_loading_mg_cm2"]
     (version,) = lake.records("SELECT * FROM model_versions")
     assert (version["is_synthetic"], version["n_rows"], version["n_groups"]) == (True, 48, 12)
     assert "SYNTHETIC" in version["card"]

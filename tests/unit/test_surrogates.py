@@ -182,7 +182,9 @@ def test_a_release_judges_and_keeps_each_quantity(
     monkeypatch.setattr(registry, "aliases", lambda *_: {})
     swept(lake, discharges(60))
     done = release(lake, MODEL)
-    assert [one.part.target for one in done.judged] == [part.target for part in MODEL.parts]
+    assert [one.quantity.target for one in done.judged] == [
+        part.target for part in MODEL.quantities
+    ]
     assert "1.weights" in given[2]
     assert set(given[5]) >= {"rmse", "rmse.specific_power_w_kg"}
     kept = lake.rows("SELECT DISTINCT target FROM model_evaluations ORDER BY 1")

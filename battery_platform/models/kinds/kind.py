@@ -1,7 +1,7 @@
-"""Kinds of models: how one is read, judged and fitted, and which code decides how it turns out.
+"""Kinds of models: how each is read, evaluated and fitted, and which code decides the result.
 
-Both kinds go the same way from `release` on: one gate, one card, one registry. What is named here as
-text is imported by whoever trains, not by whoever only asks for a version.
+From `release` on both kinds share the same gate, card and registry. Modules are named here as text so
+that only training imports them, not whoever merely looks up a version.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ class Kind:
     """A way to learn, from reading rows to a state that can be served."""
 
     module: str
-    """Its `read` hands out what there is to learn from."""
+    """Its `read_material` returns the data to learn from."""
     makers: Callable[[Specification], list[str]]
-    """What decides how a version turns out, beside that module."""
+    """Code beside that module that decides how a version turns out."""
     dispatches: tuple[str, ...]
-    """Tables of all algorithms, which are not followed: only those count that a model tries."""
+    """Tables of all algorithms, which are not followed: only the algorithms that a model tries count."""
 
 
 def read_material(lake: Lakehouse, model: Specification) -> Material:
-    """What a model is to learn from, read at one snapshot."""
-    material: Material = import_module(KINDS[model.kind].module).read(lake, model)
+    """The data that a model learns from, read at one snapshot."""
+    material: Material = import_module(KINDS[model.kind].module).read_material(lake, model)
     return material
 
 
@@ -44,9 +44,9 @@ def code_of(model: Specification) -> str:
     """Hash of the code that decides how a version of this model turns out."""
     kind = KINDS[model.kind]
     return fingerprint(
-        f"{kind.module}:read",
+        f"{kind.module}:read_material",
         f"{MODELS}.served.{model.served}",
-        *(part.source.read for part in model.parts),
+        *(quantity.source.read for quantity in model.quantities),
         *kind.makers(model),
         without=kind.dispatches,
     )
@@ -54,9 +54,9 @@ def code_of(model: Specification) -> str:
 
 def _algorithms(model: Specification) -> list[str]:
     return [
-        makers_of(part)[name]
-        for part in model.parts
-        for name in (*part.algorithms, *part.when_many)
+        makers_of(quantity)[name]
+        for quantity in model.quantities
+        for name in (*quantity.algorithms, *quantity.when_many)
     ]
 
 

@@ -1,4 +1,4 @@
-"""How a surrogate is read, judged and fitted: one quantity after the other, all from the same inputs."""
+"""Reading, evaluating and fitting a surrogate: one quantity after the other, all from the same inputs."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ class Learnt:
     judged: Sequence[Judged]
     state: Mapping[str, Any]
     card: Callable[[str], str]
-    """From why it was trained."""
+    """Returns the card, given the reason for training."""
     further_scores: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
-    """Rows of evaluations beside those that the gate looks at."""
+    """Rows of evaluations beyond those that the gate looks at."""
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What there is to learn from, read at one snapshot."""
+    """The data to learn from, read at one snapshot."""
 
     training: TrainingSet
     digest: str
     learn: Callable[[Mapping[str, str], Standings, Progress], Learnt]
 
 
-def read(lake: Lakehouse, model: Specification) -> Material:
+def read_material(lake: Lakehouse, model: Specification) -> Material:
     """The rows of each quantity of a surrogate."""
-    trainings = [part.source.read(lake, part) for part in model.parts]
+    trainings = [quantity.source.read(lake, quantity) for quantity in model.quantities]
 
     def learn(hashes: Mapping[str, str], standings: Standings, progress: Progress) -> Learnt:
         judged, tasks = [], []
-        for part, rows in zip(model.parts, trainings, strict=True):
-            evaluation = evaluate(part, rows, progress=progress)
+        for quantity, rows in zip(model.quantities, trainings, strict=True):
+            evaluation = evaluate(quantity, rows, progress=progress)
             algorithm = pick(evaluation)
-            decision = decide(evaluation, algorithm, standings(part), hashes["data"])
-            judged.append(Judged(part, evaluation, algorithm, decision))
-            said = {
+            decision = decide(evaluation, algorithm, standings(quantity), hashes["data"])
+            judged.append(Judged(quantity, evaluation, algorithm, decision))
+            about = {
                 "synthetic": rows.is_synthetic,
                 "model": model.name,
                 "data_hash": rows.digest,
             }
-            tasks.append((part, algorithm, rows.rows, said))
+            tasks.append((quantity, algorithm, rows.rows, about))
         states = list(spread(fitted, tasks))
         return Learnt(
             model,
@@ -70,12 +70,12 @@ def read(lake: Lakehouse, model: Specification) -> Material:
             lambda because: card(model, judged, states, hashes, because),
         )
 
-    return Material(trainings[0], _joined([one.digest for one in trainings]), learn)
+    return Material(trainings[0], _joined([training.digest for training in trainings]), learn)
 
 
-def fitted(part: Specification, algorithm: str, rows: Rows, about: dict[str, Any]) -> State:
-    """What answers for one quantity, learnt from all of its rows."""
-    return algorithm_of(part, algorithm)(part, rows, about)
+def fitted(quantity: Specification, algorithm: str, rows: Rows, about: dict[str, Any]) -> State:
+    """The state that predicts one quantity, fitted to all of its rows."""
+    return algorithm_of(quantity, algorithm)(quantity, rows, about)
 
 
 def _joined(digests: Sequence[str]) -> str:

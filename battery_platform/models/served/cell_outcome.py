@@ -1,12 +1,11 @@
 """Outcome of a cell as other teams load it: this file and arrays; no battery_platform, no pickle.
 
 Lasso and trees predict each quantity from the descriptors; a joint normal distribution of their errors
-then moves each prediction by whatever is already known of the cell, never by the quantity itself. What
-is unknown is integrated out, so that its uncertainty stands in all that depends on it.
+then updates each prediction with whatever is already known of the cell, never with the quantity itself.
+Unknown quantities are integrated out, so that their uncertainty carries over to all that depends on them.
 
 Quantities are computed as standardised numbers, those that span decades as logarithms; the capacity
-curve is a few principal components among them. `predict_rows` is what training, evaluation and
-serving all use.
+curve enters as a few principal components. Training, evaluation and serving all use `predict_rows`.
 """
 
 import json
@@ -23,15 +22,15 @@ BLOCK = 2048
 UNIT_SLIPS = (0.001, 1000.0, 0.01, 100.0)
 WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}
 EXACT = 1e-9
-"""Standard deviation of what is known already: it is answered as it was given."""
+"""Standard deviation of known values: they are returned as given."""
 FAR = 1.0
-"""A known value this many spans outside of the training data is not believed."""
+"""A known value further outside the training data than this many spans is rejected."""
 
 
 def trees(forest: dict[str, np.ndarray], inputs: np.ndarray) -> np.ndarray:
-    """Mean answer of all trees, rows by quantities. Inputs are rounded as when the trees grew.
+    """Mean prediction of all trees, rows by quantities. Inputs are rounded as when the trees were grown.
 
-    All trees walk one level at a time; a leaf leads to itself.
+    All trees are walked one level at a time; a leaf leads to itself.
     """
     rows, wide = inputs.shape
     x = inputs.astype(np.float32).ravel()
@@ -41,8 +40,8 @@ def trees(forest: dict[str, np.ndarray], inputs: np.ndarray) -> np.ndarray:
         above = x[start + forest["feature"][node]] > forest["threshold"][node]
         node = forest["children"][2 * node + above]
     answers: np.ndarray = forest["answer"][node].reshape(len(forest["roots"]), rows, -1)
-    found: np.ndarray = answers.mean(axis=0)
-    return found
+    mean: np.ndarray = answers.mean(axis=0)
+    return mean
 
 
 def base(state: dict[str, Any], inputs: np.ndarray) -> np.ndarray:
@@ -63,7 +62,7 @@ def base(state: dict[str, Any], inputs: np.ndarray) -> np.ndarray:
 def conditioned(
     mean: np.ndarray, known: np.ndarray, covariance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each quantity, given the others that are known."""
+    """Mean and standard deviation of each quantity, given the other known quantities."""
     moved, deviation = mean.copy(), np.tile(np.sqrt(np.diag(covariance)), (len(mean), 1))
     there = np.isfinite(known)
     patterns, which = np.unique(there, axis=0, return_inverse=True)
@@ -77,7 +76,7 @@ def conditioned(
         moved[np.ix_(rows, lack)] += off @ gain.T
         left = np.diag(covariance)[lack] - ((gain @ inverse) * gain).sum(axis=1)
         deviation[np.ix_(rows, lack)] = np.sqrt(left)
-        # A known quantity is predicted from the other known ones: leave-one-out of the same normal.
+        # A known quantity is predicted from the other known ones: leave-one-out of the same normal law.
         own = np.diag(inverse)
         moved[np.ix_(rows, have)] = known[rows][:, have] - off / own
         deviation[np.ix_(rows, have)] = 1.0 / np.sqrt(own)
@@ -85,7 +84,7 @@ def conditioned(
 
 
 def coded(state: dict[str, Any], known: np.ndarray) -> np.ndarray:
-    """Known endpoints as standardised numbers, with nothing known of the curve."""
+    """Known endpoints as standardised numbers, the curve being unknown."""
     logarithmic = state["logarithmic"]
     count = known.shape[1]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -110,7 +109,7 @@ def decoded(
 def answer(
     state: dict[str, Any], inputs: np.ndarray, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Calibrated endpoints and curve; the endpoints that are logarithms are not yet raised."""
+    """Calibrated endpoints and curve; logarithmic endpoints are still logarithms."""
     mean, deviation = conditioned(base(state, inputs), coded(state, known), state["covariance"])
     made = decoded(state, mean, deviation)
     something = np.isfinite(known).any(axis=1).astype(int)
@@ -125,7 +124,7 @@ def answer(
 def raised(
     mean: np.ndarray, deviation: np.ndarray, logarithmic: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Value, standard deviation and 90 % interval in the endpoint's own unit, none below 0."""
+    """Value, standard deviation and 90 % interval in the endpoint's unit, never below 0."""
     ends = [mean, mean - Z90 * deviation, mean + Z90 * deviation]
     value, low, high = (
         np.where(logarithmic, np.exp(np.where(logarithmic, end, 0.0)), np.maximum(end, 0.0))
@@ -154,7 +153,7 @@ def domain(state: dict[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def predict_rows(state: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
-    """Every endpoint with interval, the class of D30, the curve, and how far from the data a row is."""
+    """Each endpoint with its interval, the class of D30, the curve, and the distance from the data."""
     about = json.loads(str(state["about"]))
     names, endpoints = about["inputs"], about["endpoints"]
     missing = [name for name in names if name not in frame.columns]
@@ -173,9 +172,9 @@ def predict_rows(state: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
     for start in range(0, rows, BLOCK):
         at = np.flatnonzero(usable[start : start + BLOCK]) + start
         if len(at):
-            found = answer(state, inputs[at], known[at])
-            mean[at], deviation[at] = found[:2]
-            curve[at], curve_deviation[at] = (one[:, cycles - 1] for one in found[2:])
+            answers = answer(state, inputs[at], known[at])
+            mean[at], deviation[at] = answers[:2]
+            curve[at], curve_deviation[at] = (array[:, cycles - 1] for array in answers[2:])
             distance[at], inside[at] = domain(state, inputs[at])
     there = np.isfinite(known) & usable[:, None]
     learnt = np.where(state["logarithmic"], np.log(np.where(there, known, 1.0)), known)
@@ -218,17 +217,17 @@ def _columns(
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
-    """Numbers, yes and no as 1 and 0; anything else is no number."""
+    """Numbers, with yes and no as 1 and 0; anything else becomes NaN."""
     if not pd.api.types.is_numeric_dtype(column):
-        column = column.map(lambda one: WORDS.get(str(one).strip().lower(), one))
-    found: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
-    return found
+        column = column.map(lambda value: WORDS.get(str(value).strip().lower(), value))
+    numbers: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
+    return numbers
 
 
 def _known(
     state: dict[str, Any], endpoints: list[str], frame: pd.DataFrame
 ) -> tuple[np.ndarray, dict[int, list[str]]]:
-    """What is known of each endpoint; what is not believed is left out, and said."""
+    """Known values of each endpoint, and the reasons why implausible ones were left out."""
     known = np.full((len(frame), len(endpoints)), np.nan)
     doubts: dict[int, list[str]] = {}
     for place, name in enumerate(endpoints):
@@ -243,17 +242,17 @@ def _known(
         )
         known[:, place] = np.where(sound, given, np.nan)
         for row in np.flatnonzero(~sound & frame[name].notna().to_numpy()):
-            said = f"{name} is no number and was not used"
+            doubt = f"{name} is no number and was not used"
             if np.isfinite(given[row]):
                 hint = _slip(float(given[row]), low, high)
-                said = f"{name} is {given[row]:g}, far outside of the data{hint}; it was not used"
-            doubts.setdefault(int(row), []).append(said)
+                doubt = f"{name} is {given[row]:g}, far outside of the data{hint}; it was not used"
+            doubts.setdefault(int(row), []).append(doubt)
     return known, doubts
 
 
 def _slip(value: float, low: float, high: float) -> str:
-    slips = [value * one for one in UNIT_SLIPS if low <= value * one <= high]
-    fits = " or ".join(f"{one:g}" for one in slips)
+    slips = [value * factor for factor in UNIT_SLIPS if low <= value * factor <= high]
+    fits = " or ".join(f"{slip:g}" for slip in slips)
     return f"; {fits} would fit, check the unit" if slips else ""
 
 
@@ -267,25 +266,27 @@ def _notes(
 ) -> np.ndarray:
     notes = np.full(len(inputs), "", dtype=object)
     for row in sorted({*np.flatnonzero(~inside).tolist(), *doubts}):
-        said = []
+        reasons = []
         for column, name in enumerate(names):
             value = float(inputs[row, column])
             low, high = float(state["input_low"][column]), float(state["input_high"][column])
             if not np.isfinite(value):
-                said.append(f"{name} is missing or no number")
+                reasons.append(f"{name} is missing or no number")
             elif not low <= value <= high:
                 hint = _slip(value, low, high)
-                said.append(f"{name} is {value:g}, the data range from {low:g} to {high:g}{hint}")
+                reasons.append(
+                    f"{name} is {value:g}, the data range from {low:g} to {high:g}{hint}"
+                )
         if not usable[row]:
-            said.append("no prediction")
-        elif not inside[row] and not said:
-            said.append("no case like this one is in the data, though each number is")
-        notes[row] = "; ".join([*said, *doubts.get(row, [])])
+            reasons.append("no prediction")
+        elif not inside[row] and not reasons:
+            reasons.append("no case like this one is in the data, though each number is")
+        notes[row] = "; ".join([*reasons, *doubts.get(row, [])])
     return notes
 
 
 class CellOutcome(PythonModel):
-    """What `mlflow.pyfunc.load_model` hands out."""
+    """What `mlflow.pyfunc.load_model` returns."""
 
     def load_context(self, context: Any) -> None:
         """Read the arrays saved beside this file."""
@@ -293,7 +294,7 @@ class CellOutcome(PythonModel):
             self.state = {name: arrays[name] for name in arrays.files}
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        """Answer a frame of cells."""
+        """Predictions for a frame of cells."""
         return predict_rows(self.state, model_input)
 
 

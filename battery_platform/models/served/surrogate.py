@@ -1,10 +1,10 @@
 """A surrogate as other teams load it: this file and arrays; no battery_platform, no pickle.
 
-One learnt function per quantity, all from the same inputs: a Gaussian process, a network, boosted trees,
-or what tells classes directly; `kind` says which.
+There is one learnt function per quantity, all of the same inputs: a Gaussian process, a network, boosted
+trees or a classifier, as `kind` says.
 
-`predict_rows` is what training, evaluation and serving all use. Outside the data it still answers,
-with `in_domain` false and a note; a row that cannot be answered carries no value and says why.
+Training, evaluation and serving all use `predict_rows`. Outside the data it still predicts, with
+`in_domain` false and a note; a row that cannot be predicted has no value and a note that says why.
 """
 
 import json
@@ -20,12 +20,12 @@ Z90 = 1.6448536269514722
 BLOCK = 2048
 UNIT_SLIPS = (0.001, 1000.0, 0.01, 100.0)
 HOLE = (0.05, 0.25)
-"""Share of an input's range without data from which the trend has a say, and at which it alone speaks."""
+"""Gap in the data, as a share of an input's range, at which the trend starts to count and takes over."""
 State = dict[str, Any]
 
 
 def features(state: State, inputs: np.ndarray) -> np.ndarray:
-    """Inputs as the learnt function sees them: sums of inputs and of their logarithms, standardised."""
+    """Inputs of the learnt function: standardised sums of inputs and of their logarithms."""
     raw = inputs @ state["linear"].T
     logged = positive(state)
     if logged.any():
@@ -37,32 +37,32 @@ def features(state: State, inputs: np.ndarray) -> np.ndarray:
 
 def positive(state: State) -> np.ndarray:
     """Which inputs enter by their logarithm, and so must be above 0."""
-    found: np.ndarray = (state["logarithmic"] != 0).any(axis=0)
-    return found
+    is_positive: np.ndarray = (state["logarithmic"] != 0).any(axis=0)
+    return is_positive
 
 
 def squared_distances(left: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Between each row of the one and each of the other, in lengths."""
+    """Squared distance of each left row to each right row, in units of the lengths."""
     a, b = left / lengths, right / lengths
-    found = (a * a).sum(1)[:, None] + (b * b).sum(1)[None, :] - 2.0 * a @ b.T
-    at_least_zero: np.ndarray = np.maximum(found, 0.0)
+    squares = (a * a).sum(1)[:, None] + (b * b).sum(1)[None, :] - 2.0 * a @ b.T
+    at_least_zero: np.ndarray = np.maximum(squares, 0.0)
     return at_least_zero
 
 
 def kind(state: State) -> str:
-    """What was learnt."""
+    """What kind of function was learnt."""
     return str(state["kind"])
 
 
 def member(state: State, name: str) -> State:
-    """The state that is kept under a name inside another one."""
-    return {key.removeprefix(name): one for key, one in state.items() if key.startswith(name)}
+    """The state that is stored inside another one under a prefix."""
+    return {key.removeprefix(name): value for key, value in state.items() if key.startswith(name)}
 
 
 def posterior(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of one row of a new batch, before calibration.
+    """Mean and standard deviation of each row, as of a new batch, before calibration.
 
-    Where the logarithm of the target was learnt, both are of that logarithm.
+    Where the logarithm of the target was learnt, both refer to the logarithm.
     """
     if kind(state) == "process":
         return _process(state, inputs)
@@ -71,7 +71,7 @@ def posterior(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def point(state: State, inputs: np.ndarray) -> np.ndarray:
-    """The value alone, of a network or of trees."""
+    """Only the value, of a network or of trees."""
     return _point(state, features(state, inputs).astype(np.float32))
 
 
@@ -82,7 +82,7 @@ def _point(state: State, at: np.ndarray) -> np.ndarray:
 
 
 def error_size(state: State, at: np.ndarray) -> np.ndarray:
-    """How far a network or trees are usually off at these features."""
+    """Typical error of a network or of trees at these features."""
     terms = np.hstack([at, at**2]) @ state["error_weights"]
     size: np.ndarray = np.exp(np.clip(state["error_center"] + terms, *state["error_ends"]))
     return size.astype(float)
@@ -117,13 +117,13 @@ def answer(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trend(state: State, inputs: np.ndarray) -> np.ndarray:
-    """What the power law through all data says, which holds further than the curve."""
-    found: np.ndarray = np.exp(state["trend_center"] + features(state, inputs) @ state["trend"])
-    return found
+    """The power law through all data, which extrapolates better than the curve."""
+    power_law: np.ndarray = np.exp(state["trend_center"] + features(state, inputs) @ state["trend"])
+    return power_law
 
 
 def trend_say(state: State, inputs: np.ndarray) -> np.ndarray:
-    """0 among the data, 1 where an input lies in, or beyond, a hole of the data."""
+    """Weight of the trend: 0 among the data, 1 inside a wide gap of the data or far beyond them."""
     widest = np.zeros(len(inputs))
     for column, seen in enumerate(inputs.T):
         known = state["seen_values"][column]
@@ -136,7 +136,7 @@ def trend_say(state: State, inputs: np.ndarray) -> np.ndarray:
 
 
 def _network(state: State, at: np.ndarray) -> np.ndarray:
-    """Layer after layer; one without hidden layers is a straight line."""
+    """The output of a network; without hidden layers it is a straight line."""
     last = int(state["layers"]) - 1
     for layer in range(last + 1):
         at = at @ state[f"weights_{layer}"]
@@ -150,9 +150,9 @@ def _network(state: State, at: np.ndarray) -> np.ndarray:
 
 
 def _trees(state: State, at: np.ndarray) -> np.ndarray:
-    """Sum of the leaves that each row falls into, one column per output."""
+    """Sum of the leaves that each row reaches, one column per output."""
     rows = np.arange(len(at))
-    found = np.tile(state["base"], (len(at), 1))
+    outputs = np.tile(state["base"], (len(at), 1))
     for tree, output in enumerate(state["tree_output"]):
         node = np.zeros(len(at), dtype=np.int64)
         for _ in range(int(state["depth"])):
@@ -160,15 +160,15 @@ def _trees(state: State, at: np.ndarray) -> np.ndarray:
             below = at[rows, np.maximum(split, 0)] < state["tree_value"][tree][node]
             after = np.where(below, state["tree_left"][tree][node], state["tree_right"][tree][node])
             node = np.where(split < 0, node, after)
-        found[:, output] += state["tree_value"][tree][node]
-    return found
+        outputs[:, output] += state["tree_value"][tree][node]
+    return outputs
 
 
 def chances(state: State, inputs: np.ndarray) -> np.ndarray:
     """Probability of each class, rows by classes."""
     if kind(state) == "mixture":
-        said = [chances(member(state, f"member_{number}."), inputs) for number in range(3)]
-        return sharpened(np.mean(said, axis=0), float(state["sharpness"]))
+        members = [chances(member(state, f"member_{number}."), inputs) for number in range(3)]
+        return sharpened(np.mean(members, axis=0), float(state["sharpness"]))
     if kind(state) in ("process", "network"):
         return classes(*answer(state, inputs), state["bounds"])
     at = features(state, inputs)
@@ -183,12 +183,12 @@ def chances(state: State, inputs: np.ndarray) -> np.ndarray:
 
 
 def sharpened(shares: np.ndarray, sharpness: float) -> np.ndarray:
-    """Probabilities made surer (above 1) or less sure."""
+    """Probabilities made more (sharpness above 1) or less confident."""
     return _softmax(sharpness * np.log(np.maximum(shares, 1e-12)))
 
 
 def support_scores(state: State, at: np.ndarray) -> np.ndarray:
-    """How far on its side of each class's border a row lies."""
+    """Signed distance of each row from the border of each class."""
     near = np.exp(-state["gamma"] * squared_distances(at, state["vectors"], np.ones(at.shape[1])))
     scores: np.ndarray = near @ state["dual"].T + state["intercept"]
     return scores
@@ -209,24 +209,28 @@ def classes(mean: np.ndarray, deviation: np.ndarray, bounds: np.ndarray) -> np.n
     return made
 
 
-def parts(state: State) -> list[State]:
-    """The state of each quantity that the model predicts."""
+def states_of_quantities(state: State) -> list[State]:
+    """The states of the quantities that the model predicts."""
     numbers = sorted({int(name.split(".")[0]) for name in state if name.split(".")[0].isdigit()})
-    first = {name: one for name, one in state.items() if not name.split(".")[0].isdigit()}
+    first = {name: value for name, value in state.items() if not name.split(".")[0].isdigit()}
     return [
         first,
         *(
-            {name.split(".", 1)[1]: one for name, one in state.items() if name.startswith(f"{n}.")}
+            {
+                name.split(".", 1)[1]: value
+                for name, value in state.items()
+                if name.startswith(f"{n}.")
+            }
             for n in numbers
         ),
     ]
 
 
 def domain(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance to the nearest training row kept, and whether a row lies among the data."""
+    """Distance to the nearest stored training row, and whether a row lies among the data."""
     at = features(state, inputs).astype(state["train"].dtype)
     known = state["train"]
-    # the nearest row has the largest of these: one product and no further pass over all pairs
+    # the nearest row maximises this: one product, no further pass over all pairs
     nearest = (at @ known.T - 0.5 * (known * known).sum(axis=1)).max(axis=1)
     distance = np.sqrt(np.maximum((at * at).sum(axis=1) - 2.0 * nearest, 0.0)).astype(float)
     within = ((inputs >= state["input_low"]) & (inputs <= state["input_high"])).all(axis=1)
@@ -236,16 +240,16 @@ def domain(state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fits(state: State, inputs: np.ndarray) -> np.ndarray:
-    """Whether sums of inputs that belong together lie where those of the data do."""
-    found = inputs @ state["sums"].T
-    there: np.ndarray = (found >= state["sums_low"]) & (found <= state["sums_high"])
+    """Whether the constrained sums of inputs lie in the range seen in the data."""
+    sums = inputs @ state["sums"].T
+    there: np.ndarray = (sums >= state["sums_low"]) & (sums <= state["sums_high"])
     return there
 
 
 def predict_rows(state: State, frame: pd.DataFrame) -> pd.DataFrame:
     """Values with their intervals, or classes with their probabilities; distance and in-domain flag."""
-    every = parts(state)
-    state = every[0]
+    states = states_of_quantities(state)
+    state = states[0]
     about = json.loads(str(state["about"]))
     names = about["inputs"]
     missing = [name for name in names if name not in frame.columns]
@@ -257,12 +261,12 @@ def predict_rows(state: State, frame: pd.DataFrame) -> pd.DataFrame:
     usable = np.isfinite(inputs).all(axis=1) & ((inputs > 0) | ~positive(state)).all(axis=1)
     distance = np.full(len(inputs), np.nan)
     inside = np.zeros(len(inputs), dtype=bool)
-    found: dict[str, np.ndarray] = {}
-    for part in every:
-        found |= _columns(part, inputs, usable)
+    columns: dict[str, np.ndarray] = {}
+    for of_quantity in states:
+        columns |= _columns(of_quantity, inputs, usable)
     for rows in _blocks(usable):
         distance[rows], inside[rows] = domain(state, inputs[rows])
-    answers = found | {
+    answers = columns | {
         "in_domain": inside,
         "distance": distance,
         "note": _notes(state, about, inputs, usable, inside),
@@ -272,20 +276,20 @@ def predict_rows(state: State, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _blocks(usable: np.ndarray) -> list[np.ndarray]:
-    """Positions of rows that can be answered, a cache's worth at a time."""
+    """Positions of the rows that can be predicted, in blocks that fit the cache."""
     rows = np.flatnonzero(usable)
     return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
 
 
-def _columns(part: State, inputs: np.ndarray, usable: np.ndarray) -> dict[str, np.ndarray]:
-    """What one quantity answers with; empty where a row cannot be answered."""
-    said = json.loads(str(part["about"]))
-    if said["classes"]:
-        return _class_columns(part, dict(said["classes"]), inputs, usable)
+def _columns(state: State, inputs: np.ndarray, usable: np.ndarray) -> dict[str, np.ndarray]:
+    """Output columns of one quantity; empty where a row cannot be predicted."""
+    about = json.loads(str(state["about"]))
+    if about["classes"]:
+        return _class_columns(state, dict(about["classes"]), inputs, usable)
     value, deviation = (np.full(len(inputs), np.nan) for _ in range(2))
     for rows in _blocks(usable):
-        value[rows], deviation[rows] = answer(part, inputs[rows])
-    outputs = said["outputs"]
+        value[rows], deviation[rows] = answer(state, inputs[rows])
+    outputs = about["outputs"]
     return {
         outputs["value"]: value,
         outputs["standard_deviation"]: deviation,
@@ -295,17 +299,17 @@ def _columns(part: State, inputs: np.ndarray, usable: np.ndarray) -> dict[str, n
 
 
 def _class_columns(
-    part: State, names: dict[str, str], inputs: np.ndarray, usable: np.ndarray
+    state: State, names: dict[str, str], inputs: np.ndarray, usable: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The likeliest class and the probability of each."""
-    labels = [one for one in names if one != "class"]
+    """The likeliest class and the probability of each class."""
+    labels = [label for label in names if label != "class"]
     shares = np.full((len(inputs), len(labels)), np.nan)
     for rows in _blocks(usable):
-        shares[rows] = chances(part, inputs[rows])
+        shares[rows] = chances(state, inputs[rows])
     likeliest = np.where(usable[:, None], shares, 0.0).argmax(axis=1)
     chosen = np.where(usable, np.array(labels, dtype=object)[likeliest], "")
     return {names["class"]: chosen} | {
-        names[one]: shares[:, number] for number, one in enumerate(labels)
+        names[label]: shares[:, number] for number, label in enumerate(labels)
     }
 
 
@@ -321,7 +325,7 @@ def _notes(
     usable: np.ndarray,
     inside: np.ndarray,
 ) -> np.ndarray:
-    """Why a row is outside the data, or has no answer; empty for the others."""
+    """Why a row is outside the data or has no prediction; empty for all others."""
     notes = np.full(len(inputs), "", dtype=object)
     must_be_positive = positive(state)
     for column, name in enumerate(about["inputs"]):
@@ -330,20 +334,20 @@ def _notes(
         for row in np.flatnonzero(~((values >= low) & (values <= high))):
             value = float(values[row])
             if not math.isfinite(value):
-                said = f"{name} is missing or no number"
+                note = f"{name} is missing or no number"
             elif value <= 0 and must_be_positive[column]:
-                said = f"{name} is {value:g}, it must be above 0"
+                note = f"{name} is {value:g}, it must be above 0"
             else:
-                slips = [value * one for one in UNIT_SLIPS if low <= value * one <= high]
-                would = " or ".join(f"{one:g}" for one in slips)
+                slips = [value * slip for slip in UNIT_SLIPS if low <= value * slip <= high]
+                would = " or ".join(f"{slip:g}" for slip in slips)
                 hint = f"; {would} would fit, check the unit" if slips else ""
-                said = f"{name} is {value:g}, the data range from {low:g} to {high:g}{hint}"
-            notes[row] += f"; {said}" if notes[row] else said
+                note = f"{name} is {value:g}, the data range from {low:g} to {high:g}{hint}"
+            notes[row] += f"; {note}" if notes[row] else note
     for at, place in np.argwhere(~fits(state, inputs) & usable[:, None]).tolist():
-        found = float(inputs[at] @ state["sums"][place])
+        total = float(inputs[at] @ state["sums"][place])
         ends = f"{state['sums_low'][place]:.3g} to {state['sums_high'][place]:.3g}"
-        said = f"{about['sums'][place]} is {found:.3g}, in the data {ends}"
-        notes[at] += f"; {said}" if notes[at] else said
+        note = f"{about['sums'][place]} is {total:.3g}, in the data {ends}"
+        notes[at] += f"; {note}" if notes[at] else note
     for row in np.flatnonzero(~usable):
         notes[row] += "; no prediction"
     for row in np.flatnonzero(usable & ~inside):
@@ -352,7 +356,7 @@ def _notes(
 
 
 class Surrogate(PythonModel):
-    """What `mlflow.pyfunc.load_model` hands out."""
+    """What `mlflow.pyfunc.load_model` returns."""
 
     def load_context(self, context: Any) -> None:
         """Read the arrays saved beside this file."""
@@ -360,7 +364,7 @@ class Surrogate(PythonModel):
             self.state = {name: arrays[name] for name in arrays.files}
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        """Answer a frame of recipes."""
+        """Predictions for a frame of recipes."""
         return predict_rows(self.state, model_input)
 
 

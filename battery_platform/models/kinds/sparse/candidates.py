@@ -1,4 +1,4 @@
-"""What every candidate takes and hands back, so that one evaluation judges them all."""
+"""What every candidate takes and returns, so that one evaluation can score them all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Z90 = 1.6448536269514722
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Endpoints as they are learnt (some as logarithms) and the curve, each with its deviation."""
+    """Endpoints (some as logarithms) and the curve, each with its standard deviation."""
 
     mean: Array
     deviation: Array
@@ -34,22 +34,22 @@ Fit = Callable[[SparseTable, Array], Answer]
 
 
 def prediction(space: Mapping[str, Any], mean: Array, deviation: Array) -> Prediction:
-    """What a candidate said of standardised quantities, in units."""
+    """A prediction of standardised quantities, converted to units."""
     whole, wide, curve, curve_wide = decoded(dict(space), mean, deviation)
     return Prediction(whole, wide, np.maximum(curve, 0.0), curve_wide)
 
 
 def factors(errors: Array, deviations: Array) -> Array:
-    """How much wider each column must be for 90 of 100 errors to lie in the 90 % interval."""
-    found = np.ones(errors.shape[1])
+    """The factor by which to widen each column so that its 90 % intervals hold 90 % of the errors."""
+    widths = np.ones(errors.shape[1])
     for column in range(errors.shape[1]):
         there = np.isfinite(errors[:, column])
         if there.sum() >= FEWEST_ERRORS:
             ratios = np.abs(errors[there, column]) / deviations[there, column]
-            found[column] = np.quantile(ratios, 0.9) / Z90
-    return np.maximum(found, 1e-3)
+            widths[column] = np.quantile(ratios, 0.9) / Z90
+    return np.maximum(widths, 1e-3)
 
 
 def inner_folds(table: SparseTable, rows: Array, seed: int) -> list[tuple[Array, Array]]:
-    """Positions among `rows`: cases held out whole inside the training rows."""
+    """Folds as positions among `rows`: whole cases held out within the training rows."""
     return list(grouped_folds(table.cases[rows], INNER_SPLITS, seed))

@@ -1,7 +1,7 @@
-"""The contract for the sparse table: cases held out whole, two states of knowledge, one set of scores.
+"""The evaluation contract for the sparse table: whole cases held out, two states of knowledge.
 
-"Descriptors only" is a new case; "adhesion and IR drop known" is a cell before it is cycled, of which
-only what cycling tells is asked. Intervals of scores come from drawing cases, not cells.
+"Descriptors only" is a new case; "adhesion and IR drop known" is a cell before it is cycled, for which
+only the results of cycling are predicted. Intervals of scores come from resampling cases, not cells.
 """
 
 from __future__ import annotations
@@ -57,22 +57,22 @@ def evaluate(
     splits: int = SPLITS,
     repeats: int = REPEATS,
     seed: int = SEED,
-    progress: Callable[[str], None] = lambda said: None,
+    progress: Callable[[str], None] = lambda message: None,
     candidates: Mapping[str, Fit] | None = None,
     folds: Sequence[Sequence[Fold]] | None = None,
 ) -> tuple[list[Score], list[HeldOut]]:
-    """Scores of all candidates and what they are made from; folds handed in are refused if they leak."""
+    """Scores of all candidates and the predictions behind them; folds that leak are refused."""
     chosen = folds or repeated_folds(table.cases, splits, repeats, seed)
     refuse_leaks(table.cases, chosen, "cases")
     held = hold_out(table, chosen, candidates or CANDIDATES, progress)
-    return [score for one in held for score in scores(one, table)], held
+    return [score for candidate in held for score in scores(candidate, table)], held
 
 
 def hold_out(
     table: SparseTable,
     repeats: Sequence[Sequence[Fold]],
     candidates: Mapping[str, Fit],
-    progress: Callable[[str], None] = lambda said: None,
+    progress: Callable[[str], None] = lambda message: None,
 ) -> list[HeldOut]:
     """Predict every cell by candidates that were fitted without its fold."""
     made: dict[tuple[str, str], HeldOut] = {}
@@ -89,23 +89,23 @@ def hold_out(
         for number, folds in enumerate(repeats):
             progress(f"{family}: repeat {number + 1} of {len(repeats)}")
             for _, test in folds:
-                for (name, regime), said in next(answers).items():
+                for (name, regime), prediction in next(answers).items():
                     held = made.setdefault(
                         (name, regime), _empty(name, regime, len(repeats), table)
                     )
-                    _put(held, number, test, said)
+                    _put(held, number, test, prediction)
     return list(made.values())
 
 
 def fitted_and_asked(
     fit: Fit, table: SparseTable, train: Array, test: Array
 ) -> dict[tuple[str, str], Prediction]:
-    """What a candidate learns of some cells, and says of others in each state of knowledge."""
+    """Fit a candidate to some cells and predict others in each state of knowledge."""
     answer = fit(table, train)
     return {
-        (name, regime): said
+        (name, regime): prediction
         for regime, names in REGIMES.items()
-        for name, said in answer(table.inputs[test], table.only(names)[test]).items()
+        for name, prediction in answer(table.inputs[test], table.only(names)[test]).items()
     }
 
 
@@ -115,14 +115,14 @@ def _empty(name: str, regime: str, repeats: int, table: SparseTable) -> HeldOut:
     return HeldOut(name, regime, mean, deviation, curve, wide)
 
 
-def _put(held: HeldOut, number: int, test: Array, said: Prediction) -> None:
-    held.mean[number, test], held.deviation[number, test] = said.mean, said.deviation
-    held.curve[number, test] = said.curve
-    held.curve_deviation[number, test] = said.curve_deviation
+def _put(held: HeldOut, number: int, test: Array, prediction: Prediction) -> None:
+    held.mean[number, test], held.deviation[number, test] = prediction.mean, prediction.deviation
+    held.curve[number, test] = prediction.curve
+    held.curve_deviation[number, test] = prediction.curve_deviation
 
 
 def scores(held: HeldOut, table: SparseTable) -> Iterator[Score]:
-    """Every metric of every endpoint, of the curve, of the classes, and medians over endpoints."""
+    """All metrics of the endpoints, the curve and the classes, and medians over endpoints."""
     _, case = np.unique(table.cases, return_inverse=True)
     count = int(case.max()) + 1
     drawn = resampled(count)
@@ -133,18 +133,25 @@ def scores(held: HeldOut, table: SparseTable) -> Iterator[Score]:
             of_draws = _from_sums(sums @ drawn)
         for metric, value in whole.items():
             low, high = np.nanquantile(of_draws[metric], [0.025, 0.975])
-            part = f"{name}, {held.regime}"
-            yield Score(held.candidate, part, metric, float(value), float(low), float(high), n)
+            slice_name = f"{name}, {held.regime}"
+            yield Score(
+                held.candidate, slice_name, metric, float(value), float(low), float(high), n
+            )
         for metric in ("r2", "coverage_90"):
-            for part in (ALL, CYCLING) if of_cycling else (ALL,):
-                one = np.append(of_draws[metric], whole[metric])
-                medians.setdefault((part, metric), []).append(one)
-    for (part, metric), several in medians.items():
+            for slice_name in (ALL, CYCLING) if of_cycling else (ALL,):
+                values = np.append(of_draws[metric], whole[metric])
+                medians.setdefault((slice_name, metric), []).append(values)
+    for (slice_name, metric), several in medians.items():
         over = np.nanmedian(np.stack(several), axis=0)
         low, high = np.nanquantile(over[:-1], [0.025, 0.975])
-        said = f"{part}, {held.regime}"
         yield Score(
-            held.candidate, said, metric, float(over[-1]), float(low), float(high), len(several)
+            held.candidate,
+            f"{slice_name}, {held.regime}",
+            metric,
+            float(over[-1]),
+            float(low),
+            float(high),
+            len(several),
         )
     yield from _class_scores(held, table, case, drawn)
 
@@ -152,14 +159,14 @@ def scores(held: HeldOut, table: SparseTable) -> Iterator[Score]:
 def _asked(
     held: HeldOut, table: SparseTable, case: Array, count: int
 ) -> Iterator[tuple[str, bool, int, Array]]:
-    """Name, whether cycling tells it, number of values, and sums per case of what is asked."""
+    """Name, whether cycling measures it, number of values and sums per case of each quantity predicted."""
     for place, endpoint in enumerate(table.endpoints):
         if held.regime == KNOWN and not endpoint.of_cycling:
             continue
         rows = np.flatnonzero(np.isfinite(table.known[:, place]))
         mean, deviation = held.mean[:, rows, place], held.deviation[:, rows, place]
         sums = _sums(table.known[rows, place], mean, deviation, endpoint.logarithmic)
-        made = np.stack([np.bincount(case[rows], one, count) for one in sums])
+        made = np.stack([np.bincount(case[rows], weights, count) for weights in sums])
         yield endpoint.name, endpoint.of_cycling, len(rows), made
     rows = np.flatnonzero(np.isfinite(table.curves).all(axis=1))
     if not table.curves.shape[1] or not len(rows):
@@ -172,11 +179,11 @@ def _asked(
         False,
     )
     of = np.repeat(case[rows], table.curves.shape[1])
-    yield CURVE, True, len(rows), np.stack([np.bincount(of, one, count) for one in flat])
+    yield CURVE, True, len(rows), np.stack([np.bincount(of, weights, count) for weights in flat])
 
 
 def _sums(truth: Array, mean: Array, deviation: Array, logarithmic: bool) -> Array:
-    """Per value: one, value, square, squared and absolute error, hits, log density."""
+    """Per value: 1, value, square, squared and absolute error, hits, log density."""
     value = raised(mean, deviation, np.array(logarithmic))[0]
     learnt = np.log(truth) if logarithmic else truth
     error = (mean if logarithmic else value) - learnt
@@ -207,7 +214,7 @@ def _from_sums(sums: Array) -> dict[str, Array]:
 
 
 def _class_scores(held: HeldOut, table: SparseTable, case: Array, drawn: Array) -> Iterator[Score]:
-    """How well A, B and C are told, over all repeats."""
+    """How well the classes A, B and C are predicted, over all repeats."""
     from sklearn.metrics import f1_score
 
     place = table.place(CLASS_OF)
@@ -219,24 +226,24 @@ def _class_scores(held: HeldOut, table: SparseTable, case: Array, drawn: Array) 
             for mean, wide in zip(held.mean, held.deviation, strict=True)
         ]
     )
-    told = chances.argmax(axis=2)
+    predicted = chances.argmax(axis=2)
     losses = -np.log(np.clip(chances[:, np.arange(len(rows)), true], 1e-4, 1.0)).mean(axis=0)
-    hits = (told == true).mean(axis=0)
+    hits = (predicted == true).mean(axis=0)
     count = int(case.max()) + 1
     sums = np.stack(
-        [np.bincount(case[rows], one, count) for one in (hits, losses, np.ones(len(rows)))]
+        [np.bincount(case[rows], weights, count) for weights in (hits, losses, np.ones(len(rows)))]
     )
     of_draws = sums @ drawn
-    part = f"class of {CLASS_OF}, {held.regime}"
+    slice_name = f"class of {CLASS_OF}, {held.regime}"
     for number, name in enumerate(("accuracy", "log_loss")):
         low, high = np.quantile(of_draws[number] / of_draws[2], [0.025, 0.975])
         value = float(sums[number].sum() / sums[2].sum())
-        yield Score(held.candidate, part, name, value, float(low), float(high), len(rows))
+        yield Score(held.candidate, slice_name, name, value, float(low), float(high), len(rows))
     f1 = f1_score(
-        np.tile(true, len(told)),
-        told.ravel(),
+        np.tile(true, len(predicted)),
+        predicted.ravel(),
         labels=list(range(len(CLASSES))),
         average="macro",
         zero_division=0,
     )
-    yield Score(held.candidate, part, "macro_f1", float(f1), None, None, len(rows))
+    yield Score(held.candidate, slice_name, "macro_f1", float(f1), None, None, len(rows))

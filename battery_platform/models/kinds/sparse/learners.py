@@ -1,7 +1,6 @@
-"""Lasso and trees for many quantities at once, of which some values are missing.
+"""Lasso and trees for many quantities at once, some of whose values are missing.
 
-Quantities that are missing in the same rows share one forest: their trees split alike, and there are
-few of them to store and to walk.
+Quantities missing in the same rows share a forest, so that there are fewer trees to store and walk.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ FORESTS: dict[str, tuple[Callable[..., Any], bool]] = {
     "extra trees": (ExtraTreeRegressor, False),
     "random forest": (DecisionTreeRegressor, True),
 }
-"""What grows each tree, and whether it sees a bootstrap of the rows."""
+"""The class of each tree, and whether trees are grown on a bootstrap of the rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """Trees of the quantities in some columns; its answer is the mean of theirs."""
+    """Trees that predict the quantities in some columns; their answers are averaged."""
 
     columns: Array
     trees: tuple[Any, ...]
@@ -46,7 +45,7 @@ Forests = list[Forest]
 
 
 def penalties(at: Array, target: Array, cases: Array, seed: int) -> Array:
-    """The penalty of each quantity's lasso, chosen on cases held out whole."""
+    """The penalty of each quantity's lasso, chosen on whole cases held out."""
     chosen = np.ones(target.shape[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -55,8 +54,8 @@ def penalties(at: Array, target: Array, cases: Array, seed: int) -> Array:
             if len(np.unique(cases[there])) < 3:
                 continue
             folds = list(grouped_folds(cases[there], 4, seed))
-            found = LassoCV(cv=folds, alphas=25, eps=5e-3, max_iter=2000, tol=1e-3)
-            chosen[column] = found.fit(at[there], target[there, column]).alpha_
+            lasso = LassoCV(cv=folds, alphas=25, eps=5e-3, max_iter=2000, tol=1e-3)
+            chosen[column] = lasso.fit(at[there], target[there, column]).alpha_
     return chosen
 
 
@@ -69,14 +68,14 @@ def lines(at: Array, target: Array, penalty: Array) -> tuple[Array, Array]:
             there = np.isfinite(target[:, column])
             if there.sum() < 3:
                 continue
-            found = Lasso(penalty[column], max_iter=2000, tol=1e-3)
-            found.fit(at[there], target[there, column])
-            slopes[column], starts[column] = found.coef_, found.intercept_
+            lasso = Lasso(penalty[column], max_iter=2000, tol=1e-3)
+            lasso.fit(at[there], target[there, column])
+            slopes[column], starts[column] = lasso.coef_, lasso.intercept_
     return slopes, starts
 
 
 def forests(kind: str, at: Array, target: Array, seed: int) -> Forests:
-    """One forest for each set of quantities that are known in the same rows, with their columns."""
+    """One forest for each set of quantities that are known in the same rows."""
     there = np.isfinite(target)
     patterns, which = np.unique(there, axis=1, return_inverse=True)
     grown = []
@@ -89,8 +88,8 @@ def forests(kind: str, at: Array, target: Array, seed: int) -> Forests:
 
 
 def _grown(kind: str, columns: Array, at: Array, answers: Array, seed: int) -> Forest:
-    """As scikit-learn's forests, tree by tree: with so few rows theirs spend most of their time on
-    cloning trees and checking the same arrays again for each of them.
+    """As in scikit-learn's forests, which with so few rows spend most of their time on cloning trees and
+    checking the same arrays again for each tree.
     """
     make, bootstrap = FORESTS[kind]
     random = np.random.RandomState(seed)
@@ -108,7 +107,7 @@ def _grown(kind: str, columns: Array, at: Array, answers: Array, seed: int) -> F
 
 
 def grown_answers(forest: Forests, at: Array, count: int) -> Array:
-    """What the forests say of each quantity; 0, the mean, of one that none has learnt."""
+    """The forests' prediction of each quantity; 0, the mean, where no forest predicts it."""
     made = np.zeros((len(at), count))
     for grown in forest:
         made[:, grown.columns] = grown.answer(at)
@@ -116,7 +115,7 @@ def grown_answers(forest: Forests, at: Array, count: int) -> Array:
 
 
 def arrays_of(forest: Forests) -> dict[str, Any]:
-    """The nodes of all trees in a row, as `served.cell_outcome` walks them; a leaf leads to itself."""
+    """The nodes of all trees, concatenated as `served.cell_outcome` walks them; a leaf leads to itself."""
     made: dict[str, Any] = {"forests": np.int64(len(forest))}
     for number, grown in enumerate(forest):
         trees = grown.trees

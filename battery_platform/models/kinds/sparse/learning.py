@@ -1,7 +1,7 @@
-"""How the outcome of cells is read, judged and fitted: one sparse table, all its endpoints at once.
+"""Reading, evaluating and fitting the model of cell outcomes: one sparse table, all endpoints at once.
 
-The gate looks at D30 of a new case, which cells are classed by; every endpoint's scores, also those
-that lose to the mean, stand in the lake and on the card.
+The gate judges D30 of a new case, which decides the class of a cell; the scores of every endpoint, even
+those that lose to the mean, are kept in the lake and on the card.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from battery_platform.store.lakehouse import Lakehouse
 SHOWN = ("r2", "rmse", "coverage_90")
 
 
-def read(lake: Lakehouse, model: Specification) -> Material:
+def read_material(lake: Lakehouse, model: Specification) -> Material:
     """All cells of the lake that count."""
     cells, training = read_table(lake)
     fitted = _as_fitted(model, cells)
@@ -60,9 +60,9 @@ def read(lake: Lakehouse, model: Specification) -> Material:
 def compare(
     lake: Lakehouse, model: Specification, version: int, progress: Progress
 ) -> list[dict[str, Any]]:
-    """All candidates, with the networks of paper 001, in three repeats: minutes, not for every night.
+    """Score all candidates, the networks of paper 001 included, in three repeats; this takes minutes.
 
-    Rows of evaluations of that version, beside those that its gate looked at.
+    The rows are added to the evaluations of that version.
     """
     cells, _ = read_table(lake)
     scores, _ = sparse.evaluate(cells, progress=progress)
@@ -72,12 +72,12 @@ def compare(
 
 
 def _as_fitted(model: Specification, cells: SparseTable) -> Specification:
-    """With those descriptors and endpoints alone that this table has enough of."""
-    names = {one.name for one in cells.endpoints}
+    """The model restricted to the descriptors and endpoints that this table has enough of."""
+    names = {endpoint.name for endpoint in cells.endpoints}
     return replace(
         model,
         inputs=cells.descriptors,
-        also=tuple(part for part in model.also if part.target in names),
+        also=tuple(quantity for quantity in model.also if quantity.target in names),
         known=tuple(name for name in model.known if name in names),
     )
 
@@ -88,21 +88,24 @@ def _of_d30(
     """D30 of a new case, candidate by candidate, under the contract of all models."""
     place = cells.place(CLASS_OF)
     there = np.isfinite(cells.known[:, place])
-    found = {
-        one.candidate: HeldOut(
-            one.candidate,
-            np.maximum(one.mean[:, there, place], 0.0),
-            one.deviation[:, there, place],
+    held_out = {
+        candidate.candidate: HeldOut(
+            candidate.candidate,
+            np.maximum(candidate.mean[:, there, place], 0.0),
+            candidate.deviation[:, there, place],
         )
-        for one in held
-        if one.regime == sparse.NEW and one.candidate in (*model.algorithms, *model.baselines)
+        for candidate in held
+        if candidate.regime == sparse.NEW
+        and candidate.candidate in (*model.algorithms, *model.baselines)
     }
-    scores = [score for one in found.values() for score in scores_of(one, training, model)]
-    return Evaluation(model, training, found, scores)
+    scores = [
+        score for candidate in held_out.values() for score in scores_of(candidate, training, model)
+    ]
+    return Evaluation(model, training, held_out, scores)
 
 
 def rows_of(scores: Sequence[Score]) -> list[dict[str, Any]]:
-    """Rows of evaluations: what was asked is the target, what was known the slice."""
+    """Rows of evaluations: the predicted quantity is the target, the state of knowledge the slice."""
     made = []
     for score in scores:
         target, known = score.slice.split(", ", 1)
@@ -112,22 +115,28 @@ def rows_of(scores: Sequence[Score]) -> list[dict[str, Any]]:
 
 def _sections(scores: Sequence[Score], algorithm: str) -> list[str]:
     """All endpoints in both states of knowledge, and the classes."""
-    said = []
+    sections = []
     for regime in sparse.REGIMES:
-        found = {
+        values = {
             (row["target"], row["metric"]): row["value"]
             for row in rows_of(scores)
             if row["candidate"] == algorithm and row["slice"] == regime
         }
-        names = dict.fromkeys(target for target, _ in found)
+        names = dict.fromkeys(target for target, _ in values)
         lines = [
-            (name, *(f"{found[name, one]:.3g}" if (name, one) in found else "" for one in SHOWN))
+            (
+                name,
+                *(
+                    f"{values[name, metric]:.3g}" if (name, metric) in values else ""
+                    for metric in SHOWN
+                ),
+            )
             for name in names
             if not name.startswith("class of")
         ]
-        hits = found[f"class of {CLASS_OF}", "accuracy"]
-        said.append(
+        hits = values[f"class of {CLASS_OF}", "accuracy"]
+        sections.append(
             f"## All endpoints: {regime}\n\nAn R² near or below 0 says that the mean of all cells is as "
             f"good.\n\n{table(('endpoint', *SHOWN), lines)}\n\nThe class A, B or C is right in {hits:.1%}."
         )
-    return said
+    return sections

@@ -1,13 +1,14 @@
-"""Many small networks on bootstrapped cases, and imputation until it agrees with itself.
+"""Many small networks on bootstrapped cases, with imputation until it converges.
 
-After paper 001's description: every network sees the descriptors and all endpoints, predicts all
-endpoints, and never uses an endpoint for itself: its own term is taken out of the hidden layer. Gaps
-begin at the mean and are replaced by z <- gamma z + (1 - gamma) y until nothing moves; a prediction on
-which the networks disagree counts less as an input. All networks are trained at once, as one array.
+As described in paper 001, every network sees the descriptors and all endpoints and predicts all
+endpoints, but never uses an endpoint to predict itself: its own term is removed from the hidden layer.
+Gaps start at the mean and are replaced by z <- gamma z + (1 - gamma) y until nothing changes; a
+prediction on which the networks disagree counts less as an input. All networks are trained at once, as
+one array.
 
-While training, endpoints are hidden at random, since a network that always saw D30 would predict D10
-from nothing else. Each bootstrap leaves out whole cases: their errors, of networks that never saw them,
-say how wide the intervals must be. The paper's own spread between networks is kept as a candidate.
+During training, endpoints are hidden at random, since a network that always saw D30 would predict D10
+from nothing else. Each bootstrap leaves out whole cases; the errors of networks that never saw them set
+the width of the intervals. The paper's own spread between networks is kept as a candidate.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MOST_ROUNDS = 40
 
 @dataclass(frozen=True)
 class Choices:
-    """What training needs to be told, as `tuning.tune` found it.
+    """Hyper-parameters of the training, as found by `tuning.tune`.
 
     Its best trial had 11 hidden units and 280 steps; 6 and 120 are 0.014 of R2 behind at a quarter of
     the time.
@@ -58,7 +59,7 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class Networks:
-    """As `evaluation` asks for it: calibrated on cases left out, and the plain spread."""
+    """The candidate in the form that `evaluation` needs: calibrated on held-out cases, and the plain spread."""
 
     choices: Choices = Choices()
 
@@ -82,23 +83,23 @@ class Networks:
 
 
 def train(at: Array, target: Array, cases: Array, choices: Choices) -> Ensemble:
-    """Adam on all networks at once; rows weigh as often as their case was drawn."""
+    """Adam on all networks at once; a row's weight is how often its case was drawn."""
     rng = np.random.default_rng(SEED)
     drawn = _bootstrap(cases, choices.networks, rng)
     x, there = at.astype(np.float32), np.isfinite(target)
     goal = np.nan_to_num(target).astype(np.float32)
     weight = (drawn[:, :, None] * there / np.maximum(there.sum(axis=0), 1)).astype(np.float32)
     weights = _start(x.shape[1], goal.shape[1], choices, rng)
-    first = {name: np.zeros_like(one) for name, one in weights.items()}
-    second = {name: np.zeros_like(one) for name, one in weights.items()}
+    first = {name: np.zeros_like(array) for name, array in weights.items()}
+    second = {name: np.zeros_like(array) for name, array in weights.items()}
     imputed = np.zeros((choices.networks, *goal.shape), dtype=np.float32)
     shown = np.zeros_like(imputed)
     for step in range(1, choices.steps + 1):
         if step % HIDE_AGAIN == 1:
             shown = np.where(_visible(there, rng), goal, imputed)
-        said, slopes = _gradient(weights, x, shown, goal, weight, choices.decay)
+        predicted, slopes = _gradient(weights, x, shown, goal, weight, choices.decay)
         if step % HIDE_AGAIN == 0:
-            imputed = choices.gamma * imputed + np.float32(1 - choices.gamma) * said
+            imputed = choices.gamma * imputed + np.float32(1 - choices.gamma) * predicted
         for name, slope in slopes.items():
             first[name] = 0.9 * first[name] + 0.1 * slope
             second[name] = 0.99 * second[name] + 0.01 * slope**2
@@ -108,21 +109,21 @@ def train(at: Array, target: Array, cases: Array, choices: Choices) -> Ensemble:
 
 
 def impute(ensemble: Ensemble, at: Array, known: Array) -> Single:
-    """What each network says of each endpoint once imputation agrees with itself."""
+    """Each network's prediction of each endpoint once imputation has converged."""
     choices = ensemble.choices
     x, there = at.astype(np.float32), np.isfinite(known)
     goal = np.nan_to_num(known).astype(np.float32)
     z = np.broadcast_to(goal, (choices.networks, *goal.shape)).copy()
-    said = _forward(ensemble.weights, x, z)[0]
+    predicted = _forward(ensemble.weights, x, z)[0]
     for _ in range(MOST_ROUNDS):
-        credence = 1 / (1 + said.var(axis=0))
-        step = np.where(there, goal, choices.gamma * z + (1 - choices.gamma) * credence * said)
+        credence = 1 / (1 + predicted.var(axis=0))
+        step = np.where(there, goal, choices.gamma * z + (1 - choices.gamma) * credence * predicted)
         moved = float(np.abs(step.mean(axis=0) - z.mean(axis=0)).max(initial=0.0))
         z = step.astype(np.float32)
-        said = _forward(ensemble.weights, x, z)[0]
+        predicted = _forward(ensemble.weights, x, z)[0]
         if moved < choices.tolerance:
             break
-    return said
+    return predicted
 
 
 def _bootstrap(cases: Array, networks: int, rng: np.random.Generator) -> Single:
@@ -130,8 +131,8 @@ def _bootstrap(cases: Array, networks: int, rng: np.random.Generator) -> Single:
     _, case = np.unique(cases, return_inverse=True)
     count = int(case.max()) + 1
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=networks)
-    found: Single = drawn[:, case].astype(np.float32)
-    return found
+    times: Single = drawn[:, case].astype(np.float32)
+    return times
 
 
 def _start(inputs: int, outputs: int, choices: Choices, rng: np.random.Generator) -> Weights:
@@ -149,7 +150,7 @@ def _start(inputs: int, outputs: int, choices: Choices, rng: np.random.Generator
 
 
 def _visible(there: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Of half of the rows nothing is shown, of the others half of what is known."""
+    """Hide all endpoints of half the rows, and half of the known endpoints of the others."""
     rows = rng.random((len(there), 1)) < 0.5
     return there & rows & (rng.random(there.shape) < 0.5)
 
@@ -166,8 +167,8 @@ def _forward(weights: Weights, x: Single, z: Single) -> tuple[Single, Single]:
 def _gradient(
     weights: Weights, x: Single, z: Single, goal: Single, weight: Single, decay: float
 ) -> tuple[Single, Weights]:
-    said, hidden = _forward(weights, x, z)
-    error = weight * (said - goal)
+    predicted, hidden = _forward(weights, x, z)
+    error = weight * (predicted - goal)
     out = np.swapaxes(weights["out"], 1, 2)[:, None]
     back = error[..., None] * out * (1 - hidden * hidden)
     whole = back.sum(axis=2)
@@ -181,7 +182,7 @@ def _gradient(
     }
     for name in ("x", "z", "out"):
         slopes[name] = slopes[name] + np.float32(decay) * weights[name]
-    return said, slopes
+    return predicted, slopes
 
 
 def _calibration(
@@ -192,7 +193,7 @@ def _calibration(
     at: Array,
     target: Array,
 ) -> tuple[Array, Array]:
-    """Noise that the spread lacks, and the factor that is left, from cases a network never saw."""
+    """Noise missing from the spread, and the remaining scale factor, from cases a network never saw."""
     errors, spreads = [], []
     unseen = ~ensemble.seen[:, :, None]
     for names in ((), EARLY):

@@ -1,8 +1,8 @@
 """What the models must beat: the mean, lasso or a random forest alone, and iterative imputation.
 
-Where early endpoints are known, lasso and forest take them as further inputs, missing ones at their
-mean; imputation takes them as it takes everything. Each is as wide as its own errors on cases held
-out inside the training rows.
+Where early endpoints are known, lasso and forest take them as further inputs, with missing ones at
+their mean; imputation treats them like everything else. The intervals of each match its own errors on
+cases held out within the training rows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from battery_platform.models.served.cell_outcome import coded
 
 SEED = 20260101
 Learn = Callable[[Array, Array, Array, Array], Array]
-"""Training inputs, targets and cases, and the inputs asked for, to standardised predictions."""
+"""From training inputs, targets and cases, and the inputs to predict, to standardised predictions."""
 
 
 def _mean(at: Array, target: Array, cases: Array, asked: Array) -> Array:
@@ -51,7 +51,7 @@ def _forest(at: Array, target: Array, cases: Array, asked: Array) -> Array:
 
 @dataclass(frozen=True)
 class Regression:
-    """A candidate that predicts from the descriptors and the early endpoints that are known."""
+    """A candidate that predicts from the descriptors and whichever early endpoints are known."""
 
     name: str
     learn: Learn
@@ -89,15 +89,15 @@ def _imputation(table: SparseTable, rows: Array) -> Answer:
     at = (table.inputs[rows] - space["input_center"]) / space["input_scale"]
     folds = inner_folds(table, rows, SEED)
     fitted = _imputer(at, target)
-    parts = [(_imputer(at[train], target[train]), test) for train, test in folds]
+    of_folds = [(_imputer(at[train], target[train]), test) for train, test in folds]
 
     def answer(inputs: Array, known: Array) -> dict[str, Prediction]:
         asked = (inputs - space["input_center"]) / space["input_scale"]
         kept = np.isfinite(coded(space, known)).any(axis=0)
         errors = np.full_like(target, np.nan)
-        for one, test in parts:
+        for imputer, test in of_folds:
             given = np.where(kept, target[test], np.nan)
-            errors[test] = target[test] - _filled(one, at[test], given)
+            errors[test] = target[test] - _filled(imputer, at[test], given)
         mean = _filled(fitted, asked, coded(space, known))
         return {"iterative imputation": prediction(space, mean, _as_wide(errors, len(mean)))}
 
@@ -105,10 +105,10 @@ def _imputation(table: SparseTable, rows: Array) -> Answer:
 
 
 def _imputer(at: Array, target: Array) -> IterativeImputer:
-    """Fitted with one more row, of which only mean descriptors are known.
+    """Fit with one extra row, of which only the descriptors are known, at their mean.
 
-    It teaches nothing, and lets the imputer skip what is always there: the descriptors, not the
-    endpoints that no training row happens to lack.
+    The row teaches nothing. It lets the imputer skip the descriptors, which are always present, but not
+    the endpoints that no training row happens to lack.
     """
     empty = np.hstack([np.zeros(at.shape[1]), np.full(target.shape[1], np.nan)])
     with warnings.catch_warnings():
@@ -124,7 +124,7 @@ def _filled(imputer: IterativeImputer, at: Array, known: Array) -> Array:
 
 
 def _as_wide(errors: Array, rows: int) -> Array:
-    """One standard deviation per quantity, such that its 90 % interval holds 90 of 100 errors."""
+    """One standard deviation per quantity, such that its 90 % interval holds 90 % of the errors."""
     return np.tile(factors(errors, np.ones_like(errors)), (rows, 1))
 
 

@@ -1,7 +1,7 @@
-"""Quantities as models see them: standardised, some as logarithms, the curve as its main components.
+"""Quantities as models see them: standardised, some as logarithms, the curve as principal components.
 
-A curve of fifty capacities has few degrees of freedom; as components it is one more set of endpoints,
-with uncertainty like theirs.
+A curve of fifty capacities has few degrees of freedom; its components are treated as further endpoints,
+with an uncertainty of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ State = dict[str, Any]
 
 def space_of(table: SparseTable, rows: Array) -> State:
     """Centres and scales of descriptors and endpoints, and the components of the curves."""
-    logarithmic = np.array([one.logarithmic for one in table.endpoints])
+    logarithmic = np.array([endpoint.logarithmic for endpoint in table.endpoints])
     with np.errstate(invalid="ignore"):
         known = np.where(logarithmic, np.log(table.known[rows]), table.known[rows])
     curves = table.curves[rows]
@@ -49,14 +49,14 @@ def latent(space: State, table: SparseTable, rows: Array) -> Array:
 
 
 def mean_of(values: Array, otherwise: float = 0.0) -> Array:
-    """Mean of each column's known values; a fold may have none of a rare one."""
+    """Mean of the known values of each column; in a fold a rare quantity may have none."""
     count = np.isfinite(values).sum(axis=0)
     total = np.nansum(values, axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), otherwise)
 
 
 def _width(values: Array) -> Array:
-    """Standard deviation of each column, 1 where nothing varies."""
+    """Standard deviation of each column; 1 where nothing varies."""
     wide = np.sqrt(mean_of((values - mean_of(values)) ** 2))
     return np.where(wide > 1e-9, wide, 1.0)
 

@@ -1,7 +1,7 @@
-"""Lasso and extra trees, then conditioning on what is known: the candidate that is served.
+"""Lasso and extra trees, then conditioning on known endpoints: the candidate that is served.
 
-Their shares, the joint distribution of their errors and the width of the intervals are all learnt
-from cases held out whole inside the training rows; errors on rows that were learnt would be too small.
+Their shares, the joint distribution of their errors and the width of the intervals are all learnt from
+whole cases held out within the training rows; errors on fitted rows would be too small.
 """
 
 from __future__ import annotations
@@ -41,26 +41,29 @@ from battery_platform.models.served import cell_outcome as served
 STACK, ALONE = "stack", "stack, nothing known"
 KIND = "extra trees"
 TRUSTS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.95)
-"""How much of a quantity's error correlations may be believed: 85 cells say little of so many pairs."""
+"""How far a quantity's error correlations may be trusted: 85 cells say little about so many pairs."""
 ROUNDS = 25
 SEED = 20260101
 
 
 def fit(table: SparseTable, about: dict[str, Any] | None = None) -> State:
-    """Everything that is served: arrays, and `about` as JSON."""
+    """Everything that is served: the arrays, and `about` as JSON."""
     state = fit_rows(table, np.arange(len(table)))
-    cycles = [one for one in CURVE_CYCLES if one <= table.curves.shape[1]]
-    said = {
+    cycles = [cycle for cycle in CURVE_CYCLES if cycle <= table.curves.shape[1]]
+    description = {
         "inputs": list(table.descriptors),
-        "endpoints": [one.name for one in table.endpoints],
-        "outputs": [one.outputs for one in table.endpoints],
+        "endpoints": [endpoint.name for endpoint in table.endpoints],
+        "outputs": [endpoint.outputs for endpoint in table.endpoints],
         "class_of": CLASS_OF,
         "classes": list(CLASSES),
         "curve_cycles": cycles,
         "synthetic": table.is_synthetic,
         **(about or {}),
     }
-    return state | {"kind": np.array("stack"), "about": np.array(json.dumps(said, sort_keys=True))}
+    return state | {
+        "kind": np.array("stack"),
+        "about": np.array(json.dumps(description, sort_keys=True)),
+    }
 
 
 def fit_rows(table: SparseTable, rows: Array) -> State:
@@ -98,7 +101,7 @@ def fit_rows(table: SparseTable, rows: Array) -> State:
 
 
 def candidate(table: SparseTable, rows: Array) -> Answer:
-    """As `evaluation` asks for it: with what is known, and as if nothing were."""
+    """The candidate in the form that `evaluation` needs: with known endpoints, and ignoring them."""
     state = fit_rows(table, rows)
 
     def answer(inputs: Array, known: Array) -> dict[str, Prediction]:
@@ -112,14 +115,14 @@ def candidate(table: SparseTable, rows: Array) -> Answer:
 
 
 def covariance_of(errors: Array) -> Array:
-    """Covariance of errors of which many are missing: the most likely normal's.
+    """Maximum-likelihood covariance of normally distributed errors, of which many are missing.
 
-    Pairs that never were measured together get what the others imply; pair by pair it would be no
-    covariance at all.
+    Pairs that were never measured together get what the other pairs imply; computed pair by pair the
+    result would not be a covariance.
     """
     count = errors.shape[1]
     prior = np.diag(np.maximum(mean_of(errors**2, 1.0), 1e-4))
-    found = prior
+    covariance = prior
     there: Array = np.isfinite(errors)
     patterns, which = np.unique(there, axis=0, return_inverse=True)
     for _ in range(ROUNDS):
@@ -127,27 +130,27 @@ def covariance_of(errors: Array) -> Array:
         for number, have in enumerate(patterns):
             rows = errors[which.ravel() == number]
             filled = np.where(have, rows, 0.0)
-            rest = found.copy()
+            rest = covariance.copy()
             if have.any():
-                gain = found[:, have] @ np.linalg.inv(found[np.ix_(have, have)])
+                gain = covariance[:, have] @ np.linalg.inv(covariance[np.ix_(have, have)])
                 filled = np.where(have, rows, filled[:, have] @ gain.T)
-                rest = found - gain @ found[have]
+                rest = covariance - gain @ covariance[have]
                 rest[have] = 0.0
                 rest[:, have] = 0.0
             total += filled.T @ filled + len(rows) * rest
         # A pseudo-count of the prior keeps the matrix invertible with more quantities than cases.
-        found = (total + 2.0 * prior) / (len(errors) + 2.0)
-    return found
+        covariance = (total + 2.0 * prior) / (len(errors) + 2.0)
+    return covariance
 
 
 def shrunk(covariance: Array, trust: Array) -> Array:
-    """Correlations cut to the product of both trusts, which leaves a covariance; variances stay."""
+    """Correlations scaled by the trust in both quantities, which keeps it a covariance; variances stay."""
     diagonal = np.diag(covariance)
     return trust[:, None] * covariance * trust + np.diag((1 - trust**2) * diagonal)
 
 
 class _Errors:
-    """What conditioning says of cases held out, by correlations of the errors of the others."""
+    """Conditioned predictions of held-out cases, by correlations of the errors of the other cases."""
 
     def __init__(self, target: Array, base: Array, folds: list[tuple[Array, Array]]) -> None:
         self.target, self.base, self.folds = target, base, folds
@@ -165,14 +168,15 @@ class _Errors:
 
 
 def _trust(errors: _Errors, early: Array, cases: Array) -> Array:
-    """Which trust in each quantity's correlations is likeliest on cases held out.
+    """The trust in each quantity's correlations that is likeliest on held-out cases.
 
-    As in Akaike's criterion trust must earn its unit of likelihood, counted in cases: the cells of a
-    case are one witness. What is known early is trusted most; how far it moves the others is theirs.
+    As in Akaike's criterion, trust must pay for itself in likelihood, counted in cases, since the cells of
+    a case are not independent. Early endpoints are fully trusted; the trust in each other quantity
+    decides how far they move it.
     """
     known = np.isfinite(early).any(axis=0)
-    told = np.isfinite(early).sum(axis=1) > 0
-    asked = np.isfinite(errors.target) & told[:, None]
+    has_early = np.isfinite(early).sum(axis=1) > 0
+    asked = np.isfinite(errors.target) & has_early[:, None]
     surprise = []
     for trust in TRUSTS:
         mean, wide = errors.given(early, np.where(known, TRUSTS[-1], trust))
@@ -184,55 +188,55 @@ def _trust(errors: _Errors, early: Array, cases: Array) -> Array:
 
 
 def _shares(line: Array, grown: Array, target: Array) -> Array:
-    """How far to trust trees rather than the line, of each quantity."""
+    """The share of the trees, as opposed to the line, in the prediction of each quantity."""
     step, off = grown - line, target - line
     both = np.isfinite(target)
     above = np.where(both, step * off, 0.0).sum(axis=0)
     below = np.where(both, step * step, 0.0).sum(axis=0)
-    found: Array = np.clip(above / np.maximum(below, 1e-12), 0.0, 1.0)
-    return found
+    shares: Array = np.clip(above / np.maximum(below, 1e-12), 0.0, 1.0)
+    return shares
 
 
 def _calibrated(
     state: State, table: SparseTable, rows: Array, errors: _Errors, early: Array
 ) -> State:
-    """Factors for the intervals, from cases held out: where nothing is known, and where something is.
+    """Scale factors of the intervals, from held-out cases: without and with known endpoints.
 
-    Something is adhesion and IR drop, or all others; correlations from few cases promise too much.
+    Known are adhesion and IR drop, or all other endpoints; correlations from few cases are overconfident.
     """
     every = np.where(np.arange(early.shape[1]) < len(table.endpoints), errors.target, np.nan)
-    found = [
+    scaling = [
         _factors(state, table, rows, errors, several)
         for several in ((np.full_like(early, np.nan),), (early, every))
     ]
     return {
-        "calibration": np.stack([one for one, _ in found]),
-        "curve_calibration": np.array([one for _, one in found]),
+        "calibration": np.stack([of_endpoints for of_endpoints, _ in scaling]),
+        "curve_calibration": np.array([of_curve for _, of_curve in scaling]),
     }
 
 
 def _factors(
     state: State, table: SparseTable, rows: Array, errors: _Errors, several: Sequence[Array]
 ) -> tuple[Array, float]:
-    """Of the endpoints and of the curve, over some states of knowledge."""
+    """Scale factors of the endpoints and of the curve, over some states of knowledge."""
     count = len(table.endpoints)
     truth = (state["center"] + state["scale"] * errors.target)[:, :count]
     made = [prediction(state, *errors.given(known, state["trust"])) for known in several]
     endpoints = factors(
-        np.concatenate([truth - one.mean for one in made]),
-        np.concatenate([one.deviation for one in made]),
+        np.concatenate([truth - predicted.mean for predicted in made]),
+        np.concatenate([predicted.deviation for predicted in made]),
     )
     curve = factors(
-        np.concatenate([table.curves[rows] - one.curve for one in made]).reshape(-1, 1),
-        np.concatenate([one.curve_deviation for one in made]).reshape(-1, 1),
+        np.concatenate([table.curves[rows] - predicted.curve for predicted in made]).reshape(-1, 1),
+        np.concatenate([predicted.curve_deviation for predicted in made]).reshape(-1, 1),
     )
     return endpoints, float(curve[0])
 
 
 def _ranges(table: SparseTable, rows: Array) -> State:
-    """What the data span; a known endpoint counts up to a span beyond it."""
+    """Ranges of the data; a known endpoint is accepted up to one span beyond them."""
     inputs, known = table.inputs[rows], table.known[rows]
-    logarithmic = np.array([one.logarithmic for one in table.endpoints])
+    logarithmic = np.array([endpoint.logarithmic for endpoint in table.endpoints])
     with np.errstate(invalid="ignore"):
         scaled = np.where(logarithmic, np.log(known), known)
     low, high = np.nanmin(scaled, axis=0), np.nanmax(scaled, axis=0)
@@ -247,7 +251,7 @@ def _ranges(table: SparseTable, rows: Array) -> State:
 
 
 def _domain_distance(at: Array, cases: Array) -> float:
-    """How far a case usually lies from the nearest other one: 95 of 100 cells are nearer."""
+    """95th percentile of the distance from a cell to the nearest cell of another case."""
     squares = ((at[:, None, :] - at[None, :, :]) ** 2).sum(axis=2)
     squares[cases[:, None] == cases[None, :]] = np.inf
     return float(np.quantile(np.sqrt(squares.min(axis=1)), 0.95))

@@ -1,9 +1,9 @@
-"""Choosing what the networks need to be told, by Optuna's tree-structured Parzen estimator.
+"""Choosing the networks' hyper-parameters by Optuna's tree-structured Parzen estimator.
 
-The objective is paper 001's: the median R2 over endpoints of cases held out. Every row that is handed
-in is looked at, so hand in training rows only, or another table of the same kind: what was chosen on
-the rows of a test flatters it. The defaults of `networks.Choices` were chosen on the synthetic table
-with seed 7 (30 trials of 40 networks), the evaluated one has another seed.
+The objective is paper 001's: the median R2 over endpoints of held-out cases. All rows passed in are
+used, so pass only training rows, or another table of the same kind: choices made on test rows flatter
+the test. The defaults of `networks.Choices` were chosen on the synthetic table with seed 7 (30 trials of
+40 networks); the evaluated table has another seed.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def tune(
     trials: int = 30,
     seed: int = 7,
     networks: int = 40,
-    progress: Callable[[str], None] = lambda said: None,
+    progress: Callable[[str], None] = lambda message: None,
 ) -> Choices:
-    """The best choices of that many trials; the number of networks stays the default one."""
+    """The best choices of that many trials; the number of networks keeps its default."""
     try:
         import optuna
     except ImportError as error:
@@ -37,7 +37,7 @@ def tune(
             "Install it with `pip install optuna`; without it the recorded defaults are used.",
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    part = table if rows is None else table.rows(rows)
+    chosen = table if rows is None else table.rows(rows)
 
     def objective(trial: optuna.Trial) -> float:
         choices = Choices(
@@ -48,7 +48,7 @@ def tune(
             decay=trial.suggest_float("decay", 1e-4, 0.1, log=True),
             gamma=trial.suggest_float("gamma", 0.0, 0.9),
         )
-        reached = median_r2(part, choices, seed)
+        reached = median_r2(chosen, choices, seed)
         progress(f"trial {trial.number + 1} of {trials}: {reached:.3f}")
         return reached
 
@@ -58,14 +58,14 @@ def tune(
 
 
 def median_r2(table: SparseTable, choices: Choices, seed: int) -> float:
-    """Over endpoints, of whole cases held out, mean of both states of knowledge."""
+    """Median R2 over endpoints of whole cases held out, averaged over both states of knowledge."""
     folds = [list(grouped_folds(table.cases, evaluation.SPLITS, seed))]
     held = evaluation.hold_out(table, folds, {NETWORKS: Networks(choices)})
-    found = [
+    values = [
         score.value
-        for one in held
-        if one.candidate == NETWORKS
-        for score in evaluation.scores(one, table)
-        if (score.slice, score.metric) == (f"{evaluation.ALL}, {one.regime}", "r2")
+        for held_out in held
+        if held_out.candidate == NETWORKS
+        for score in evaluation.scores(held_out, table)
+        if (score.slice, score.metric) == (f"{evaluation.ALL}, {held_out.regime}", "r2")
     ]
-    return float(np.mean(found))
+    return float(np.mean(values))
