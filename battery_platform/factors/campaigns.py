@@ -44,6 +44,9 @@ MACHINE_SCATTER = 0.02
 """Standard deviation of each setting, as a share of its middle value, that is propagated."""
 SMALLEST = 30
 SIGNIFICANT = 0.05
+SOBOL_ALONE, SOBOL_IN_ALL, TOLERANCE = "Sobol, alone", "Sobol, in all", "tolerance of 2 %"
+OF_SURROGATES = (SOBOL_ALONE, SOBOL_IN_ALL, TOLERANCE)
+"""Methods that ask a registered model."""
 
 Ask = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 Surrogate = Callable[[str, str, tuple[str, ...]], Ask | None]
@@ -187,20 +190,34 @@ def analyse(lake: Lakehouse, ask: Surrogate, versions: Mapping[str, int | None])
         "critical_factors",
         {},
         basis,
-        lambda: _made(found, _analysed(found, ask, basis, gathered)),
+        lambda: _made(found, _analysed(found, ask, basis, gathered), versions),
     )
     return Findings(kept, gathered)
 
 
-def _made(found: list[Campaign], rows: list[dict[str, Any]]) -> Made:
+def _made(
+    found: list[Campaign], rows: list[dict[str, Any]], versions: Mapping[str, int | None]
+) -> Made:
+    """Rows with what they came from: all rows of a campaign, and for some methods a champion."""
     links = [
         link
         for campaign in found
         for link in made_from("campaign", campaign.name, campaign.row_kind, campaign.row_names)
     ]
+    models = {
+        (campaign.name, target): model
+        for campaign in found
+        for target, model in campaign.targets.items()
+    }
+    for row in rows:
+        model = models.get((row["campaign"], row["target"]))
+        version = versions.get(model) if model else None
+        if version is not None and row["method"] in OF_SURROGATES:
+            name = "/".join(row[column] for column in ("campaign", "target", "method", "factor"))
+            links += made_from("factor", f"factor/{name}", "model version", [f"{model}/{version}"])
     return Made(
         {"critical_factors": rows, "made_from": links},
-        {"made_from": {"child_kind": ["campaign"]}},
+        {"made_from": {"child_kind": ["campaign", "factor"]}},
     )
 
 
@@ -299,8 +316,8 @@ def _rows(one: Analysis, surrogate: Ask | None, refused: list[str]) -> Iterator[
         yield from rows_of_relevance(one.relevances)
     for index in one.sensitivity.indices if one.sensitivity else ():
         for name, value, low, high in (
-            ("Sobol, alone", index.first, index.first_low, index.first_high),
-            ("Sobol, in all", index.total, index.total_low, index.total_high),
+            (SOBOL_ALONE, index.first, index.first_low, index.first_high),
+            (SOBOL_IN_ALL, index.total, index.total_low, index.total_high),
         ):
             yield size | {
                 "method": name,
@@ -365,7 +382,7 @@ def _tolerances(one: Analysis, surrogate: Ask) -> Iterator[dict[str, Any]]:
     )
     for share in found.inputs:
         yield {
-            "method": "tolerance of 2 %",
+            "method": TOLERANCE,
             "factor": share.name,
             "value": share.share,
             "low": share.low,
