@@ -8,13 +8,13 @@ import dagster as dg
 
 from battery_platform.defs.metadata import OWNERS, ingest_metadata
 from battery_platform.defs.resources import LakehouseResource
+from battery_platform.made.fingerprint import fingerprint
 from battery_platform.records.catalogue import Entry, entries
 
 if TYPE_CHECKING:
     from battery_platform.records.ingest import Report
 
 GROUP = "sources"
-CODE_VERSION = "1"
 DAILY = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=50), warn_window=timedelta(hours=26)
 )
@@ -84,7 +84,7 @@ def _public(entry: Entry) -> dg.AssetsDefinition:
         group_name=GROUP,
         kinds={"python", "ducklake"},
         owners=OWNERS,
-        code_version=CODE_VERSION,
+        code_version=fingerprint("battery_platform.records.sources:take_public"),
         check_specs=[_check_spec(key)],
         description=f"{entry.title}. {entry.citation} Licence: {entry.licence}. "
         f"Fetched by `battery-platform catalogue fetch {entry.id}`; without it this asset is empty.",
@@ -132,7 +132,7 @@ DROP_KEY = dg.AssetKey(["sources", "drop_folder"])
     group_name=GROUP,
     kinds={"python", "ducklake"},
     owners=OWNERS,
-    code_version=CODE_VERSION,
+    code_version=fingerprint("battery_platform.synthetic.deliveries:take_plant"),
     check_specs=[_check_spec(PLANT_KEY)],
     freshness_policy=DAILY,
     tags={"synthetic": "true"},
@@ -155,7 +155,7 @@ def synthetic_plant(
     group_name=GROUP,
     kinds={"python", "ducklake"},
     owners=OWNERS,
-    code_version=CODE_VERSION,
+    code_version=fingerprint("battery_platform.synthetic.deliveries:take_cell_cases"),
     check_specs=[_check_spec(CASES_KEY)],
     tags={"synthetic": "true"},
     description="SYNTHETIC. A sparse table of graphite half cells with the shape of paper 001, whose own data "
@@ -177,7 +177,7 @@ def synthetic_graphite_cells(
     group_name=GROUP,
     kinds={"python", "ducklake"},
     owners=OWNERS,
-    code_version=CODE_VERSION,
+    code_version=fingerprint("battery_platform.records.dropfolder:take"),
     check_specs=[_check_spec(DROP_KEY)],
     freshness_policy=DAILY,
     description="Files that people put into the drop folder. Each ends in `done` or `refused`, "
