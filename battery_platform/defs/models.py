@@ -1,5 +1,6 @@
 """Models as assets: trained when data, code or specification changed, judged, registered."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -13,8 +14,7 @@ from battery_platform.models.kinds.kind import code_of
 from battery_platform.models.specification import MODELS, SLURRY, Specification
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from battery_platform.defs.metadata import Draw
     from battery_platform.models.release import Release
     from battery_platform.store.lakehouse import Lakehouse
 
@@ -115,17 +115,19 @@ def _outcome(lake: "Lakehouse", model: Specification, released: "Release") -> Ou
     )
 
 
-def _pictures(lake: "Lakehouse", released: "Release") -> "dict[str, Figure]":
+def _pictures(lake: "Lakehouse", released: "Release") -> "dict[str, Draw]":
     """Of a version that was trained just now."""
+    if not released.judged:
+        return {}
     from battery_platform.models.pictures import judged_figure, map_figure
     from battery_platform.models.registry import load
 
-    drawn: dict[str, Figure] = {}
+    drawn: dict[str, Draw] = {}
     for judged in released.judged:
-        drawn[f"held_out: {judged.quantity.target}"] = judged_figure(judged)
+        drawn[f"held_out: {judged.quantity.target}"] = partial(judged_figure, judged)
         if judged.quantity.classes and set(SLURRY) <= set(judged.quantity.inputs):
             predict = load(lake.settings, released.model, released.version)
-            drawn["map"] = map_figure(judged, predict)
+            drawn["map"] = partial(map_figure, judged, predict)
     return drawn
 
 
