@@ -251,7 +251,7 @@ def _electrodes(
     from battery_platform.design.stored import find
     from battery_platform.electrochemistry.designs import read_electrode
     from battery_platform.electrochemistry.electrode_tables import of_frame, of_table
-    from battery_platform.electrochemistry.half_cell.cell import HalfCell, check
+    from battery_platform.electrochemistry.half_cell.cell import HalfCell, check_half_cell
     from battery_platform.electrochemistry.half_cell_runs import Asked, at_rates
 
     if chosen.lower().endswith(TABLE_FILES):
@@ -273,7 +273,7 @@ def _electrodes(
         one = replace(one, cell=replace(one.cell, lower_v=lower_v))
     asked = at_rates(one, c_rates)
     for each in asked:
-        check(each.cell)
+        check_half_cell(each.cell)
     return asked, []
 
 

@@ -199,7 +199,7 @@ def _half_cell_sweep(context: Any, lake: "Lakehouse", config: HalfCellSweep) -> 
         verdicts={
             BRANCHES: Verdict(
                 shape is not None and shape.stands,
-                shape.told if shape else "energy has no peak within the series",
+                shape.in_words if shape else "energy has no peak within the series",
             )
         },
     )

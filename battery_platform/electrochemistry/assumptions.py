@@ -1,7 +1,7 @@
-"""What a number is that data do not give: its value, its plausible range, its reason and source.
+"""Assumptions: numbers that the data do not provide, with plausible range, reason and source.
 
 Each cell has a table of them (`half_cell.assumptions`, `graded.assumptions`), so that a result can be
-traced to them and a sensitivity study knows how far to go. Ranges are judgements, not distributions.
+traced to them and a sensitivity study knows their ranges. Ranges are judgements, not distributions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from battery_platform.errors import PlatformError
 
 @dataclass(frozen=True)
 class Assumption:
-    """One number or named choice; for a choice, `low` and `high` name the two that exist."""
+    """A number or a named choice; for a choice, `low` and `high` are the two options."""
 
     name: str
     value: float | str
@@ -71,6 +71,6 @@ def _allowed(old: Assumption, value: float | str) -> bool:
 
 
 def digest(assumptions: Assumptions) -> str:
-    """Changes with any name, value or unit; not with order, ranges or wording."""
+    """A hash of all names, values and units; order, ranges and wording do not count."""
     content = sorted((a.name, a.value, a.unit) for a in assumptions)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Discharge curves as the lake keeps them: two columns of text that cast to lists."""
+"""Discharge curves as stored in the lake: two text columns that can be cast to lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 
 def curve(time_s: npt.NDArray[np.float64], voltage_v: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """The two columns of a curve; empty where nothing was discharged."""
+    """The two columns of a curve; null if nothing was discharged."""
     if not time_s.size:
         return {"curve_time_s": None, "curve_voltage_v": None}
     return {

@@ -1,4 +1,4 @@
-"""Cells as people write them down: one JSON file, one electrode or one graded cell, its loads."""
+"""Cells specified by users: a JSON file with an electrode or a graded cell, and its loads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ELECTRODE_WANTED = (
 
 
 def read_electrode(path: Path) -> tuple[Electrode, bool]:
-    """An electrode somebody wrote down, and whether it says to be synthetic."""
+    """The electrode in a JSON file, and whether the file says that it is synthetic."""
     given = _object(path, ELECTRODE_WANTED)
     synthetic = given.pop("is_synthetic", False)
     wrong = [
@@ -54,7 +54,7 @@ def _object(path: Path, wanted: str) -> dict[str, Any]:
 
 
 def read_designs(path: Path) -> list[Design]:
-    """One design per load; whatever is wrong with the file is told in a sentence."""
+    """One design per load; an error in the file is reported in a sentence."""
     given = _object(path, WANTED)
     wrong = [
         *(f"{name} is missing" for name in REQUIRED if name not in given),
@@ -67,7 +67,7 @@ def read_designs(path: Path) -> list[Design]:
         raise PlatformError(f"{path}: c_rate is an empty list.", WANTED)
     designs = [_design(path, given, load) for load in loads]
     for design in designs:
-        cell.check(design)
+        cell.check_graded_cell(design)
     return designs
 
 
@@ -93,7 +93,7 @@ def _profile(path: Path, name: str, points: Any, mean: float) -> Profile:
         return uniform(mean)
     if not isinstance(points, list):
         raise PlatformError(f"{path}: {name} is {points!r}, ten fractions are expected.", WANTED)
-    return Profile(tuple(_number(path, name, one) for one in points))
+    return Profile(tuple(_number(path, name, point) for point in points))
 
 
 def _number(path: Path, name: str, value: Any) -> float:
@@ -103,7 +103,7 @@ def _number(path: Path, name: str, value: Any) -> float:
 
 
 def in_layers(design: Design, count: int) -> Design:
-    """The same cell as it can be coated: `count` layers on each collector, one where it is uniform."""
+    """The same cell as it can be coated: in `count` layers per electrode, one if it is uniform."""
 
     def plan(profile: Profile) -> tuple[Layer, ...]:
         return layers(profile, count if len(set(profile.points)) > 1 else 1)
@@ -114,7 +114,7 @@ def in_layers(design: Design, count: int) -> Design:
 
 
 def layer_plan(design: Design) -> list[dict[str, Any]]:
-    """What to coat, from separator to collector."""
+    """The layers to coat, from separator to collector."""
     sizes = size(design.negative_mean, design.positive_mean, design.positive_um)
     thickness = {"positive": design.positive_um, "negative": sizes.negative_um}
     plans = {"positive": design.positive_layers, "negative": design.negative_layers}
@@ -122,9 +122,9 @@ def layer_plan(design: Design) -> list[dict[str, Any]]:
         {
             "electrode": name,
             "layer": number,
-            "thickness_um": one.thickness_share * thickness[name],
-            "active_fraction": one.active_fraction,
+            "thickness_um": layer.thickness_share * thickness[name],
+            "active_fraction": layer.active_fraction,
         }
         for name, plan in plans.items()
-        for number, one in enumerate(plan or (), start=1)
+        for number, layer in enumerate(plan or (), start=1)
     ]

@@ -1,7 +1,8 @@
-"""How far a headline result moves when one assumption goes to the ends of its range.
+"""How much a headline result changes when one assumption is moved to either end of its range.
 
-The gain of the paper's best graded cell over the uniform one rests on numbers that the paper does
-not print. One at a time each goes to both ends; what both cells then deliver stands in the lake.
+The gain of the paper's best graded cell over the uniform one depends on numbers that the paper does not
+print. One at a time, each is moved to both ends of its range; the energies of both cells are stored in
+the lake.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SHOWN = 14
 
 @dataclass(frozen=True)
 class Change:
-    """An assumption at one end of its range; none for the assumptions as they are chosen."""
+    """An assumption at one end of its range; None for the assumptions as chosen."""
 
     assumption: Assumption | None
     end: str
@@ -40,11 +41,11 @@ class Change:
 
 
 Energies = tuple[float | None, float | None]
-"""Of the uniform and of the graded cell, in Wh/kg."""
+"""Energies of the uniform and of the graded cell, in Wh/kg."""
 
 
 def effects(lake: Lakehouse) -> Kept:
-    """What the result becomes at each end of each assumption."""
+    """The result at both ends of the range of each assumption."""
     basis = Basis(fingerprint(effects), digest(GRADED))
     return unless_same(
         lake, "assumption_effects", {"paper_id": [PAPER]}, basis, lambda: _made(lake, basis)
@@ -76,7 +77,7 @@ def _made(lake: Lakehouse, basis: Basis) -> Made:
 
 
 def solve_changes(changes: Sequence[Change]) -> Iterator[Energies]:
-    """What a process of the map does: both cells for one change at a time."""
+    """Solve both cells for one change at a time, in a worker process."""
     designs = [design(CASE, number, THICKNESS_UM, C_RATE) for number in (None, 1)]
     for change in changes:
         changing = change.assumption
@@ -103,15 +104,15 @@ def _row(change: Change, energies: Energies, basis: Basis) -> dict[str, Any]:
 
 
 def figure(rows: list[dict[str, Any]]) -> Figure:
-    """The gain at both ends of each assumption, those that move it most on top."""
+    """The gain at both ends of each assumption, the most influential ones on top."""
     from matplotlib.figure import Figure
 
     (chosen,) = (float(row["gain_pct"]) for row in rows if row["end"] == "chosen")
     gains: dict[str, list[tuple[str, float, float]]] = {}
     for row in rows:
         if row["end"] != "chosen" and row["gain_pct"] is not None:
-            one = (str(row["end"]), float(row["value"]), float(row["gain_pct"]))
-            gains.setdefault(row["assumption"], []).append(one)
+            at_end = (str(row["end"]), float(row["value"]), float(row["gain_pct"]))
+            gains.setdefault(row["assumption"], []).append(at_end)
     names = sorted(gains, key=lambda name: max(abs(g - chosen) for _, _, g in gains[name]))[-SHOWN:]
     made = Figure(figsize=(8, 0.36 * len(names) + 1.4), layout="constrained")
     axes = made.add_subplot()

@@ -1,6 +1,6 @@
 """Many electrodes at once: a table of the lake, a CSV file, or a space of designs.
 
-A row that cannot be simulated is told with its reason and leaves the others alone.
+A row that cannot be simulated is reported with the reason; the other rows are unaffected.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 
 MEASURED = "mart_electrodes"
 NAMES = ("electrode_id", "name", "subject")
-PROPERTIES = tuple(one.name for one in fields(Electrode) if one.name != "size_shares")
+PROPERTIES = tuple(
+    attribute.name for attribute in fields(Electrode) if attribute.name != "size_shares"
+)
 EMPTY = ("", "na", "n/a", "nan", "-", "null", "none")
 YES, NO = ("true", "yes", "1", "y"), ("false", "no", "0", "n", *EMPTY)
 NEEDED = ("mass_loading_mg_cm2", "loading_basis", "porosity_pct", "active_material_pct")
@@ -47,7 +49,7 @@ WANTED = (
     f"Give a column each for {', '.join(NEEDED)}; {', '.join(PROPERTIES[4:])} and the six shares "
     f"{SIZE_GROUPS[0]} to {SIZE_GROUPS[-1]} may be left out, as may is_synthetic and electrode_id."
 )
-# Of paper 000's factorial: what its recipes and its calendering come to, by our prototypes.
+# What the recipes and the calendering of paper 000's factorial lead to, by our prototypes.
 SPACE_BOUNDS = {
     "mass_loading_mg_cm2": (5.0, 40.0),
     "porosity_pct": (20.0, 55.0),
@@ -64,7 +66,7 @@ SERIES_POROSITY_PCT, SERIES_TORTUOSITY = 22.0, 6.0
 
 @dataclass(frozen=True)
 class Electrodes:
-    """What can be simulated, and why the rest cannot: (name, reason)."""
+    """Half cells that can be simulated, and the name and reason of each row that cannot."""
 
     asked: list[Asked] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
@@ -85,13 +87,13 @@ def of_table(lake: Lakehouse, table: str, c_rates: Sequence[float], lower_v: flo
 def of_frame(
     frame: pl.DataFrame, origin: str, c_rates: Sequence[float], lower_v: float, decimal: str = "."
 ) -> Electrodes:
-    """One half cell per row and load. Cells may be text, as a file has them."""
+    """One half cell per row and load. Table cells may be text, as in a file."""
     missing = [name for name in NEEDED if name not in frame.columns]
     if missing:
         raise PlatformError(f"{origin} has no column {', '.join(missing)}.", WANTED)
     for rate in c_rates:
         check_load(rate, lower_v)
-    found = Electrodes()
+    electrodes = Electrodes()
     for number, row in enumerate(frame.iter_rows(named=True), start=1):
         subject = next((str(row[name]) for name in NAMES if row.get(name)), f"row {number}")
         try:
@@ -99,16 +101,16 @@ def of_frame(
             synthetic = _truth(row.get("is_synthetic"))
             electrode = electrode_of({name: _read(value, decimal) for name, value in row.items()})
             for rate in c_rates:
-                one = HalfCell(electrode, rate, lower_v)
-                cell.check(one)
-                found.asked.append(Asked(one, synthetic, origin, subject))
+                half_cell = HalfCell(electrode, rate, lower_v)
+                cell.check_half_cell(half_cell)
+                electrodes.asked.append(Asked(half_cell, synthetic, origin, subject))
         except PlatformError as refusal:
-            found.refused.append((subject, str(refusal)))
-    return found
+            electrodes.refused.append((subject, str(refusal)))
+    return electrodes
 
 
 def _read(value: Any, decimal: str) -> Any:
-    """A cell of text as the number that it is; what is no number stays text and is refused."""
+    """Text as a number; text that is no number is left as it is, to be refused later."""
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -123,16 +125,16 @@ def _read(value: Any, decimal: str) -> Any:
 def _truth(value: Any) -> bool:
     if value is None or isinstance(value, bool):
         return bool(value)
-    said = str(value).strip().lower()
-    if said in YES or said in NO:
-        return said in YES
+    text = str(value).strip().lower()
+    if text in YES or text in NO:
+        return text in YES
     raise PlatformError(
         f"is_synthetic is {value!r}.", "Say true or false, or leave the column out."
     )
 
 
 def _check_material(material: Any) -> None:
-    """The half cell is one of NMC111; another material would be discharged as what it is not."""
+    """Refuse materials other than NMC111, which is what the half cell simulates."""
     if material and not re.search("nmc|nca", str(material), re.IGNORECASE):
         raise PlatformError(
             f"active_material is {material}; the half cell is one of NMC111.",
@@ -141,7 +143,7 @@ def _check_material(material: Any) -> None:
 
 
 def electrode_of(given: dict[str, Any]) -> Electrode:
-    """An electrode from named values; shares of particle sizes come as six columns or one list."""
+    """An electrode from named values; shares of particle sizes are six columns or one list."""
     shares: Any = given.get("size_shares")
     if isinstance(shares, str):
         with contextlib.suppress(ValueError):
@@ -154,7 +156,7 @@ def electrode_of(given: dict[str, Any]) -> Electrode:
 
 
 def loading_series() -> list[Asked]:
-    """Ever heavier coatings of one dense, tortuous structure, along which energy peaks at 1C."""
+    """Increasingly heavy coatings of one dense, tortuous structure, whose energy at 1C has a peak."""
     return [
         Asked(
             HalfCell(
@@ -205,8 +207,8 @@ def sweep_space(lake: Lakehouse, count: int, c_rate: float, lower_v: float) -> S
 def space(count: int, c_rate: float = 1.0, lower_v: float = 3.2, seed: int = 0) -> list[Asked]:
     """Electrodes that fill the space of the six properties evenly (scrambled Sobol points).
 
-    Synthetic: no such electrodes were made. The surface is drawn as a share of the particles' own,
-    and the thickness around what loading and porosity imply, so that none contradicts the others.
+    Synthetic: no such electrodes were made. The surface is drawn as a share of the particles' surface,
+    and the thickness around what loading and porosity imply, so that no property contradicts the others.
     """
     return [
         Asked(HalfCell(_drawn(at), c_rate, lower_v), True, SPACE, f"point {number}")
@@ -215,7 +217,7 @@ def space(count: int, c_rate: float = 1.0, lower_v: float = 3.2, seed: int = 0) 
 
 
 def rated_space(count: int, lower_v: float = 3.2, seed: int = 0) -> list[Asked]:
-    """The same with the load as a seventh dimension: far enough out, electrodes deliver next to nothing."""
+    """The same with the load as a seventh dimension, up to loads at which electrodes deliver almost nothing."""
     points = _points(SPACE_BOUNDS | {"rate_doublings": RATE_DOUBLINGS}, count, seed)
     return [
         Asked(

@@ -11,10 +11,10 @@ import numpy as np
 import pybamm
 
 MINIMUM_SALT = "Minimum electrolyte concentration [mol.m-3]"
-# PyBaMM asks for an upper limit too; a discharge never comes near it.
+# PyBaMM also requires an upper limit; a discharge never comes near it.
 NEVER_REACHED_V = 6.0
 CHI_FLOOR = pybamm.settings.tolerances["chi__c_e"]
-"""PyBaMM's own, below which it does not divide by the concentration."""
+"""PyBaMM's floor, below which it does not divide by the concentration."""
 # One square metre, so that amperes are amperes per square metre.
 ONE_SQUARE_METRE = {
     "Electrode height [m]": 1.0,
@@ -27,7 +27,7 @@ ONE_SQUARE_METRE = {
 
 
 class _Expanding(pybamm.BaseSolver):  # type: ignore[misc]
-    """Hands the scalar form of each function on: twice as fast to evaluate."""
+    """Expands each function to its scalar form, which is twice as fast to evaluate."""
 
     def set_up(self, model: Any, *arguments: Any, **named: Any) -> Any:
         done = super().set_up(model, *arguments, **named)
@@ -39,15 +39,15 @@ class _Expanding(pybamm.BaseSolver):  # type: ignore[misc]
 
 
 class Solver(pybamm.IDAKLUSolver, _Expanding):  # type: ignore[misc]
-    """IDAKLU, with `_Expanding` between it and the base that makes the functions."""
+    """IDAKLU, with `_Expanding` between it and the base class that creates the functions."""
 
 
 @contextmanager
 def only_our_floor() -> Iterator[None]:
-    """Without PyBaMM's floors of the salt in transport, which are not where ours is.
+    """Disable PyBaMM's floors for the salt concentration in transport, which differ from ours.
 
-    That in the exchange current stays: it ends at zero salt, below which the same current goes on.
-    Without it the model of a depleted cell is stiffer, and every second solve fails.
+    The floor in the exchange current stays: below zero salt the current no longer changes. Without it the
+    model of a depleted cell is stiffer, and every second solve fails.
     """
     tolerances = pybamm.settings.tolerances
     names = ("D_e__c_e", "kappa_e__c_e")
@@ -60,7 +60,7 @@ def only_our_floor() -> Iterator[None]:
 
 
 class StretchedSubMesh(pybamm.SymbolicUniform1DSubMesh):  # type: ignore[misc]
-    """Of symbolic length, finer towards its left end: the last cell is e^stretch times the first."""
+    """A mesh of symbolic length, finer at its left end: the last cell is e^stretch times as long as the first."""
 
     def __init__(self, lims: Any, npts: Any, stretch: float) -> None:
         super().__init__(lims, npts)
@@ -71,15 +71,15 @@ class StretchedSubMesh(pybamm.SymbolicUniform1DSubMesh):  # type: ignore[misc]
 
 
 def meshes(model: Any, lengths: Sequence[str], particles: Sequence[str], stretch: float) -> Any:
-    """Of symbolic length through the cell; in the particles finer towards the surface."""
-    found = dict(model.default_submesh_types)
+    """Submeshes: of symbolic length through the cell, finer towards the surface in the particles."""
+    submeshes = dict(model.default_submesh_types)
     for domain in lengths:
-        found[domain] = pybamm.MeshGenerator(pybamm.SymbolicUniform1DSubMesh)
+        submeshes[domain] = pybamm.MeshGenerator(pybamm.SymbolicUniform1DSubMesh)
     for domain in particles:
-        found[domain] = pybamm.MeshGenerator(
+        submeshes[domain] = pybamm.MeshGenerator(
             pybamm.Exponential1DSubMesh, {"side": "right", "stretch": stretch}
         )
-    return found
+    return submeshes
 
 
 def discretised(
@@ -89,7 +89,7 @@ def discretised(
     submeshes: dict[str, Any],
     points: dict[str, int],
 ) -> Any:
-    """The model on its mesh, with these outputs alone."""
+    """The model on its mesh, with only these outputs."""
     model.variables = {name: model.variables[name] for name in outputs}
     values = pybamm.ParameterValues(parameters)
     geometry = model.default_geometry

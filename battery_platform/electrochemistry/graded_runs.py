@@ -46,21 +46,21 @@ DIVERSE_BOUNDS = {
     "c_rate": (0.8, 5.2),
 }
 UNIFORM_SHARE = 0.1
-"""Of the profiles of diverse cells: every comparison begins at a uniform electrode."""
+"""Share of uniform profiles among diverse cells, as every comparison starts from a uniform electrode."""
 
 
 def graded_code() -> str:
-    """Hash of the code that decides what a discharge comes to."""
+    """Hash of the code that decides the result of a discharge."""
     return fingerprint(solve_batch, _row)
 
 
 def run_id(design: Design) -> str:
-    """The same cell, load, assumptions and code have the same name."""
+    """An identifier; the same cell, load, assumptions and code have the same one."""
     return name_of("graded", asdict(design), digest(GRADED), graded_code())
 
 
 def solve_batch(designs: Sequence[Design]) -> Iterator[Result]:
-    """What a process of the map does: one result at a time, so that none is lost with the next."""
+    """Solve in a worker process, one result at a time, so that a failure does not lose earlier results."""
     for design in designs:
         yield cell.solve([design])[0]
 
@@ -77,7 +77,7 @@ def sweep(
     progress: Progress = silent,
     compiled: bool | None = None,
 ) -> Studied:
-    """A row for each design, in order; unless told, on a compiled model where that pays."""
+    """A row for each design, in order; by default the model is compiled where that pays off."""
     if compiled is None:
         compiled = missing_of(lake, GRADED_CELLS, designs) >= COMPILE_FROM
     plan = replace(GRADED_CELLS, solve=solve_batch_compiled) if compiled else GRADED_CELLS
@@ -134,14 +134,14 @@ def _layers(layers: Any) -> str | None:
 
 
 GRADED_CELLS: Study[Design] = Study(
-    "graded_discharges", "run_id", run_id, cell.check, solve_batch, _row, BATCH, LIMIT_S
+    "graded_discharges", "run_id", run_id, cell.check_graded_cell, solve_batch, _row, BATCH, LIMIT_S
 )
 
 
 def paper_designs(case: int, positive_um: float) -> list[Design]:
     """The cells of paper 002 for one case and thickness: 11 x 11 profiles at 1C to 5C.
 
-    Ten graded profiles per electrode are drawn with a seed, for the paper prints only its best.
+    Ten graded profiles per electrode are drawn with a seed, as the paper prints only its best ones.
     """
     positive_mean, negative_mean = CASES[case]
     positives = [uniform(positive_mean), *random_profiles(positive_mean, PROFILES, seed=case)]
@@ -155,9 +155,9 @@ def paper_designs(case: int, positive_um: float) -> list[Design]:
 
 
 def diverse_designs(count: int, seed: int = 20260101) -> list[Design]:
-    """A fresh pair of profiles for each cell, what surrounds the cells of paper 002 filled evenly.
+    """Cells that evenly fill the space around those of paper 002, each with its own pair of profiles.
 
-    A surrogate learns more from as many different profiles than from few at every thickness and rate.
+    A surrogate learns more from many different profiles than from a few at every thickness and rate.
     """
     from scipy.stats import qmc
 
@@ -194,12 +194,12 @@ def sweep_space(lake: Lakehouse, count: int) -> Studied:
 
 
 def unsolved(design: Design) -> Result:
-    """What stands for a discharge that is asked for and not there yet."""
+    """Placeholder for a discharge that has not been solved yet."""
     return restored(_row("", design, None, "not solved yet"), design)
 
 
 def restored(row: dict[str, Any], design: Design, assumptions: Assumptions = GRADED) -> Result:
-    """A stored discharge as the result that it came from, without its curve."""
+    """The result of a stored discharge, without its curve."""
     nothing = np.array([])
     return Result(
         design=design,

@@ -40,30 +40,30 @@ RAGONE_RATES = (0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)
 
 @dataclass(frozen=True)
 class Asked:
-    """A half cell, whose electrode it has, and whether synthetic data stand behind that."""
+    """A half cell to simulate, where its electrode comes from, and whether that is synthetic."""
 
     cell: HalfCell
     is_synthetic: bool
     origin: str | None = None
-    """Table or file that states the electrode; none where it was given by hand."""
+    """Table or file that describes the electrode; None if it was given by hand."""
     subject: str | None = None
-    """Its name there."""
+    """Name of the electrode in that table or file."""
 
 
 def half_cell_code() -> str:
-    """Hash of the code that decides what a discharge comes to."""
+    """Hash of the code that decides the result of a discharge."""
     return fingerprint(solve_batch, _row)
 
 
 def discharge_id(asked: Asked) -> str:
-    """The same electrode, load, assumptions and code have the same name, whoever's it is."""
+    """An identifier; the same electrode, load, assumptions and code have the same one, whatever the origin."""
     return name_of(
         "discharge", asdict(asked.cell), asked.is_synthetic, digest(HALF_CELL), half_cell_code()
     )
 
 
 def solve_batch(asked: Sequence[Asked]) -> Iterator[Discharge]:
-    """What a process of the map does: one result at a time, so that none is lost with the next."""
+    """Solve in a worker process, one result at a time, so that a failure does not lose earlier results."""
     for half_cell in asked:
         yield cell.solve([half_cell.cell])[0]
 
@@ -75,7 +75,7 @@ def solve_batch_compiled(asked: Sequence[Asked]) -> Iterator[Discharge]:
 
 
 def sweep(lake: Lakehouse, asked: Sequence[Asked], progress: Progress = silent) -> Studied:
-    """A row for each half cell, in order, with the origin and subject that were asked for."""
+    """A row for each half cell, in order, with its origin and subject."""
     many = missing_of(lake, HALF_CELLS, asked) >= COMPILE_FROM
     plan = replace(HALF_CELLS, solve=solve_batch_compiled) if many else HALF_CELLS
     studied = study(lake, plan, asked, progress)
@@ -119,7 +119,7 @@ def at_rates(asked: Asked, rates: Sequence[float] = RAGONE_RATES) -> list[Asked]
 
 
 def curve_figure(row: dict[str, Any]) -> Figure:
-    """The kept curve of a discharge, drawn."""
+    """The figure of a stored discharge."""
     from battery_platform.electrochemistry.pictures import discharge_figure
 
     if row["failed"] or row["curve_time_s"] is None:
@@ -182,7 +182,7 @@ def _row(name: str, asked: Asked, done: Discharge | None, error: str) -> dict[st
 
 
 def _check(asked: Asked) -> None:
-    cell.check(asked.cell)
+    cell.check_half_cell(asked.cell)
 
 
 HALF_CELLS: Study[Asked] = Study(
@@ -192,7 +192,7 @@ HALF_CELLS: Study[Asked] = Study(
 
 @dataclass(frozen=True)
 class Volcano:
-    """Energy along a series of loadings: its peak, and how energy and power go on both sides."""
+    """Energy along a series of loadings: its peak, and how energy and power correlate on either side."""
 
     peak_mg_cm2: float
     left: float
@@ -201,7 +201,8 @@ class Volcano:
     unlimited_right: int
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
+        """Peak, correlations and limits in a sentence."""
         return (
             f"energy peaks at {self.peak_mg_cm2:g} mg/cm² of active material; energy and power correlate "
             f"by {self.left:.2f} below and {self.right:.2f} above it; {self.limited_left} electrodes below "
@@ -210,12 +211,12 @@ class Volcano:
 
     @property
     def stands(self) -> bool:
-        """As paper 000 says: together left of the peak, apart right of it, where transport limits."""
+        """Whether energy and power rise together below the peak and diverge above it, as in paper 000."""
         return self.left > 0 > self.right and not (self.limited_left or self.unlimited_right)
 
 
 def volcano(rows: Sequence[dict[str, Any]]) -> Volcano | None:
-    """What a series of rising loadings shows; none where the peak is at an end of it."""
+    """The peak of energy along a series of loadings; None if the peak is at either end."""
     import numpy as np
 
     rows = sorted(rows, key=lambda row: float(row["mass_loading_mg_cm2"]))

@@ -15,7 +15,7 @@ TABLES = {"half_cell": HALF_CELL, "graded_full_cell": GRADED}
 
 
 def keep_assumptions(lake: Lakehouse) -> Kept:
-    """Put the tables into the lake where they are not there."""
+    """Store the tables in the lake if they are not there yet."""
     hashes = [digest(table) for table in TABLES.values()]
     basis = Basis(fingerprint(keep_assumptions), digest_of(*hashes))
     return unless_same(lake, "assumptions", {}, basis, lambda: Made({"assumptions": _rows()}))

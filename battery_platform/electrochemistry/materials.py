@@ -1,10 +1,10 @@
 """Functions of state: open-circuit voltage, electrolyte, exchange currents.
 
-What belongs here: formulae as published, usable with numbers, arrays and PyBaMM's symbols alike
-(only arithmetic and numpy's functions). What does not: the values they are fed with
+In scope: formulae as published, usable with numbers, arrays and PyBaMM's symbols alike
+(only arithmetic and numpy's functions). Out of scope: the values passed to them
 (see `assumptions`).
 
-Thin today: one open-circuit curve, two electrolytes, no dependence of kinetics on temperature.
+Limitations: one open-circuit curve, two electrolytes, no dependence of kinetics on temperature.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ def mohtat_2020(filling: Symbol) -> Symbol:
 
 
 def nyman_diffusivity(concentration: Symbol, temperature: Symbol) -> Symbol:
-    """In m²/s, at room temperature (measured up to 2 mol/l)."""
+    """Diffusivity in m²/s, at room temperature (measured up to 2 mol/l)."""
     molar = concentration / 1000
     return 8.794e-11 * molar**2 - 3.972e-10 * molar + 4.862e-10
 
 
 def nyman_conductivity(concentration: Symbol, temperature: Symbol) -> Symbol:
-    """In S/m, at room temperature (measured up to 2 mol/l)."""
+    """Conductivity in S/m, at room temperature (measured up to 2 mol/l)."""
     molar = concentration / 1000
     return 0.1297 * molar**3 - 2.51 * molar**1.5 + 3.329 * molar
 
 
 def valoen_reimers_diffusivity(concentration: Symbol, temperature: Symbol) -> Symbol:
-    """In m²/s."""
+    """Diffusivity in m²/s."""
     molar = concentration / 1000
     return 1e-4 * 10 ** (-4.43 - 54 / (temperature - 229 - 5 * molar) - 0.22 * molar)
 
 
 def valoen_reimers_conductivity(concentration: Symbol, temperature: Symbol) -> Symbol:
-    """In S/m."""
+    """Conductivity in S/m."""
     molar = concentration / 1000
     root = (
         (-10.5 + 0.0740 * temperature - 6.96e-5 * temperature**2)
@@ -71,7 +71,7 @@ ELECTROLYTES: dict[str, tuple[OfConcentration, OfConcentration]] = {
 
 
 def floored(concentration: Symbol, floor: float) -> Symbol:
-    """The concentration itself where there is salt, `floor` where there is none, smooth between."""
+    """The concentration where there is salt, `floor` where there is none, with a smooth transition."""
     return 0.5 * (concentration + np.sqrt(concentration**2 + 4 * floor**2))
 
 

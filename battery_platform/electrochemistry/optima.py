@@ -1,7 +1,7 @@
-"""The best graded cells of the sweep, as paper 002 ranks them, and whether thickness matters to it.
+"""The best graded cells of the sweep, ranked as in paper 002, and whether the ranking depends on thickness.
 
 A pair of profiles is scored by its gains over the uniform cell, summed over 1C to 5C. The paper says
-that the best pair does not depend on the thickness; here that is looked up, not assumed.
+that the best pair does not depend on the thickness; here this is checked, not assumed.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ PAIR = ["positive_profile", "negative_profile"]
 
 
 Parts = dict[str, tuple[int, float]]
-"""Case and thickness of each part of the sweep, by its name."""
+"""Case and thickness of each part of the sweep, by name."""
 
 
 def rank(lake: Lakehouse, parts: Parts) -> Kept:
-    """The three best pairs of each part that was swept as a whole; kept in the lake."""
+    """The three best pairs of each part that was swept completely; stored in the lake."""
     swept = {name: part for name, part in parts.items() if _is_swept(lake, *part)}
     basis = Basis(fingerprint(rank), digest(GRADED), digest_of(*sorted(swept)))
     return unless_same(
@@ -100,7 +100,7 @@ def _ranked(lake: Lakehouse, parts: Parts, basis: Basis) -> list[dict[str, Any]]
 
 
 def _is_swept(lake: Lakehouse, case: int, positive_um: float) -> bool:
-    """Whether the lake has every discharge of a part."""
+    """Whether the lake has all discharges of a part of the sweep."""
     names = [run_id(design) for design in paper_designs(case, positive_um)]
     there = lake.value(
         "SELECT count(*) FROM graded_discharges WHERE run_id IN (SELECT unnest(?))", [names]
@@ -109,7 +109,7 @@ def _is_swept(lake: Lakehouse, case: int, positive_um: float) -> bool:
 
 
 def scored(lake: Lakehouse, case: int, positive_um: float) -> pl.DataFrame:
-    """All pairs of a part that was swept whole with their sum of gains, the best first."""
+    """All pairs of a completely swept part with their summed gains, the best first."""
     names = [run_id(design) for design in paper_designs(case, positive_um)]
     with lake.cursor() as cursor:
         frame = cursor.execute(
@@ -141,7 +141,7 @@ def scored(lake: Lakehouse, case: int, positive_um: float) -> pl.DataFrame:
 
 
 def depends_on_thickness(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Where the best pair is not among the best three at 160 µm."""
+    """Parts whose best pair is not among the best three at 160 µm, in sentences."""
     return [
         f"{row['part']}: its best pair is no. {row['place_at_160_um']} of {row['n_pairs']} at 160 µm, "
         f"with {row['share_of_best_at_160_um']:.0%} of the best one's gain there"

@@ -1,7 +1,7 @@
 """Figures of discharges.
 
-What belongs here: drawing what a result already holds. What does not: any calculation that
-changes a figure's meaning, and matplotlib's global state (a `Figure` is made and returned).
+In scope: drawing existing results. Out of scope: any calculation that changes the meaning of a figure,
+and matplotlib's global state (each function returns a new `Figure`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def discharge_figure(
     charge_mah_cm2: NDArray[np.float64] | None,
     voltage_v: NDArray[np.float64] | None,
 ) -> Figure:
-    """Voltage against charge per gram of active material, with the key figures in sight.
+    """Voltage against charge per gram of active material, with the key figures.
 
-    `row` is a row of the table of discharges; one without a curve says why.
+    `row` is a row of the table of discharges; if it has no curve, the figure says why.
     """
     from matplotlib.figure import Figure
 
@@ -139,9 +139,9 @@ def _summary(row: Mapping[str, Any]) -> str:
 
 
 def ragone_figure(rows: Sequence[Mapping[str, Any]], series: str, title: str) -> Figure:
-    """Specific energy against power, a line per series from the slowest to the fastest discharge.
+    """Specific energy against power, with a line per series from the slowest to the fastest discharge.
 
-    Discharges that deliver nothing have no place on logarithmic axes; their number is told.
+    Discharges that deliver nothing cannot be shown on logarithmic axes; the title gives their number.
     """
     from matplotlib.figure import Figure
 

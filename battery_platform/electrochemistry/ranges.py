@@ -1,4 +1,4 @@
-"""The refusal of a number outside its range, in a sentence with a remedy."""
+"""Refusing a number outside its range, in a sentence with a remedy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LARGEST = 1e300
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a finite number; whole ones of any length are compared, never converted."""
+    """Whether it is a finite number; integers of any length are compared, never converted."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= LARGEST
@@ -23,6 +23,6 @@ def check_range(field: str, value: object, low: float, high: float, remedy: str)
 
 
 def shown(value: object) -> str:
-    """As a message may show it: not with hundreds of digits."""
-    said = repr(value)
-    return said if len(said) <= 60 else f"{said[:30]}... ({len(said)} characters)"
+    """A value as shown in a message, without hundreds of digits."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:30]}... ({len(text)} characters)"

@@ -1,7 +1,6 @@
-"""Published values beside ours, kept in the lake: `replicate 002`.
+"""Published values compared with ours and stored in the lake: `replicate 002`.
 
-The discharges are those of any sweep, so that what was solved once is not solved for a second
-look.
+The discharges are those of any sweep, so that none is solved twice.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ PAPERS = ("002",)
 
 
 def replicated(lake: Lakehouse, paper: str, progress: Progress = silent) -> Kept:
-    """Compute every published value of a paper again, and keep both."""
+    """Recompute every published value of a paper, and store both."""
     if paper not in PAPERS:
         raise PlatformError(
             f"Paper '{paper}' cannot be replicated yet.", f"There is: {', '.join(PAPERS)}."
@@ -63,7 +62,7 @@ def _made(lake: Lakehouse, paper: str, basis: Basis, progress: Progress) -> Made
         asked.update(dict.fromkeys(designs))
         return [results.get(wanted) or unsolved(wanted) for wanted in designs]
 
-    replicate(solve=answer)  # asks for all discharges, so that one sweep solves them
+    replicate(solve=answer)  # collects all discharges, so that one sweep solves them
     rows = sweep(lake, list(asked), progress).rows
     results |= {wanted: restored(row, wanted) for wanted, row in zip(asked, rows, strict=True)}
     compared = replicate(solve=answer)
@@ -98,7 +97,7 @@ def _row(paper: str, place: int, compared: Row, basis: Basis) -> dict[str, Any]:
 
 
 def figure(rows: list[dict[str, Any]]) -> Figure:
-    """Ours against the paper's, for what has a number in both."""
+    """Our values against the paper's, for quantities with a number in both."""
     from matplotlib.figure import Figure
 
     made = Figure(figsize=(6, 5.4), layout="constrained")
@@ -125,14 +124,14 @@ def figure(rows: list[dict[str, Any]]) -> Figure:
 
 
 def ragone_002(lake: Lakehouse, progress: Progress = silent) -> Studied:
-    """The uniform cells and profile no. 1 of the paper at all rates, each with its name."""
+    """The uniform cells and profile no. 1 of the paper at all rates, each cell with its name."""
     designs = {
         f"case {case}, {um:g} µm, {'uniform' if number is None else 'no. 1'}": (case, number, um)
         for case in CASES
         for um in THICKNESSES_UM
         for number in (None, 1)
     }
-    asked = [(name, design(*parts, rate)) for name, parts in designs.items() for rate in C_RATES]
+    asked = [(name, design(*cell, rate)) for name, cell in designs.items() for rate in C_RATES]
     studied = sweep(lake, [wanted for _, wanted in asked], progress)
     named = [
         row | {"cell": name, "subject": name}

@@ -1,7 +1,7 @@
 """What both cells share about solving: mesh and tolerances, the built model, the search for a compiler.
 
-What belongs here: nothing that needs PyBaMM to be imported, so that a design can be read and refused
-without it. What does not: equations and designs.
+PyBaMM is not imported here, so that a design can be read and refused without it. Out of scope: equations
+and designs.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ FAILED = "failed"
 CUT_OFF_EVENT = "Minimum voltage [V]"
 BATCH = 16
 LIMIT_S = 60.0
-"""A solve takes a tenth of a second; one that needs a minute will not end."""
+"""A solve takes a tenth of a second; one that needs a minute will never finish."""
 COMPILE_FROM = 6000
-"""Compiling a model takes about a minute; fewer solves do not pay for it."""
+"""Compiling a model takes about a minute, which fewer solves do not make up for."""
 DEPLETED = 0.01
 """The share of the salt below which it counts as used up."""
 
@@ -39,9 +39,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """Mesh and tolerances; the last two stop a solve that has ceased to advance.
+    """Mesh and tolerances; the last two stop a solve that makes no progress.
 
-    With `error_of_states_only` potentials, which follow from the states, do not shorten the steps.
+    With `error_of_states_only`, potentials, which follow from the states, do not shorten the steps.
     """
 
     electrode_cells: int = 20
@@ -56,7 +56,7 @@ class Settings:
     no_progress_s: float = 1.0
 
     def finer(self) -> Settings:
-        """What a failed solve is tried again with."""
+        """Settings for retrying a failed solve."""
         return replace(
             self,
             rtol=self.rtol / 10,
@@ -77,13 +77,15 @@ class Built:
 
 
 def built(module: str, assumptions: Assumptions, settings: Settings, compiled: bool) -> Built:
-    """The model of this module for this mesh, made once per process.
+    """The model of a module for this mesh, built once per process.
 
-    All assumptions are its inputs, except choices and what the module names as `BUILT_IN`.
+    All assumptions are its inputs, except choices and those that the module lists in `BUILT_IN`.
     """
     model = _imported(module)
     shaping = tuple(
-        one for one in assumptions if isinstance(one.value, str) or one.name in model.BUILT_IN
+        assumption
+        for assumption in assumptions
+        if isinstance(assumption.value, str) or assumption.name in model.BUILT_IN
     )
     names = tuple(name for name in numbers(assumptions) if name not in model.BUILT_IN)
     return _build(module, shaping, names, settings, compiled and _has_compiler())
@@ -99,12 +101,12 @@ def free_numbers(module: Any, assumptions: Assumptions) -> dict[str, float]:
 
 
 def is_below_at_start(reason: str) -> bool:
-    """Whether a refusal of the solver only says that the cell is empty from the first moment."""
+    """Whether an error of the solver only means that the cell is empty from the start."""
     return "non-positive at initial conditions" in reason and "Minimum voltage" in reason
 
 
-def said(error: BaseException) -> str:
-    """The solver's words in one line."""
+def one_line(error: BaseException) -> str:
+    """The message of the solver in one line."""
     return " ".join(str(error).split())
 
 
@@ -134,7 +136,7 @@ def _build(
 
 
 def _imported(module: str) -> Any:
-    """A module on PyBaMM, which is told before its first import to report and ask nothing."""
+    """A module that imports PyBaMM, whose telemetry is disabled before its first import."""
     os.environ.setdefault("PYBAMM_DISABLE_TELEMETRY", "true")
     return importlib.import_module(module)
 
@@ -142,5 +144,5 @@ def _imported(module: str) -> Any:
 def _has_compiler() -> bool:
     if any(shutil.which(name) for name in ("gcc", "clang", "cc")):
         return True
-    _log.warning("No C compiler is found; the model is interpreted, at half the speed.")
+    _log.warning("No C compiler was found; the model is interpreted, at half the speed.")
     return False

@@ -1,8 +1,8 @@
 """Which factors of a manufacturing campaign matter, how surely, and what their tolerances cost.
 
-Here belongs statistics on a table that the caller hands in: named columns in, a frozen result out.
-What does not: where the table is stored, who asks, and models that are registered.
+This package holds statistics on a table passed in by the caller: named columns in, a frozen result out.
+It does not deal with where the table is stored, who calls it, or registered models.
 
-Thin today: batches are never a random effect, inputs of `sensitivity` and `tolerances` vary
-independently of each other, and one target is judged at a time.
+Limitations: batches are never a random effect, inputs of `sensitivity` and `tolerances` vary
+independently of each other, and one target is analysed at a time.
 """

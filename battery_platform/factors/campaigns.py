@@ -1,10 +1,10 @@
 """Critical factors of each campaign in the lake, by several methods, as rows that can be compared.
 
-A campaign is the uncalendered electrodes of one source, or a set of generated structures. Methods
-answer different questions and may disagree: LASSO-LARS with ANOVA says what is needed and significant,
-Spearman's coefficient which way it goes, Sobol's indices how much of the spread the surrogate ascribes
-to it, relevance over what distance it bends the target, a tolerance what the scatter of a machine costs,
-and k-means which kinds of electrodes there are.
+A campaign is the uncalendered electrodes of one source, or a set of generated structures. The methods
+answer different questions and may disagree: LASSO-LARS with ANOVA says which factors are needed and
+significant, Spearman's coefficient gives the direction of an effect, Sobol's indices how much of the
+variance the surrogate attributes to a factor, relevance over what distance the factor bends the target,
+a tolerance what the scatter of a machine costs, and k-means which kinds of electrodes there are.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ OF_SURROGATES = (SOBOL_ALONE, SOBOL_IN_ALL, TOLERANCE)
 
 Ask = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 Surrogate = Callable[[str, str, tuple[str, ...]], Ask | None]
-"""Takes model, target and inputs; hands back values and standard deviations, or none to ask."""
+"""Takes model, target and inputs; returns a function for values and deviations, or None without a model."""
 
 
 @dataclass(frozen=True, eq=False)
 class Campaign:
-    """Rows that were made to one plan, with what was set and what came of it."""
+    """Rows made to one plan, with the settings and the results."""
 
     name: str
     frame: pl.DataFrame
@@ -71,7 +71,7 @@ class Campaign:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What the methods found for one target of a campaign."""
+    """Results of the methods for one target of a campaign."""
 
     campaign: Campaign
     target: str
@@ -84,7 +84,7 @@ class Analysis:
 
 @dataclass(eq=False)
 class Gathered:
-    """What the methods come to, campaign by campaign."""
+    """Results of the methods for all campaigns."""
 
     analyses: list[Analysis] = field(default_factory=list)
     kinds: list[tuple[Campaign, Kinds]] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Gathered:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """The rows of the lake, and what they came from; that is empty where nothing had changed."""
+    """The rows in the lake and the results behind them; no results if nothing has changed."""
 
     kept: Kept
     gathered: Gathered
@@ -118,7 +118,7 @@ class Findings:
 
 def campaigns(lake: Lakehouse) -> list[Campaign]:
     """All campaigns with enough rows."""
-    found = []
+    candidates = []
     tables = set(lake.tables())
     if "mart_electrodes" in tables:
         frame = _frame(
@@ -129,7 +129,7 @@ def campaigns(lake: Lakehouse) -> list[Campaign]:
                 WHERE calendering_id IS NULL OR coalesce(compression_degree_pct, 1) = 0""",
         )
         for (source,), some in frame.group_by("source_id", maintain_order=True):
-            found.append(
+            candidates.append(
                 Campaign(
                     f"electrodes of {source}",
                     some,
@@ -148,7 +148,7 @@ def campaigns(lake: Lakehouse) -> list[Campaign]:
     )
     targets = ("active_surface_pct", "tortuosity_liquid", "tortuosity_solid")
     contacts = ("collector_active_contact_pct", "collector_binder_contact_pct")
-    found.append(
+    candidates.append(
         Campaign(
             "generated structures",
             structures,
@@ -160,7 +160,7 @@ def campaigns(lake: Lakehouse) -> list[Campaign]:
             tuple(structures["structure_id"].to_list()),
         )
     )
-    return [campaign for campaign in found if _usable(campaign)]
+    return [campaign for campaign in candidates if _usable(campaign)]
 
 
 def _frame(lake: Lakehouse, query: str) -> pl.DataFrame:
@@ -174,15 +174,15 @@ def _usable(campaign: Campaign) -> bool:
 
 
 def analyse(lake: Lakehouse, ask: Surrogate, versions: Mapping[str, int | None]) -> Findings:
-    """What all methods say of all campaigns, and of those that were left out, why.
+    """Results of all methods for all campaigns, and why some could not be analysed.
 
-    Nothing is computed where campaigns, code and champions are those of the rows that are there.
+    Nothing is computed if the stored rows come from the same campaigns, code and champions.
     """
-    found = campaigns(lake)
+    chosen = campaigns(lake)
     basis = Basis(
         fingerprint(analyse),
         digest_of(repr(sorted(versions.items()))),
-        digest_of(*(name for c in found for name in (c.name, frame_digest(c.frame)))),
+        digest_of(*(name for c in chosen for name in (c.name, frame_digest(c.frame)))),
     )
     gathered = Gathered()
     kept = unless_same(
@@ -190,23 +190,23 @@ def analyse(lake: Lakehouse, ask: Surrogate, versions: Mapping[str, int | None])
         "critical_factors",
         {},
         basis,
-        lambda: _made(found, _analysed(found, ask, basis, gathered), versions),
+        lambda: _made(chosen, _analysed(chosen, ask, basis, gathered), versions),
     )
     return Findings(kept, gathered)
 
 
 def _made(
-    found: list[Campaign], rows: list[dict[str, Any]], versions: Mapping[str, int | None]
+    chosen: list[Campaign], rows: list[dict[str, Any]], versions: Mapping[str, int | None]
 ) -> Made:
     """Rows with what they came from: all rows of a campaign, and for some methods a champion."""
     links = [
         link
-        for campaign in found
+        for campaign in chosen
         for link in made_from("campaign", campaign.name, campaign.row_kind, campaign.row_names)
     ]
     models = {
         (campaign.name, target): model
-        for campaign in found
+        for campaign in chosen
         for target, model in campaign.targets.items()
     }
     for row in rows:
@@ -222,10 +222,10 @@ def _made(
 
 
 def _analysed(
-    found: list[Campaign], ask: Surrogate, basis: Basis, gathered: Gathered
+    chosen: list[Campaign], ask: Surrogate, basis: Basis, gathered: Gathered
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for campaign in found:
+    for campaign in chosen:
         for target, model in campaign.targets.items():
             surrogate = ask(model, target, campaign.factors)
             with _refusals(f"{campaign.name}, {target}", gathered.refused):
@@ -245,7 +245,7 @@ def _analysed(
 
 @contextmanager
 def _refusals(about: str, refused: list[str]) -> Iterator[None]:
-    """A method that cannot judge these rows leaves the others alone."""
+    """Record the refusal of a method, so that the other methods still run."""
     try:
         yield
     except PlatformError as refusal:
@@ -291,9 +291,11 @@ def _common(campaign: Campaign, target: str, basis: Basis) -> dict[str, Any]:
     }
 
 
-def _rows(one: Analysis, surrogate: Ask | None, refused: list[str]) -> Iterator[dict[str, Any]]:
-    size = {"n_rows": one.selection.rows, "n_groups": one.selection.groups}
-    for factor in one.selection.factors:
+def _rows(
+    analysis: Analysis, surrogate: Ask | None, refused: list[str]
+) -> Iterator[dict[str, Any]]:
+    size = {"n_rows": analysis.selection.rows, "n_groups": analysis.selection.groups}
+    for factor in analysis.selection.factors:
         yield size | {
             "method": "LASSO-LARS and ANOVA",
             "factor": factor.name,
@@ -301,7 +303,7 @@ def _rows(one: Analysis, surrogate: Ask | None, refused: list[str]) -> Iterator[
             "p": factor.p,
             "verdict": factor.quadrant.value,
         }
-    for pair in one.signs.pairs:
+    for pair in analysis.signs.pairs:
         yield size | {
             "method": "Spearman",
             "factor": pair.factor,
@@ -310,11 +312,11 @@ def _rows(one: Analysis, surrogate: Ask | None, refused: list[str]) -> Iterator[
             "high": pair.high,
             "verdict": pair.sign,
         }
-    yield from (size | row for row in _shares_of_components(one))
-    yield from (size | row for row in _ancova_of(one, refused))
-    if one.relevances is not None:
-        yield from rows_of_relevance(one.relevances)
-    for index in one.sensitivity.indices if one.sensitivity else ():
+    yield from (size | row for row in _shares_of_components(analysis))
+    yield from (size | row for row in _ancova_of(analysis, refused))
+    if analysis.relevances is not None:
+        yield from rows_of_relevance(analysis.relevances)
+    for index in analysis.sensitivity.indices if analysis.sensitivity else ():
         for name, value, low, high in (
             (SOBOL_ALONE, index.first, index.first_low, index.first_high),
             (SOBOL_IN_ALL, index.total, index.total_low, index.total_high),
@@ -327,31 +329,35 @@ def _rows(one: Analysis, surrogate: Ask | None, refused: list[str]) -> Iterator[
                 "high": high,
             }
     if surrogate is not None:
-        yield from (size | row for row in _tolerances(one, surrogate))
+        yield from (size | row for row in _tolerances(analysis, surrogate))
 
 
-def _shares_of_components(one: Analysis) -> Iterator[dict[str, Any]]:
-    found = principal_components(one.campaign.frame, [*one.campaign.factors, one.target])
-    for column, loading in zip(found.columns, found.loadings[:, 0], strict=True):
+def _shares_of_components(analysis: Analysis) -> Iterator[dict[str, Any]]:
+    components = principal_components(
+        analysis.campaign.frame, [*analysis.campaign.factors, analysis.target]
+    )
+    for column, loading in zip(components.columns, components.loadings[:, 0], strict=True):
         yield {
             "method": "PCA, first component",
             "factor": column,
             "value": float(loading),
-            "verdict": f"{100 * float(found.explained[0]):.0f} % of the spread",
+            "verdict": f"{100 * float(components.explained[0]):.0f} % of the spread",
         }
 
 
-def _ancova_of(one: Analysis, refused: list[str]) -> Iterator[dict[str, Any]]:
-    """Each factor as levels, where it has few, with the others as covariates."""
-    frame, factors = one.campaign.frame, one.campaign.factors
+def _ancova_of(analysis: Analysis, refused: list[str]) -> Iterator[dict[str, Any]]:
+    """ANCOVA of each factor with few levels, with the other factors as covariates."""
+    frame, factors = analysis.campaign.frame, analysis.campaign.factors
     for factor in factors:
         if not 2 <= frame[factor].drop_nulls().n_unique() <= 12:
             continue
         others = [name for name in factors if name != factor]
         labelled = frame.with_columns(pl.col(factor).cast(pl.String).alias("level"))
-        with _refusals(f"{one.campaign.name}, ANCOVA of {factor}", refused):
+        with _refusals(f"{analysis.campaign.name}, ANCOVA of {factor}", refused):
             test = (
-                ancova(labelled, one.target, "level", others, one.campaign.group).term("level").test
+                ancova(labelled, analysis.target, "level", others, analysis.campaign.group)
+                .term("level")
+                .test
             )
             yield {
                 "method": "ANCOVA",
@@ -366,13 +372,15 @@ def _significance(p: float) -> str:
     return "significant" if p < SIGNIFICANT else "not significant"
 
 
-def _tolerances(one: Analysis, surrogate: Ask) -> Iterator[dict[str, Any]]:
-    """What two percent of scatter in each setting makes of the target, around the middle."""
+def _tolerances(analysis: Analysis, surrogate: Ask) -> Iterator[dict[str, Any]]:
+    """The effect of 2 % scatter in each setting on the target, around the median of the settings."""
     middles = {
-        name: float(np.median(one.campaign.frame[name].drop_nulls().cast(pl.Float64).to_numpy()))
-        for name in one.campaign.factors
+        name: float(
+            np.median(analysis.campaign.frame[name].drop_nulls().cast(pl.Float64).to_numpy())
+        )
+        for name in analysis.campaign.factors
     }
-    found = propagate(
+    propagation = propagate(
         surrogate,
         {
             name: Tolerance(middle, deviation=MACHINE_SCATTER * abs(middle))
@@ -380,13 +388,13 @@ def _tolerances(one: Analysis, surrogate: Ask) -> Iterator[dict[str, Any]]:
         },
         draws=4000,
     )
-    for share in found.inputs:
+    for share in propagation.inputs:
         yield {
             "method": TOLERANCE,
             "factor": share.name,
             "value": share.share,
             "low": share.low,
             "high": share.high,
-            "verdict": f"standard deviation {found.deviation:.3g}, the surrogate's own share "
-            f"{found.surrogate_share:.2f}",
+            "verdict": f"standard deviation {propagation.deviation:.3g}, the surrogate's own share "
+            f"{propagation.surrogate_share:.2f}",
         }

@@ -20,23 +20,23 @@ from battery_platform.factors.tables import (
 )
 
 SILHOUETTE_ROWS = 2000
-"""Rows on which a silhouette is taken at most: its cost grows with their square."""
+"""Most rows used for a silhouette, whose cost grows with their square."""
 STRUCTURE = 0.25
 """Silhouette below which Kaufman and Rousseeuw see no clusters, only slices."""
 REASONABLE = 0.5
-"""Below this one they call the structure weak: it may be artificial."""
+"""Silhouette below which they call the structure weak and possibly artificial."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """One line of the table of variance, sums of squares of type II."""
+    """One line of the analysis of variance table, with sums of squares of type II."""
 
     name: str
     test: FTest
 
     @property
     def partial_eta2(self) -> float:
-        """Share of what the other terms leave that this one explains."""
+        """Share of the variance left by the other terms that this term explains."""
         total = self.test.sum_of_squares + self.test.residual_sum_of_squares
         return self.test.sum_of_squares / total if total else 0.0
 
@@ -50,15 +50,15 @@ class Ancova:
     terms: tuple[Term, ...]
     """The factor first, then the covariates."""
     slopes: Term | None
-    """Whether slopes differ between levels: if p is small, adjusted means mislead."""
+    """Test whether slopes differ between levels: if p is small, adjusted means are misleading."""
     adjusted_means: Mapping[str, float]
-    """Of the target per level, at the mean of all covariates."""
+    """Mean of the target at each level, at the mean of all covariates."""
     rows: int
-    """Observations compared; fewer than rows handed in where replicates were averaged."""
+    """Observations compared; fewer than the rows passed in where replicates were averaged."""
     left_out: LeftOut
 
     def term(self, name: str) -> Term:
-        return next(one for one in self.terms if one.name == name)
+        return next(term for term in self.terms if term.name == name)
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,16 @@ class Clusters:
     @property
     def separation(self) -> dict[str, float]:
         """Share of each column's variance that lies between the kinds, the largest first."""
-        total = sum(one.size for one in self.profiles)
-        found = {}
+        total = sum(profile.size for profile in self.profiles)
+        shares = {}
         for name in self.columns:
-            mean = sum(one.size * one.means[name] for one in self.profiles) / total
-            between = sum(one.size * (one.means[name] - mean) ** 2 for one in self.profiles)
-            within = sum(one.size * one.deviations[name] ** 2 for one in self.profiles)
-            found[name] = between / (between + within)
-        return dict(sorted(found.items(), key=lambda one: -one[1]))
+            mean = sum(profile.size * profile.means[name] for profile in self.profiles) / total
+            between = sum(
+                profile.size * (profile.means[name] - mean) ** 2 for profile in self.profiles
+            )
+            within = sum(profile.size * profile.deviations[name] ** 2 for profile in self.profiles)
+            shares[name] = between / (between + within)
+        return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def ancova(
@@ -134,61 +136,62 @@ def ancova(
     refuse_too_few(rows, len(levels) - 1 + len(used), table.height)
     codes = table[factor].rank("dense").to_numpy().astype(int) - 1
     aim = table[target].to_numpy()
-    parts = {factor: indicators(codes)} | {
+    columns = {factor: indicators(codes)} | {
         name: standardised(table[name].to_numpy())[:, None] for name in used
     }
-    terms = tuple(Term(name, _drop(parts, name, aim)) for name in parts)
+    terms = tuple(Term(name, _drop(columns, name, aim)) for name in columns)
     for term in terms:
         if term.test.df < 1:
             raise PlatformError(
-                f"'{term.name}' cannot be told apart from the other columns: they fix its value.",
+                f"'{term.name}' cannot be separated from the other columns: they determine its value.",
                 "Leave one of them out.",
             )
-    means = _adjusted_means(parts, levels, aim)
+    means = _adjusted_means(columns, levels, aim)
     return Ancova(
         target,
         factor,
         terms,
-        _slopes(parts, factor, used, aim),
+        _slopes(columns, factor, used, aim),
         means,
         table.height,
         rows.left_out(constant),
     )
 
 
-def _drop(parts: Mapping[str, np.ndarray], name: str, aim: np.ndarray) -> FTest:
-    """The whole model against the one without this term."""
+def _drop(columns: Mapping[str, np.ndarray], name: str, aim: np.ndarray) -> FTest:
+    """Compare the full model with the model without this term."""
     ones = np.ones((len(aim), 1))
-    rest = [part for other, part in parts.items() if other != name]
-    return nested_f(np.hstack([ones, *rest]), np.hstack([ones, *rest, parts[name]]), aim)
+    rest = [column for other, column in columns.items() if other != name]
+    return nested_f(np.hstack([ones, *rest]), np.hstack([ones, *rest, columns[name]]), aim)
 
 
 def _slopes(
-    parts: Mapping[str, np.ndarray], factor: str, covariates: Sequence[str], aim: np.ndarray
+    columns: Mapping[str, np.ndarray], factor: str, covariates: Sequence[str], aim: np.ndarray
 ) -> Term | None:
     if not covariates:
         return None
-    whole = np.hstack([np.ones((len(aim), 1)), *parts.values()])
-    crossed = [parts[factor] * parts[name] for name in covariates]
+    whole = np.hstack([np.ones((len(aim), 1)), *columns.values()])
+    crossed = [columns[factor] * columns[name] for name in covariates]
     return Term(f"{factor} x covariates", nested_f(whole, np.hstack([whole, *crossed]), aim))
 
 
 def _adjusted_means(
-    parts: Mapping[str, np.ndarray], levels: pl.Series, aim: np.ndarray
+    columns: Mapping[str, np.ndarray], levels: pl.Series, aim: np.ndarray
 ) -> dict[str, float]:
-    """Covariates are standardised, so their mean is zero and the intercept is that of level one."""
-    design = np.hstack([np.ones((len(aim), 1)), *parts.values()])
-    found = np.linalg.lstsq(design, aim, rcond=1e-10)[0]
-    beyond = np.concatenate([[0.0], found[1 : len(levels)]])
+    """Covariates are standardised, so their mean is zero and the intercept belongs to the first level."""
+    design = np.hstack([np.ones((len(aim), 1)), *columns.values()])
+    coefficients = np.linalg.lstsq(design, aim, rcond=1e-10)[0]
+    beyond = np.concatenate([[0.0], coefficients[1 : len(levels)]])
     return {
-        str(level): float(found[0] + shift) for level, shift in zip(levels, beyond, strict=True)
+        str(level): float(coefficients[0] + shift)
+        for level, shift in zip(levels, beyond, strict=True)
     }
 
 
 def cluster_electrodes(
     frame: pl.DataFrame, columns: Sequence[str], most: int = 8, seed: int = 0
 ) -> Clusters:
-    """Sort electrodes into kinds by k-means on standardised columns, as many as separate best."""
+    """Sort electrodes into kinds by k-means on standardised columns, with the best-separated number."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
@@ -200,27 +203,30 @@ def cluster_electrodes(
     values = standardised(rows.matrix(names))
     most = min(most, len(np.unique(values, axis=0)), len(rows) - 1)
     if most < 2:
-        raise PlatformError(
-            "Two clusters are the least that can be told apart.", "Allow at least two."
-        )
+        raise PlatformError("Clustering needs at least two clusters.", "Allow at least two.")
     tried = {
         k: KMeans(k, n_init=10, random_state=seed).fit_predict(values) for k in range(2, most + 1)
     }
     sample = min(SILHOUETTE_ROWS, len(values))
     silhouettes = {
-        k: float(silhouette_score(values, found, sample_size=sample, random_state=seed))
-        for k, found in tried.items()
+        k: float(silhouette_score(values, labels_of_k, sample_size=sample, random_state=seed))
+        for k, labels_of_k in tried.items()
     }
     best = max(silhouettes, key=lambda k: silhouettes[k])
     first = rows.column(names[0])
-    order = np.argsort([first[tried[best] == one].mean() for one in range(best)])
-    found = np.argsort(order)[tried[best]]
+    order = np.argsort([first[tried[best] == cluster].mean() for cluster in range(best)])
+    clusters = np.argsort(order)[tried[best]]
     labels = np.full(frame.height, -1)
-    labels[rows.positions] = found
+    labels[rows.positions] = clusters
     return Clusters(
         names,
-        pl.Series("cluster", [None if one < 0 else int(one) for one in labels], dtype=pl.Int64),
-        tuple(_profile(one, rows.matrix(names)[found == one], names) for one in range(best)),
+        pl.Series(
+            "cluster", [None if label < 0 else int(label) for label in labels], dtype=pl.Int64
+        ),
+        tuple(
+            _profile(cluster, rows.matrix(names)[clusters == cluster], names)
+            for cluster in range(best)
+        ),
         silhouettes,
         rows.left_out(constant),
     )

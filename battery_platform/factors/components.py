@@ -1,7 +1,7 @@
 """Principal components, and the direction in which each factor moves each target (Duquesnoy 2020).
 
-A sign is stated only if a bootstrap over batches never doubts it: eight electrodes punched from one
-coating would otherwise make any direction look sure.
+A sign is stated only if a bootstrap over batches leaves no doubt: eight electrodes punched from one
+coating would otherwise make any direction look certain.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from battery_platform.factors.tables import (
 )
 
 FEWEST_GROUPS = 5
-"""Four groups can be drawn in 35 ways only: no interval comes out of that."""
+"""Four groups can be drawn in only 35 ways, too few for an interval."""
 PLANE = 2
-"""Components in which Duquesnoy's degree of correlation is read off."""
+"""Number of components that Duquesnoy's degree of correlation is based on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,26 +40,26 @@ class Components:
     scores: np.ndarray
     """Rows x components, of the rows without gaps."""
     positions: np.ndarray
-    """Of these rows in the table that was handed in."""
+    """Positions of these rows in the table passed in."""
     left_out: LeftOut
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """How a factor and a target go together."""
+    """Correlation of a factor and a target."""
 
     factor: str
     target: str
     spearman: float
     low: float | None
     high: float | None
-    """95 % interval, groups drawn; None below five groups."""
+    """95 % interval from resampling groups; None below five groups."""
     in_plane: float
     """Correlation that the first two components of all columns account for."""
 
     @property
     def sign(self) -> str:
-        """'+' or '-' where the interval leaves no doubt, otherwise '?'."""
+        """'+' or '-' if the interval excludes 0, otherwise '?'."""
         if self.low is None or self.high is None or self.low <= 0.0 <= self.high:
             return "?"
         return "+" if self.low > 0.0 else "-"
@@ -75,11 +75,11 @@ class Correlations:
     left_out: LeftOut
 
     def pair(self, factor: str, target: str) -> Correlation:
-        return next(one for one in self.pairs if (one.factor, one.target) == (factor, target))
+        return next(pair for pair in self.pairs if (pair.factor, pair.target) == (factor, target))
 
 
 def principal_components(frame: pl.DataFrame, columns: Sequence[str]) -> Components:
-    """Components of the columns that vary; each points where its heaviest column grows."""
+    """Components of the varying columns, oriented so that each one's largest loading is positive."""
     rows = complete(frame, columns)
     names, constant = _varying(rows, columns)
     explained, loadings, scores = _components(standardised(rows.matrix(names)))
@@ -94,7 +94,7 @@ def correlations(
     draws: int = 500,
     seed: int = 0,
 ) -> Correlations:
-    """Spearman coefficients of every factor with every target, with intervals drawn by group."""
+    """Spearman coefficients of all factors with all targets, with intervals from resampling groups."""
     rows = complete(frame, [*factors, *targets], [group])
     names, constant = _varying(rows, [*factors, *targets])
     asked = [name for name in factors if name in names]
@@ -105,8 +105,10 @@ def correlations(
     coefficients = _spearman(values)
     ends = np.full((2, *coefficients.shape), np.nan)
     if groups >= FEWEST_GROUPS:
-        drawn = np.stack([_spearman(values[one]) for one in drawn_rows(codes, draws, seed)])
-        # a draw in which a column stands still has no coefficient: half of them may
+        drawn = np.stack(
+            [_spearman(values[rows_of_draw]) for rows_of_draw in drawn_rows(codes, draws, seed)]
+        )
+        # a draw in which a column is constant has no coefficient; up to half of them may lack one
         seen = np.isfinite(drawn).mean(axis=0) > 0.5
         ends[:, seen] = np.nanquantile(drawn[:, seen], [0.025, 0.975], axis=0)
     _, loadings, _ = _components(standardised(values))
@@ -150,5 +152,5 @@ def _spearman(values: np.ndarray) -> np.ndarray:
     centred = ranks - ranks.mean(axis=0)
     size = np.sqrt((centred**2).sum(axis=0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: np.ndarray = (centred.T @ centred) / np.outer(size, size)
-    return found
+        coefficients: np.ndarray = (centred.T @ centred) / np.outer(size, size)
+    return coefficients

@@ -1,4 +1,4 @@
-"""Kinds of electrodes of a campaign, and what tells them apart (Primo et al.)."""
+"""Kinds of electrodes of a campaign, and the columns that separate them (Primo et al.)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from battery_platform.factors.components import Components, principal_components
 from battery_platform.factors.tables import complete, condition_means
 
 TARGET = "kind of electrode"
-"""Stands in for a target: kinds are of all factors and targets together."""
+"""Takes the place of a target: kinds are formed by all factors and targets together."""
 
 
 @dataclass(frozen=True, eq=False)
 class Kinds:
-    """Clusters of condition means, and the components in whose plane they are drawn."""
+    """Clusters of condition means, and the principal components in whose plane they are drawn."""
 
     clusters: Clusters
     components: Components
@@ -26,19 +26,20 @@ class Kinds:
     groups: int
 
     @property
-    def said(self) -> str:
+    def in_words(self) -> str:
+        """How many kinds there are and how distinct they are."""
         count = len(self.clusters.profiles)
         silhouette = self.clusters.silhouettes[count]
-        found = f"{count} kinds, silhouette {silhouette:.2f}"
+        words = f"{count} kinds, silhouette {silhouette:.2f}"
         if not self.clusters.is_structured:
-            return f"{found}: slices, no kinds"
-        return found if silhouette >= REASONABLE else f"{found}: weak, may be artificial"
+            return f"{words}: slices, no kinds"
+        return words if silhouette >= REASONABLE else f"{words}: weak, may be artificial"
 
 
 def sort_into_kinds(
     frame: pl.DataFrame, factors: Sequence[str], targets: Sequence[str], group: str
 ) -> Kinds:
-    """Kinds of conditions; replicates would make any condition look like a kind of its own."""
+    """Kinds of condition means; with replicates any condition would look like a kind of its own."""
     columns = [*factors, *targets]
     rows = complete(frame, columns, [group])
     means = condition_means(rows.frame, [group, *factors], targets)
@@ -50,18 +51,18 @@ def sort_into_kinds(
     )
 
 
-def rows_of_kinds(found: Kinds) -> Iterator[dict[str, Any]]:
+def rows_of_kinds(kinds: Kinds) -> Iterator[dict[str, Any]]:
     """How far each column separates the kinds, and the means of each kind."""
-    size = {"n_rows": found.conditions, "n_groups": found.groups}
-    for name, share in found.clusters.separation.items():
+    size = {"n_rows": kinds.conditions, "n_groups": kinds.groups}
+    for name, share in kinds.clusters.separation.items():
         yield size | {
             "method": "k-means, separation",
             "factor": name,
             "value": share,
-            "verdict": found.said,
+            "verdict": kinds.in_words,
         }
-    count = len(found.clusters.profiles)
-    for profile in found.clusters.profiles:
+    count = len(kinds.clusters.profiles)
+    for profile in kinds.clusters.profiles:
         for name, mean in profile.means.items():
             yield size | {
                 "method": f"k-means, kind {profile.cluster + 1} of {count}",

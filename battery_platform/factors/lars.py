@@ -1,11 +1,11 @@
 """Critical factors after Thiede et al.: selected by LASSO-LARS, confirmed by analysis of variance.
 
-The two ask different things. LASSO-LARS asks which factors a linear model needs beside the others;
-the analysis of variance asks of each factor alone whether the target differs between its levels,
-along a straight line or not. Where they disagree, more data is needed, and the quadrant says so.
+The two answer different questions. LASSO-LARS shows which factors a linear model needs beside the
+others; the analysis of variance shows for each factor alone whether the target differs between its
+levels, linearly or not. Where they disagree, more data is needed, and the quadrant says so.
 
-Two things differ from Thiede: gaps are not filled with means, and the penalty is chosen on batches
-that were held out whole, since electrodes of one batch resemble each other whatever the factor.
+Two things differ from Thiede: gaps are not filled with means, and the penalty is chosen on whole
+held-out batches, since electrodes of one batch resemble each other whatever the factor.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from battery_platform.factors.tables import (
 from battery_platform.models.splits import grouped_folds
 
 PENALTIES = np.geomspace(1.0, 1e-3, 80)
-"""Shares of the penalty at which the first factor enters."""
+"""Penalties as shares of the one at which the first factor enters."""
 SPLITS = 10
 RESAMPLES = 100
 MOST_LEVELS = 8
 BINS = 4
 ALIKE = 0.95
-"""Correlation above which a LASSO takes one of two factors much as a coin falls."""
+"""Correlation above which it is arbitrary which of two factors a LASSO selects."""
 
 
 class Quadrant(StrEnum):
-    """Where a factor stands; II and III call for more data."""
+    """Verdict on a factor; II and III call for more data."""
 
     CRITICAL = "I: selected and significant"
     UNCONFIRMED = "II: selected, not significant"
@@ -59,15 +59,15 @@ class Factor:
     coefficient: float
     """Of the LASSO: standard deviations of the target per standard deviation of the factor."""
     stability: float
-    """Share of samples, batches drawn anew, in which it was selected under the same penalty."""
+    """Share of resamples, drawn by batch, in which it was selected under the same penalty."""
     levels: int
     is_binned: bool
-    """True if it takes so many values that levels are quarters of the rows."""
+    """True if it has so many values that quarters of the rows serve as levels."""
     f: float | None
     p: float | None
     """None where the levels leave no spread to compare with."""
     p_adjusted: float | None
-    """The same after Benjamini and Hochberg, since one in twenty idle factors has p < 0.05."""
+    """p adjusted after Benjamini and Hochberg, since one in twenty idle factors has p < 0.05."""
     quadrant: Quadrant
 
     @property
@@ -77,22 +77,22 @@ class Factor:
 
 @dataclass(frozen=True)
 class Selection:
-    """The factors of one target, the heaviest first."""
+    """The factors of one target, the most influential first."""
 
     target: str
     factors: tuple[Factor, ...]
     significance: float
     penalty: float
     r2_held_out: float
-    """On held-out batches; a little flattering, since they chose the penalty too."""
+    """R² on held-out batches; slightly optimistic, since they were also used to choose the penalty."""
     alike: tuple[tuple[str, str, float], ...]
-    """Factors too correlated to be told apart, with their correlation."""
+    """Pairs of factors too correlated to be distinguished, with their correlation."""
     rows: int
     groups: int
     left_out: LeftOut
 
     def factor(self, name: str) -> Factor:
-        return next(one for one in self.factors if one.name == name)
+        return next(factor for factor in self.factors if factor.name == name)
 
 
 def select_factors(
@@ -103,9 +103,9 @@ def select_factors(
     significance: float = 0.05,
     seed: int = 0,
 ) -> Selection:
-    """Select the factors of a target and place each into its quadrant.
+    """Select the factors of a target and assign each to its quadrant.
 
-    The penalty is the heaviest whose held-out error is no worse than the best by more than the
+    The penalty is the largest whose held-out error exceeds the lowest by no more than the
     standard error of their difference. In simulated campaigns (30 to 150 rows, eight idle factors)
     about one idle factor in eight gets in, and one in three with the best penalty. With a group
     column, rows of one group at one level count once in the analysis of variance.
@@ -124,11 +124,14 @@ def select_factors(
     penalty, r2 = _penalty(inputs, aim, codes, seed)
     coefficients = _path(inputs, aim, np.array([penalty]))[0]
     drawn = drawn_rows(codes, RESAMPLES, seed)
-    chosen = [_path(inputs[one], aim[one], np.array([penalty]))[0] != 0.0 for one in drawn]
-    found = _judge(rows, names, target, group, coefficients, np.mean(chosen, axis=0), significance)
+    chosen = [
+        _path(inputs[rows_of_draw], aim[rows_of_draw], np.array([penalty]))[0] != 0.0
+        for rows_of_draw in drawn
+    ]
+    judged = _judge(rows, names, target, group, coefficients, np.mean(chosen, axis=0), significance)
     return Selection(
         target,
-        found,
+        judged,
         significance,
         penalty,
         r2,
@@ -154,7 +157,7 @@ def _judge(
     tests = [_one_way(rows, level, target, group) for level, _ in levels]
     p_values = [test.p for test in tests if test.p is not None]
     adjusted = iter(false_discovery_control(p_values) if p_values else ())
-    found = [
+    judged = [
         Factor(
             name,
             float(coefficient),
@@ -170,7 +173,7 @@ def _judge(
             names, coefficients, stability, levels, tests, strict=True
         )
     ]
-    return tuple(sorted(found, key=lambda one: (-abs(one.coefficient), one.p or 0.0)))
+    return tuple(sorted(judged, key=lambda factor: (-abs(factor.coefficient), factor.p or 0.0)))
 
 
 def _quadrant(is_selected: bool, is_significant: bool) -> Quadrant:
@@ -180,7 +183,7 @@ def _quadrant(is_selected: bool, is_significant: bool) -> Quadrant:
 
 
 def _levels(values: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The factor's own values if few, otherwise quarters of its rows."""
+    """The factor's own values if they are few, otherwise quarters of its rows."""
     own, codes = np.unique(values, return_inverse=True)
     if len(own) <= min(MOST_LEVELS, len(values) // 2):
         return codes, False
@@ -189,7 +192,7 @@ def _levels(values: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _one_way(rows: Complete, level: np.ndarray, target: str, group: str | None) -> FTest:
-    """Between levels against within, on the means of each group at each level."""
+    """One-way analysis of variance on the means of each group at each level."""
     pairs = np.column_stack([rows.codes(group), level])
     apart, index, count = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
     means = np.bincount(index, rows.column(target)) / count
@@ -199,8 +202,8 @@ def _one_way(rows: Complete, level: np.ndarray, target: str, group: str | None) 
 
 def _alike(inputs: np.ndarray, names: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:
     pairs = (
-        (names[one], names[other], float((inputs[:, one] * inputs[:, other]).mean()))
-        for one, other in combinations(range(len(names)), 2)
+        (names[first], names[second], float((inputs[:, first] * inputs[:, second]).mean()))
+        for first, second in combinations(range(len(names)), 2)
     )
     return tuple(pair for pair in pairs if abs(pair[2]) >= ALIKE)
 
@@ -208,7 +211,7 @@ def _alike(inputs: np.ndarray, names: tuple[str, ...]) -> tuple[tuple[str, str, 
 def _penalty(
     inputs: np.ndarray, aim: np.ndarray, codes: np.ndarray, seed: int
 ) -> tuple[float, float]:
-    """The penalty, and the share of variance explained on held-out groups under it."""
+    """The penalty, and the share of variance that it explains on held-out groups."""
     folds = list(grouped_folds(codes, SPLITS, seed))
     penalties = PENALTIES * np.abs(inputs.T @ aim).max() / len(aim)
     squares = np.empty((len(penalties), len(aim)))
@@ -228,9 +231,9 @@ def _penalty(
 
 
 def _spread(inputs: np.ndarray) -> np.ndarray:
-    """Standard deviations; 1 for what is constant in these rows, so that its column is zero."""
-    found = inputs.std(axis=0)
-    return np.where(found > 1e-9, found, 1.0)
+    """Standard deviations; 1 for columns that are constant in these rows, which thus become zero."""
+    deviations = inputs.std(axis=0)
+    return np.where(deviations > 1e-9, deviations, 1.0)
 
 
 def _path(inputs: np.ndarray, aim: np.ndarray, penalties: np.ndarray) -> np.ndarray:
@@ -243,7 +246,7 @@ def _path(inputs: np.ndarray, aim: np.ndarray, penalties: np.ndarray) -> np.ndar
     if not len(moving) or aim.std() <= 1e-9:
         return slopes
     with warnings.catch_warnings():
-        # twins end a path early; `alike` tells of them
+        # identical factors end a path early; they are reported in `alike`
         warnings.simplefilter("ignore", ConvergenceWarning)
         knots, _, path = lars_path(
             standardised(inputs[:, moving]), aim - aim.mean(), method="lasso"

@@ -1,4 +1,4 @@
-"""F tests by nested least-squares models: the one way in which this folder gets a p value."""
+"""F tests by nested least-squares models, the only source of p values in this package."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FTest:
 
 
 def nested_f(smaller: np.ndarray, bigger: np.ndarray, target: np.ndarray) -> FTest:
-    """Compare two designs, of which the second holds all that the first holds."""
+    """Compare two designs, the second of which contains the first."""
     (rss_small, rank_small), (rss, rank) = _fit(smaller, target), _fit(bigger, target)
     gained, df, residual_df = max(rss_small - rss, 0.0), rank - rank_small, len(target) - rank
     if df < 1 or residual_df < 1:
@@ -32,12 +32,12 @@ def nested_f(smaller: np.ndarray, bigger: np.ndarray, target: np.ndarray) -> FTe
 
 
 def indicators(codes: np.ndarray) -> np.ndarray:
-    """One column per level but the first, which the intercept stands for."""
-    found: np.ndarray = (codes[:, None] == np.unique(codes)[None, 1:]).astype(float)
-    return found
+    """One column per level except the first, which the intercept represents."""
+    columns: np.ndarray = (codes[:, None] == np.unique(codes)[None, 1:]).astype(float)
+    return columns
 
 
 def _fit(design: np.ndarray, target: np.ndarray) -> tuple[float, int]:
-    """Residual sum of squares, and the rank, which counts columns that say the same only once."""
-    found, _, rank, _ = np.linalg.lstsq(design, target, rcond=1e-10)
-    return float(((target - design @ found) ** 2).sum()), int(rank)
+    """Residual sum of squares and the rank, which counts linearly dependent columns once."""
+    coefficients, _, rank, _ = np.linalg.lstsq(design, target, rcond=1e-10)
+    return float(((target - design @ coefficients) ** 2).sum()), int(rank)

@@ -1,9 +1,9 @@
 """How relevant each factor is by the lengths of Gaussian processes, with four kernels (Liu et al.).
 
-A process with one length per standardised factor finds out over what distance the target bends: the
+A process with one length per standardised factor learns over what distance the target bends: the
 shorter the length, the more relevant the factor. A straight line has a long length however steep it is,
-and sets of lengths that differ may predict alike, so that the interval of each share is told beside it
-and Sobol's indices beside both. Replicates enter as the mean of their condition.
+and different sets of lengths may predict equally well, so the interval of each share is given with it,
+and Sobol's indices with both. Replicates enter as the mean of their condition.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FIRST, ABOVE, BELOW = "comma_gap_um", "solid_content_pct", "active_material_pct"
 
 @dataclass(frozen=True)
 class Relevance:
-    """What one kernel says."""
+    """Relevance of the factors by one kernel."""
 
     kernel: str
     importance: Mapping[str, float]
@@ -44,7 +44,7 @@ class Relevance:
     high: Mapping[str, float]
     """95 % intervals, by a jackknife over the groups."""
     r2_held_out: float
-    """Of condition means whose whole group was held out."""
+    """R² for condition means whose whole group was held out."""
 
     @property
     def ranked(self) -> list[str]:
@@ -54,7 +54,7 @@ class Relevance:
 
 @dataclass(frozen=True)
 class Relevances:
-    """What all kernels say of one target."""
+    """Relevance of the factors for one target, by all kernels."""
 
     target: str
     kernels: tuple[Relevance, ...]
@@ -67,7 +67,7 @@ class Relevances:
 def relevances(
     frame: pl.DataFrame, factors: Sequence[str], target: str, group: str, seed: int = 0
 ) -> Relevances:
-    """Learn the lengths from all conditions with each kernel, and hold groups out to judge it."""
+    """Learn the lengths from all conditions with each kernel, and validate it on held-out groups."""
     rows = complete(frame, [*factors, target], [group])
     refuse_constant(rows, target)
     names, constant = rows.varying(factors)
@@ -92,16 +92,16 @@ def _of(
     seed: int,
 ) -> Relevance:
     whole = _shares(inputs, aim, kernel)[0]
-    said, parts = np.empty(len(aim)), []
+    predicted, shares_of_folds = np.empty(len(aim)), []
     for train, test in grouped_folds(groups, FOLDS, seed):
-        part, process = _shares(inputs[train], aim[train], kernel)
-        parts.append(part)
-        said[test] = process.mean(inputs[test])
-    missed = ((said - aim[:, 0]) ** 2).sum() / ((aim - aim.mean()) ** 2).sum()
-    half = Z95 * np.sqrt((len(parts) - 1) * np.var(parts, axis=0))
+        shares_of_fold, process = _shares(inputs[train], aim[train], kernel)
+        shares_of_folds.append(shares_of_fold)
+        predicted[test] = process.mean(inputs[test])
+    missed = ((predicted - aim[:, 0]) ** 2).sum() / ((aim - aim.mean()) ** 2).sum()
+    half = Z95 * np.sqrt((len(shares_of_folds) - 1) * np.var(shares_of_folds, axis=0))
     low, high = np.maximum(whole - half, 0.0), np.minimum(whole + half, 1.0)
     shares, lows, highs = (
-        dict(zip(names, one.tolist(), strict=True)) for one in (whole, low, high)
+        dict(zip(names, values.tolist(), strict=True)) for values in (whole, low, high)
     )
     return Relevance(kernel.name, shares, lows, highs, float(1.0 - missed))
 
@@ -112,26 +112,26 @@ def _shares(inputs: np.ndarray, aim: np.ndarray, kernel: Kernel) -> tuple[np.nda
     return inverse / inverse.sum(), process
 
 
-def rows_of_relevance(found: Relevances) -> Iterator[dict[str, Any]]:
-    """One for each kernel and factor."""
-    for one in found.kernels:
-        for place, name in enumerate(one.ranked, start=1):
+def rows_of_relevance(relevances: Relevances) -> Iterator[dict[str, Any]]:
+    """One row for each kernel and factor."""
+    for relevance in relevances.kernels:
+        for place, name in enumerate(relevance.ranked, start=1):
             yield {
-                "n_rows": found.rows,
-                "n_groups": found.groups,
-                "method": f"{METHOD} ({one.kernel})",
+                "n_rows": relevances.rows,
+                "n_groups": relevances.groups,
+                "method": f"{METHOD} ({relevance.kernel})",
                 "factor": name,
-                "value": one.importance[name],
-                "low": one.low[name],
-                "high": one.high[name],
-                "verdict": f"place {place} of {len(one.importance)}; R² with groups held out "
-                f"{one.r2_held_out:.2f}",
+                "value": relevance.importance[name],
+                "low": relevance.low[name],
+                "high": relevance.high[name],
+                "verdict": f"place {place} of {len(relevance.importance)}; R² with groups held out "
+                f"{relevance.r2_held_out:.2f}",
             }
 
 
 def order_of_liu(known: Sequence[Mapping[str, Any]], target: str) -> list[str]:
-    """Per campaign, for how many kernels the target's factors have the order that Liu et al. found."""
-    said = []
+    """For each campaign, how many kernels rank the target's factors as Liu et al. found."""
+    sentences = []
     mine = [
         row for row in known if row["method"].startswith(f"{METHOD} (") and row["target"] == target
     ]
@@ -140,15 +140,15 @@ def order_of_liu(known: Sequence[Mapping[str, Any]], target: str) -> list[str]:
         for row in mine:
             if row["campaign"] == campaign:
                 kernels.setdefault(row["method"], {})[row["factor"]] = row
-        usable = [one for one in kernels.values() if {FIRST, ABOVE, BELOW} <= set(one)]
-        first = sum(_is_first(one) for one in usable)
-        above = sum(one[ABOVE]["value"] > one[BELOW]["value"] for one in usable)
-        sure = sum(_is_sure(one) for one in usable)
-        said.append(
+        usable = [kernel for kernel in kernels.values() if {FIRST, ABOVE, BELOW} <= set(kernel)]
+        first = sum(_is_first(kernel) for kernel in usable)
+        above = sum(kernel[ABOVE]["value"] > kernel[BELOW]["value"] for kernel in usable)
+        sure = sum(_is_sure(kernel) for kernel in usable)
+        sentences.append(
             f"{campaign}, {target}: of {len(usable)} kernels {FIRST} is first for {first}, {ABOVE} above "
             f"{BELOW} for {above}; a first factor whose interval is clear of the others for {sure}"
         )
-    return said
+    return sentences
 
 
 def _is_first(shares: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -1,8 +1,8 @@
-"""Global sensitivity: which input moves a prediction over its whole range (Wu et al.).
+"""Global sensitivity: which inputs move a prediction over their whole range (Wu et al.).
 
-Works on any callable, such as a surrogate's mean. What the callable gets wrong, the indices get
-wrong too: bounds belong inside the range on which it was trained. Inputs vary independently, so
-the three parts of a recipe that add up to 100 % must enter as two.
+Works on any callable, such as a surrogate's mean. The indices inherit the errors of the callable, so
+bounds should lie within the range on which it was trained. Inputs vary independently, so three
+components of a recipe that add up to 100 % must enter as two.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from battery_platform.errors import PlatformError
 
 Predict = Callable[[np.ndarray], np.ndarray]
-"""Takes rows x inputs and hands back one number per row."""
+"""Takes rows x inputs and returns one number per row."""
 LEVEL = 0.95
 RESAMPLES = 300
 
 
 @dataclass(frozen=True)
 class Index:
-    """One input's share of the variance: alone (first order), and with all it interacts with (total)."""
+    """One input's share of the variance: alone (first order), and including interactions (total)."""
 
     name: str
     first: float
@@ -41,13 +41,13 @@ class Sensitivity:
     indices: tuple[Index, ...]
     mean: float
     deviation: float
-    """Of the prediction over the bounds."""
+    """Standard deviation of the prediction over the bounds."""
     evaluations: int
     constant: tuple[str, ...]
     """Inputs left out because both ends of their range are the same."""
 
     def index(self, name: str) -> Index:
-        return next(one for one in self.indices if one.name == name)
+        return next(index for index in self.indices if index.name == name)
 
 
 def sobol(
@@ -56,10 +56,10 @@ def sobol(
     samples: int = 1024,
     seed: int = 0,
 ) -> Sensitivity:
-    """Indices of inputs that are spread evenly over their bounds.
+    """Indices of inputs that are uniformly distributed over their bounds.
 
-    It costs samples x (inputs + 2) predictions; `samples` is rounded up to a power of two, on which
-    the low-discrepancy sequence rests. An input whose bounds are equal keeps that value.
+    This costs samples x (inputs + 2) predictions; `samples` is rounded up to a power of two, as the
+    low-discrepancy sequence requires. An input whose bounds are equal keeps that value.
     """
     from scipy.stats import uniform
 
@@ -79,9 +79,9 @@ def sobol(
 def variance_shares(
     predict: Predict, shapes: Mapping[str, Any], samples: int, seed: int
 ) -> Sensitivity:
-    """The same for inputs of any shape: a frozen distribution of scipy, or a number that stays.
+    """Indices of inputs of any shape: a frozen distribution of scipy, or a fixed number.
 
-    Own arithmetic rather than `scipy.stats.sobol_indices`, whose intervals follow no seed and which
+    Computed here rather than by `scipy.stats.sobol_indices`, whose intervals cannot be seeded and which
     fails for a single input.
     """
     moving = [name for name, shape in shapes.items() if hasattr(shape, "ppf")]
@@ -89,7 +89,7 @@ def variance_shares(
         raise PlatformError("No input varies.", "Give at least one input a range.")
     samples = 1 << (max(samples, 2) - 1).bit_length()
     first, second = _two_samples(shapes, moving, samples, seed)
-    at_first, at_second = (checked(predict(one), samples) for one in (first, second))
+    at_first, at_second = (checked(predict(inputs), samples) for inputs in (first, second))
     both = np.concatenate([at_first, at_second])
     if np.ptp(both) <= 1e-12 * np.abs(both).max():
         raise PlatformError(
@@ -113,13 +113,13 @@ def variance_shares(
     )
 
 
-def checked(found: np.ndarray, rows: int) -> np.ndarray:
-    """What a callable handed back, if it is one finite number per row."""
-    values = np.asarray(found, dtype=float)
+def checked(answer: np.ndarray, rows: int) -> np.ndarray:
+    """The return value of a callable, if it is one finite number per row."""
+    values = np.asarray(answer, dtype=float)
     if values.shape != (rows,):
         raise PlatformError(
             f"The prediction has shape {values.shape} for {rows} rows.",
-            "Hand back one number per row.",
+            "Return one number per row.",
         )
     bad = int((~np.isfinite(values)).sum())
     if bad:
@@ -150,7 +150,7 @@ def _two_samples(
 def _shares(first: np.ndarray, second: np.ndarray, mixed: np.ndarray, seed: int) -> np.ndarray:
     """Inputs x (first, low, high, total, low, high); estimators of Saltelli 2010 and of Jansen.
 
-    Every sum is taken once per sample point; a bootstrap draw then only weighs the points anew.
+    Every sum is computed once per sample point; a bootstrap draw then only reweights the points.
     """
     count = len(first)
     alone = second * (mixed - first)
@@ -160,7 +160,7 @@ def _shares(first: np.ndarray, second: np.ndarray, mixed: np.ndarray, seed: int)
     variance = weights @ (first**2 + second**2) / 2 - (weights @ (first + second) / 2) ** 2
     columns = []
     for terms in (alone, together):
-        found = (weights @ terms.T) / variance[:, None]
-        ends = np.quantile(found[1:], [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
-        columns += [found[0], *ends]
+        indices = (weights @ terms.T) / variance[:, None]
+        ends = np.quantile(indices[1:], [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
+        columns += [indices[0], *ends]
     return np.column_stack(columns)

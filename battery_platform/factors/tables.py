@@ -1,7 +1,7 @@
-"""From a campaign's table to complete numbers, with a record of all that was left out.
+"""From a campaign's table to complete numbers, with a record of everything left out.
 
-Every method of this folder takes its columns from here, so that all refuse the same mistakes in
-the same words. A missing value is never filled in: a mean in its place would invent an electrode.
+All methods of this package take their columns from here, so that all report the same mistakes in the
+same words. A missing value is never filled in: a mean in its place would invent an electrode.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import polars as pl
 from battery_platform.errors import PlatformError
 
 SPARE_ROWS = 3
-"""Rows wanted beyond one per factor: fewer, and any line goes through all points."""
+"""Rows needed beyond one per factor; with fewer, a line fits any points."""
 SAME = 1e-12
 """A spread below this share of a column's size is rounding, not variation."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What the result does not rest on: rows with gaps, and columns that never varied."""
+    """What was not used for a result: rows with gaps, and columns that never vary."""
 
     rows: int
     missing: Mapping[str, int]
@@ -30,23 +30,25 @@ class LeftOut:
 
     @property
     def says(self) -> str:
-        """One sentence for a report, empty if all was used."""
-        said = []
+        """One sentence for a report; empty if everything was used."""
+        sentences = []
         if self.rows:
             gaps = ", ".join(f"{name} in {count}" for name, count in self.missing.items() if count)
-            said.append(f"{self.rows} rows left out for a missing value ({gaps})")
+            sentences.append(f"{self.rows} rows left out for a missing value ({gaps})")
         if self.constant:
-            said.append(f"columns left out because they never vary: {', '.join(self.constant)}")
-        return "; ".join(said)
+            sentences.append(
+                f"columns left out because they never vary: {', '.join(self.constant)}"
+            )
+        return "; ".join(sentences)
 
 
 @dataclass(frozen=True, eq=False)
 class Complete:
-    """The rows without a gap in any column that was asked for."""
+    """The rows without a gap in any of the requested columns."""
 
     frame: pl.DataFrame
     positions: np.ndarray
-    """Of these rows in the table that was handed in."""
+    """Positions of these rows in the table passed in."""
     missing: Mapping[str, int]
     rows_left_out: int
 
@@ -81,14 +83,14 @@ def is_constant(values: np.ndarray) -> bool:
 
 def standardised(values: np.ndarray) -> np.ndarray:
     """Columns with mean 0 and standard deviation 1."""
-    found: np.ndarray = (values - values.mean(axis=0)) / values.std(axis=0)
-    return found
+    scaled: np.ndarray = (values - values.mean(axis=0)) / values.std(axis=0)
+    return scaled
 
 
 def complete(
     frame: pl.DataFrame, numeric: Sequence[str], labels: Sequence[str | None] = ()
 ) -> Complete:
-    """Rows in which all these columns hold a value; numbers as floats, labels as they are."""
+    """Rows in which all these columns have a value; numbers as floats, labels unchanged."""
     named = list(dict.fromkeys(label for label in labels if label is not None))
     _refuse_names(frame, numeric, named)
     picked = frame.select(
@@ -109,7 +111,7 @@ def complete(
 def condition_means(
     frame: pl.DataFrame, alike: Sequence[str], averaged: Sequence[str]
 ) -> pl.DataFrame:
-    """One row for all that agree in `alike`: replicates of one condition are no further witnesses."""
+    """One row for all rows that agree in `alike`, as replicates of a condition are not independent."""
     return frame.group_by(*alike, maintain_order=True).agg(pl.mean(*averaged))
 
 
@@ -135,13 +137,13 @@ def _refuse_names(frame: pl.DataFrame, numeric: Sequence[str], labels: Sequence[
 
 
 def refuse_too_few(rows: Complete, factors: int, count: int | None = None) -> None:
-    """Refuse what has fewer observations than factors + 3; `count` where rows were averaged."""
-    wanted, found = factors + SPARE_ROWS, len(rows) if count is None else count
-    if found >= wanted:
+    """Refuse fewer observations than factors + 3; `count` is their number where rows were averaged."""
+    wanted, usable = factors + SPARE_ROWS, len(rows) if count is None else count
+    if usable >= wanted:
         return
     emptiest = max(rows.missing, key=lambda name: rows.missing[name])
     raise PlatformError(
-        f"{found} usable rows are too few for {factors} factors: at least {wanted} are needed "
+        f"{usable} usable rows are too few for {factors} factors: at least {wanted} are needed "
         f"({rows.rows_left_out} rows left out for missing values).",
         f"Column '{emptiest}' has most gaps ({rows.missing[emptiest]}): do without it, or measure more."
         if rows.missing[emptiest]
@@ -150,7 +152,7 @@ def refuse_too_few(rows: Complete, factors: int, count: int | None = None) -> No
 
 
 def refuse_constant(rows: Complete, target: str) -> None:
-    """A target that never varies leaves nothing to explain."""
+    """Refuse a target that never varies, as there is nothing to explain."""
     if is_constant(rows.column(target)):
         raise PlatformError(
             f"The target '{target}' has the same value in all {len(rows)} usable rows.",
@@ -159,7 +161,7 @@ def refuse_constant(rows: Complete, target: str) -> None:
 
 
 def drawn_rows(codes: np.ndarray, draws: int, seed: int) -> list[np.ndarray]:
-    """Bootstrap samples of rows; groups are drawn whole, for their rows are no independent witnesses."""
+    """Bootstrap samples of rows; whole groups are drawn, as their rows are not independent."""
     members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
     chosen = np.random.default_rng(seed).integers(len(members), size=(draws, len(members)))
-    return [np.concatenate([members[one] for one in draw]) for draw in chosen]
+    return [np.concatenate([members[group] for group in draw]) for draw in chosen]

@@ -1,8 +1,8 @@
 """What tolerances of the process cost: from the scatter of inputs to scrap (Schmidt et al.).
 
-Inputs are drawn within their tolerances, independently of each other; a surrogate says what comes
-out of each draw and how unsure it is. Its own uncertainty is counted beside that of the inputs and
-shown apart, so that nobody tightens a tolerance where a better model is wanted.
+Inputs are drawn within their tolerances, independently of each other; a surrogate predicts the result of
+each draw and its uncertainty. The surrogate's uncertainty is added to that of the inputs and also shown
+separately, so that nobody tightens a tolerance where a better model is needed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from battery_platform.errors import PlatformError
 from battery_platform.factors.sensitivity import checked, variance_shares
 
 PredictWithDeviation = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Takes rows x inputs and hands back the mean and the standard deviation of each row."""
+"""Takes rows x inputs and returns the mean and the standard deviation of each row."""
 SAMPLES = 1024
 Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """An input's nominal value with a standard deviation (normal) or a band (even within it).
+    """An input's nominal value with a standard deviation (normal) or a band (uniform).
 
     With neither, the input keeps its nominal value.
     """
@@ -32,7 +32,7 @@ class Tolerance:
     nominal: float
     deviation: float | None = None
     band: tuple[float, float] | None = None
-    """Lowest and highest value let through; may lie unevenly about the nominal one."""
+    """Lowest and highest permitted value; need not be symmetric about the nominal one."""
 
     def __post_init__(self) -> None:
         low, high = self.band or (self.nominal, self.nominal)
@@ -63,7 +63,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class InputShare:
-    """How much of the target's variance one input brings by itself."""
+    """The share of the target's variance that one input causes by itself."""
 
     name: str
     share: float
@@ -87,20 +87,20 @@ class Propagation:
     share_out: float
     share_out_low: float
     share_out_high: float
-    """95 % interval (Wilson) of the number of draws; it knows nothing of errors of the surrogate."""
+    """95 % interval (Wilson) from the number of draws; errors of the surrogate are not included."""
     inputs: tuple[InputShare, ...]
     surrogate_share: float
-    """Of the variance, that which the surrogate's own uncertainty brings."""
+    """Share of the variance that the surrogate's uncertainty causes."""
     fixed: tuple[str, ...]
     """Inputs without a tolerance."""
 
     @property
     def interaction_share(self) -> float:
-        """Of the variance, that which inputs bring only together; near zero if all act by themselves."""
-        return 1.0 - self.surrogate_share - sum(one.share for one in self.inputs)
+        """Share of the variance caused by interactions of inputs; near zero if there are none."""
+        return 1.0 - self.surrogate_share - sum(share.share for share in self.inputs)
 
     def input(self, name: str) -> InputShare:
-        return next(one for one in self.inputs if one.name == name)
+        return next(share for share in self.inputs if share.name == name)
 
 
 def propagate(
@@ -110,13 +110,13 @@ def propagate(
     draws: int = 10_000,
     seed: int = 0,
 ) -> Propagation:
-    """Draw the target; its share outside the limits; what each input has to do with its variance.
+    """The distribution of the target, its share outside the limits, and each input's share of its variance.
 
-    Inputs stand in the order in which the surrogate takes them. The share out of specification is
-    the mean of each draw's probability, which needs far fewer draws than counting.
+    Inputs must be in the order in which the surrogate takes them. The share out of specification is the
+    mean of the probabilities of all draws, which needs far fewer draws than counting.
     """
     _refuse(limits, draws)
-    shapes = {name: one.shape() for name, one in tolerances.items()}
+    shapes = {name: tolerance.shape() for name, tolerance in tolerances.items()}
     shares = variance_shares(lambda inputs: _ask(predict, inputs)[0], shapes, SAMPLES, seed)
     rng = np.random.default_rng(seed)
     inputs = np.column_stack(
@@ -131,7 +131,7 @@ def propagate(
     low, high = _wilson(below + above, draws)
     own = float((deviation**2).mean())
     of_inputs = shares.deviation**2 / (shares.deviation**2 + own)
-    nominal = np.array([[one.nominal for one in tolerances.values()]])
+    nominal = np.array([[tolerance.nominal for tolerance in tolerances.values()]])
     return Propagation(
         drawn,
         float(_ask(predict, nominal)[0][0]),
@@ -146,12 +146,12 @@ def propagate(
         high,
         tuple(
             InputShare(
-                one.name,
-                of_inputs * one.first,
-                of_inputs * one.first_low,
-                of_inputs * one.first_high,
+                index.name,
+                of_inputs * index.first,
+                of_inputs * index.first_low,
+                of_inputs * index.first_high,
             )
-            for one in shares.indices
+            for index in shares.indices
         ),
         1.0 - of_inputs,
         shares.constant,
@@ -170,10 +170,10 @@ def _refuse(limits: tuple[float | None, float | None], draws: int) -> None:
 
 
 def _ask(predict: PredictWithDeviation, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean, deviation = (checked(one, len(inputs)) for one in predict(inputs))
+    mean, deviation = (checked(answer, len(inputs)) for answer in predict(inputs))
     if (deviation < 0).any():
         raise PlatformError(
-            "The surrogate hands back negative standard deviations.",
+            "The surrogate returns negative standard deviations.",
             "It must return means and standard deviations, in this order.",
         )
     return mean, deviation

@@ -1,6 +1,6 @@
-"""What texts say about electrodes: porosity, thickness and mass loading, with the place they stand.
+"""What texts say about electrodes: porosity, thickness and mass loading, with their position in the text.
 
-Here belong reading a plain-text document (`documents`), finding numbers with units
-(`quantities`), linking them to a property (`extraction`) and saying what a document leaves out
-(`completeness`). Storing mentions does not belong here, nor does fetching papers or reading PDF.
+In scope: reading a plain-text document (`documents`), finding numbers with units (`quantities`),
+linking them to a property (`extraction`), reporting what a document leaves out (`completeness`), and the
+watched folder of texts (`folder`). Out of scope: fetching papers and reading PDF.
 """

@@ -1,9 +1,9 @@
-"""What one document reports about its electrodes and how exactly, and what it leaves out.
+"""What a document reports about its electrodes and how exactly, and what it leaves out.
 
-El-Bousiydy et al. asked this of some 13,000 papers: is a property reported at all, and if so as
-one number or as an approximation or range? Here belongs the answer for one document; counting
-over documents does not. Thin: `missing` means that no mention was found in the text, which is
-also so where the value stands in a figure, a table or the supporting information.
+El-Bousiydy et al. asked this of some 13,000 papers: is a property reported at all, and if so as an exact
+number, an approximation or a range? This module answers it for one document; counting over documents is
+out of scope. Limitations: `missing` means that no mention was found in the text, which is also the case
+if the value is in a figure, a table or the supporting information.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ How = Literal["exact", "approximate", "range", "bound", "missing"]
 
 @dataclass(frozen=True)
 class Reported:
-    """Whether and how exactly one document reports one property."""
+    """Whether and how exactly a document reports a property."""
 
     property: Property
     reported: bool
@@ -39,14 +39,14 @@ _BEST_FIRST: tuple[How, ...] = ("exact", "approximate", "range", "bound")
 
 
 def completeness(mentions: Sequence[Mention]) -> list[Reported]:
-    """One row per property; the most exact mention says how it is reported.
+    """One row per property; the most exact mention decides how it is reported.
 
-    Impossible values do not count as reported: a porosity of 130 % tells nobody the porosity.
+    Impossible values do not count as reported: a porosity of 130 % is no porosity.
     """
     rows = []
     for name in PROPERTIES:
-        found = [one for one in mentions if one.property == name and one.plausible]
-        ways = {_HOW[one.qualifier] for one in found}
+        usable = [mention for mention in mentions if mention.property == name and mention.plausible]
+        ways = {_HOW[mention.qualifier] for mention in usable}
         how: How = next((way for way in _BEST_FIRST if way in ways), "missing")
-        rows.append(Reported(name, bool(found), how, len(found)))
+        rows.append(Reported(name, bool(usable), how, len(usable)))
     return rows

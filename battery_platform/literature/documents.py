@@ -1,7 +1,7 @@
-"""Plain-text documents, exactly as they stand in their files.
+"""Plain-text documents, exactly as in their files.
 
-Here belong decoding and refusing files. Nothing is stripped or translated, because every mention
-points into this text by character offset. Thin: the encoding is UTF-8, UTF-16 with a byte order
+In scope: decoding and refusing files. Nothing is stripped or translated, because every mention points
+into this text by character offset. Limitations: the encoding is UTF-8, UTF-16 with a byte order
 mark, or Western European (cp1252, Latin-1); other legacy encodings are read as one of these when
 they happen to decode.
 """
@@ -17,7 +17,7 @@ from blake3 import blake3
 from battery_platform.errors import PlatformError
 
 MAX_BYTES = 5 * 1024 * 1024
-"""A paper is some 100 kB of text; a file beyond this is a corpus or no text at all."""
+"""A paper is some 100 kB of text; a larger file is a corpus or not text at all."""
 
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF", "is a PDF", "Export its text first."),
@@ -38,7 +38,7 @@ _AS_TEXT = "Save it as plain text in UTF-8."
 
 
 class NotText(PlatformError):  # noqa: N818 -- it is the file that is no text
-    """A file that cannot be read as a document: nothing of it was used.
+    """A file that cannot be read as a document; none of it is used.
 
     `rule` is one of `not_text`, `empty`, `too_large`.
     """
@@ -60,8 +60,8 @@ class Document:
     encoding: str
 
 
-def read(path: Path, max_bytes: int = MAX_BYTES) -> Document:
-    """The document in a file, or `NotText` with the reason and what to do."""
+def read_document(path: Path, max_bytes: int = MAX_BYTES) -> Document:
+    """The document in a file; raises `NotText` with the reason and a remedy."""
     size = path.stat().st_size
     if size > max_bytes:
         raise NotText(
@@ -85,7 +85,7 @@ def read(path: Path, max_bytes: int = MAX_BYTES) -> Document:
 
 
 def sample_files() -> list[Path]:
-    """The invented documents that come with the platform."""
+    """The fictitious documents that come with the platform."""
     return sorted((Path(__file__).parent / "samples").glob("*.txt"))
 
 
@@ -116,7 +116,7 @@ def _attempt(data: bytes, encoding: str) -> str | None:
 
 
 def _sensible(text: str) -> bool:
-    """Whether a decoded text reads like one: hardly any control characters, no NUL."""
+    """Whether decoded characters look like text: hardly any control characters and no NUL."""
     controls = sum(1 for mark in text if _is_control(mark))
     return "\x00" not in text and controls <= _CONTROL_SHARE * len(text)
 

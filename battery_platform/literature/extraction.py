@@ -1,15 +1,15 @@
-"""Porosity, thickness and mass loading of electrodes, as a text states them.
+"""Porosity, thickness and mass loading of electrodes, as stated in a text.
 
-Here belong the words that name a property, the words that name something else (a separator, a
-particle, a change), and the rules that link a number to one of them inside its sentence. The
-method is keywords and rules, so that the same text always gives the same mentions and each can be
-traced to the characters that say it.
+In scope: the words that name a property, the words that name something else (a separator, a particle, a
+change), and the rules that link a number to one of them within its sentence. The method is keywords and
+rules, so that the same text always gives the same mentions and each can be traced to the characters that
+state it.
 
-Thin: English only; one sentence at a time, so a property named in one sentence and valued in the
-next is missed, as are tables and words broken over two lines; which electrode a value belongs to
-is not told; symbols alone (`ε = 0.35`) are not read. The texts are taken to be about battery
-electrodes: in one about galvanised tubes, a coating is a coating too. A wrong link is most likely where a sentence
-gives several numbers of one unit and names only one property.
+Limitations: English only; one sentence at a time, so a property named in one sentence with its value in
+the next is missed, as are tables and words broken over two lines; which electrode a value belongs to is
+not determined; bare symbols (`ε = 0.35`) are not read. Texts are assumed to be about battery electrodes:
+in a text about galvanised tubes, a coating would count too. A wrong link is most likely where a sentence
+gives several numbers of the same unit and names only one property.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ PROPERTIES: tuple[Property, ...] = ("porosity_pct", "thickness_um", "mass_loadin
 
 @dataclass(frozen=True)
 class Mention:
-    """One value or range of a property, where it stands and what it means.
+    """A value or range of a property, its position and its meaning.
 
     `text[start:end] == quote`, and likewise for the subject and the sentence. `value` and
-    `value_high` are as written; `low`, `high` and `uncertainty` are in the property's unit. For one
-    number, and for a bound, `low` equals `high` and `qualifier` says which way the bound points.
+    `value_high` are as written; `low`, `high` and `uncertainty` are in the property's unit. For a single
+    number, and for a bound, `low` equals `high` and `qualifier` gives the direction of the bound.
     """
 
     property: Property
@@ -66,14 +66,14 @@ POSSIBLE: dict[Property, tuple[float, float, str]] = {
     "thickness_um": (0.001, 10_000.0, "an electrode is thicker than 1 nm and thinner than 1 cm"),
     "mass_loading_mg_cm2": (0.0001, 1_000.0, "a mass loading lies below 1 g/cm²"),
 }
-"""What physics allows, and the sentence for what it does not; nothing is dropped or clipped."""
+"""The physically possible range, and a note for values outside it; nothing is dropped or clipped."""
 
 _Side = Literal["both", "behind", "adjacent"]
 
 
 @dataclass(frozen=True)
 class _Topic:
-    """Words that a number can belong to; `property` is None for what is not ours."""
+    """Words that a number can refer to; `property` is None for anything but our properties."""
 
     start: int
     end: int
@@ -194,11 +194,11 @@ _TO_A = re.compile(r"\b(?:to|until)\s(?:a|an|the|its)?\s?(?:[\w-]{1,20}\s){0,2}$
 
 
 def extract(text: str) -> list[Mention]:
-    """Every mention in the order of the text."""
+    """All mentions, in the order of the text."""
     plain = aligned(text)
     mentions = []
     for sentence in sentences(plain):
-        # Each sentence is judged alone, so that nothing reaches beyond its ends.
+        # Each sentence is analysed alone, so that no rule reaches beyond its ends.
         words = plain[sentence.start : sentence.end]
         topics = _topics(words)
         if all(topic.property is None for topic in topics):
@@ -214,19 +214,19 @@ def extract(text: str) -> list[Mention]:
 
 def _topics(plain: str) -> list[_Topic]:
     topics = []
-    for found in _TOPIC.finditer(plain):
-        name = str(found.lastgroup)
+    for match in _TOPIC.finditer(plain):
+        name = str(match.lastgroup)
         belongs, dimensions, side = _TOPICS[name]
         topics.append(
-            _Topic(found.start(), found.end(), belongs, dimensions, side, name == "change")
+            _Topic(match.start(), match.end(), belongs, dimensions, side, name == "change")
         )
     return topics
 
 
 def _governing(plain: str, quantity: Quantity, topics: list[_Topic]) -> _Topic | None:
-    """The words that say what a number is a number of.
+    """The words that a number refers to.
 
-    Words right behind it come first (`35 % porosity`, `5 % PVDF`), then the nearest ones before it.
+    Words directly after it come first (`35 % porosity`, `5 % PVDF`), then the nearest ones before it.
     """
     return _behind(plain, quantity, topics) or _in_front(plain, quantity, topics)
 
@@ -249,7 +249,7 @@ def _in_front(plain: str, quantity: Quantity, topics: list[_Topic]) -> _Topic | 
     result = _TO_OR_FROM.search(plain, max(0, quantity.group_start - 16), quantity.group_start)
     electrode: _Topic | None = None
     for topic in reversed(topics[max(0, last - 8) : last]):
-        # `thicker than 100 µm`: the qualifier is the keyword too.
+        # `thicker than 100 µm`: the qualifier is also the keyword.
         gap = max(topic.end, quantity.group_start)
         distance = quantity.group_start - topic.end
         if distance > _REACH:
@@ -260,7 +260,7 @@ def _in_front(plain: str, quantity: Quantity, topics: list[_Topic]) -> _Topic | 
             continue
         direct = _DIRECT.fullmatch(plain, topic.end, gap) is not None
         if topic.side == "adjacent" and quantity.dimension == "areal_mass":
-            # `platinum loading of the cathode of 0.3 mg/cm²`: the loading decides, if one is named.
+            # `platinum loading of the cathode of 0.3 mg/cm²`: a named loading takes precedence.
             electrode = electrode or (topic if direct else None)
         elif topic.property is None:
             if direct or distance <= _NEAR:
@@ -271,7 +271,7 @@ def _in_front(plain: str, quantity: Quantity, topics: list[_Topic]) -> _Topic | 
 
 
 def _is_change(plain: str, quantity: Quantity, topic: _Topic) -> bool:
-    """Whether a number tells by how much a property changed or scatters, not what it is."""
+    """Whether a number states a change or scatter of a property instead of its value."""
     before = plain[max(0, quantity.group_start - 24) : quantity.group_start]
     if _BY.search(before) or _MORE_OR_LESS.match(plain, quantity.group_end):
         return True
@@ -281,43 +281,43 @@ def _is_change(plain: str, quantity: Quantity, topic: _Topic) -> bool:
 
 
 def _is_foreign(plain: str, quantity: Quantity, topic: _Topic) -> bool:
-    """Whether the property is one of a separator, a foil or a particle instead of an electrode."""
+    """Whether the property is of a separator, a foil or a particle instead of an electrode."""
     if quantity.dimension == "areal_mass":
         before = plain[max(0, quantity.start - _REACH) : quantity.start]
-        named = [found[0] for found in _OWNER.finditer(before)]
+        named = [match[0] for match in _OWNER.finditer(before)]
         return bool(named) and _NOT_LOADED.fullmatch(named[-1]) is not None
     owner = _owner(plain, quantity, topic)
     if owner is None:
-        # A film of nanometres that nobody calls an electrode is a layer on something.
+        # A film of nanometres that is not called an electrode is a layer on something.
         return quantity.dimension == "length" and quantity.factor < 1.0
     return owner == "other"
 
 
 def _owner(plain: str, quantity: Quantity, topic: _Topic) -> str | None:
-    """`electrode`, `other`, or None where the sentence does not say whose property it is."""
+    """`electrode`, `other`, or None where the sentence does not say what the property is of."""
     words = _PRE_WORDS.search(plain[max(0, topic.start - 80) : topic.start])
     if words is not None:
         phrase = _BREAKS_PHRASE.split(words[0])[-1]
-        named = [found.lastgroup for found in _OWNER.finditer(phrase)]
+        named = [match.lastgroup for match in _OWNER.finditer(phrase)]
         if named:
             return named[-1]
     behind = max(topic.end, quantity.group_end)
     following = _BREAKS_PHRASE.split(plain[behind : behind + 60])[0]
-    found = _OWNER.search(following)
-    if found is not None:
-        return found.lastgroup
+    match = _OWNER.search(following)
+    if match is not None:
+        return match.lastgroup
     for at in (topic.end, quantity.group_end):
         of = _OF.match(plain, at)
         if of is not None:
             reach = plain[of.end() : of.end() + 60]
-            found = _OWNER.search(reach)
-            if found is not None:
-                return found.lastgroup
+            match = _OWNER.search(reach)
+            if match is not None:
+                return match.lastgroup
     start = min(topic.start, quantity.group_start)
     if _TO_A.search(plain[max(0, start - 40) : start]):
         return "electrode"
     clause = _CLAUSE.split(plain[max(0, start - _REACH) : start])[-1]
-    named = [found.lastgroup for found in _OWNER.finditer(clause)]
+    named = [match.lastgroup for match in _OWNER.finditer(clause)]
     return named[-1] if named else None
 
 

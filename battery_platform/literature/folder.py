@@ -1,6 +1,6 @@
 """The watched folder of texts: each is read once per version of the extraction, and never changed.
 
-A file that is no text is quarantined with the reason, as any other bad input is.
+A file that is not text is quarantined with the reason, like any other bad input.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from battery_platform.literature.documents import (
     MAX_BYTES,
     Document,
     NotText,
-    read,
+    read_document,
     sample_files,
 )
 from battery_platform.literature.extraction import Mention, extract
@@ -37,7 +37,7 @@ SAMPLES = "synthetic_samples"
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of one file."""
+    """The outcome of reading one file."""
 
     file: str
     document_id: str
@@ -49,12 +49,12 @@ class Reading:
 
 
 def extraction_code() -> str:
-    """Hash of the code that decides what is found: better code reads all texts again."""
-    return fingerprint(read, extract, completeness)
+    """Hash of the extraction code: when it changes, all texts are read again."""
+    return fingerprint(read_document, extract, completeness)
 
 
 def place_samples(settings: Settings) -> None:
-    """Put the invented texts where a fresh machine finds something to read."""
+    """Place the fictitious texts in the watched folder, so that a new installation has something to read."""
     folder = settings.literature_folder / SAMPLES
     folder.mkdir(parents=True, exist_ok=True)
     for source in sample_files():
@@ -64,16 +64,16 @@ def place_samples(settings: Settings) -> None:
 
 
 def watched(settings: Settings) -> list[Path]:
-    """Files of the folder, without hidden ones."""
+    """Files of the watched folder, except hidden ones."""
     root = settings.literature_folder
-    found = (path for path in root.rglob("*") if path.is_file())
+    paths = (path for path in root.rglob("*") if path.is_file())
     return sorted(
-        path for path in found if not any(p.startswith(".") for p in path.relative_to(root).parts)
+        path for path in paths if not any(p.startswith(".") for p in path.relative_to(root).parts)
     )
 
 
 def add(lake: Lakehouse, paths: Iterable[Path]) -> list[Reading]:
-    """Copy texts into the watched folder and read them; a name in use by another text gets a mark."""
+    """Copy texts into the watched folder and read them; if a name is taken, part of the hash is added."""
     folder = lake.settings.literature_folder
     folder.mkdir(parents=True, exist_ok=True)
     chosen, taken = list(paths), []
@@ -98,7 +98,7 @@ def add(lake: Lakehouse, paths: Iterable[Path]) -> list[Reading]:
 
 
 def take(lake: Lakehouse, paths: Sequence[Path]) -> list[Reading]:
-    """Read what is new or was read by other code; all of it lands in one transaction."""
+    """Read texts that are new or were read by other code, and store them in one transaction."""
     code = extraction_code()
     known = {
         row["document_id"]: row
@@ -112,13 +112,13 @@ def take(lake: Lakehouse, paths: Sequence[Path]) -> list[Reading]:
             [SOURCE],
         )
     )
-    samples = {blake3(one.read_bytes()).hexdigest() for one in sample_files()}
+    samples = {blake3(sample.read_bytes()).hexdigest() for sample in sample_files()}
     readings, documents, held = [], [], []
     for path in paths:
         synthetic = SAMPLES in path.relative_to(lake.settings.literature_folder).parts
         name = printable(path.name)
         try:
-            document = read(path)
+            document = read_document(path)
         except NotText as error:
             file_id = _bytes_id(path)
             readings.append(Reading(name, file_id, "quarantined", 0, str(error), synthetic))
@@ -175,30 +175,35 @@ def _store(
                 "added_at": now,
             }
         )
-        rows["literature_mentions"] += [_mention(document, one) | ours for one in mentions]
+        rows["literature_mentions"] += [_mention(document, mention) | ours for mention in mentions]
         rows["literature_completeness"] += [
-            {"property": one.property, "how": one.how, "n_mentions": one.n_mentions, **ours}
-            for one in completeness(mentions)
+            {
+                "property": reported.property,
+                "how": reported.how,
+                "n_mentions": reported.n_mentions,
+                **ours,
+            }
+            for reported in completeness(mentions)
         ]
     read_again = [document.document_id for _, document, _, _ in documents]
     put(lake, rows, instead_of={"literature_mentions": {"document_id": read_again}})
 
 
-def _mention(document: Document, one: Mention) -> dict[str, Any]:
+def _mention(document: Document, mention: Mention) -> dict[str, Any]:
     return {
-        "mention_id": f"{document.document_id}:{one.start}-{one.end}:{one.property}",
-        "property": one.property,
-        "low": one.low,
-        "high": one.high,
-        "uncertainty": one.uncertainty,
-        "qualifier": one.qualifier,
-        "unit_as_written": one.unit_as_written or "",
-        "quote": one.quote,
-        "start_offset": one.start,
-        "end_offset": one.end,
-        "sentence": document.text[one.sentence_start : one.sentence_end],
-        "is_plausible": one.plausible,
-        "note": one.note or None,
+        "mention_id": f"{document.document_id}:{mention.start}-{mention.end}:{mention.property}",
+        "property": mention.property,
+        "low": mention.low,
+        "high": mention.high,
+        "uncertainty": mention.uncertainty,
+        "qualifier": mention.qualifier,
+        "unit_as_written": mention.unit_as_written or "",
+        "quote": mention.quote,
+        "start_offset": mention.start,
+        "end_offset": mention.end,
+        "sentence": document.text[mention.sentence_start : mention.sentence_end],
+        "is_plausible": mention.plausible,
+        "note": mention.note or None,
     }
 
 
@@ -233,7 +238,7 @@ def _hold(lake: Lakehouse, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def broken_offsets(lake: Lakehouse) -> list[str]:
-    """Mentions whose place in the untouched file does not hold their quote."""
+    """Mentions whose quote is not found at their offsets in the original file."""
     broken = []
     for document in lake.records("SELECT document_id, path FROM literature_documents"):
         path = lake.settings.literature_folder / document["path"]
@@ -242,12 +247,12 @@ def broken_offsets(lake: Lakehouse) -> list[str]:
             [document["document_id"]],
         )
         if not path.is_file() or _bytes_id(path) != document["document_id"]:
-            continue  # taken away, or another text has its name: there is nothing to compare with
-        found = read(path)
+            continue  # removed, or replaced by another text: there is nothing to compare with
+        untouched = read_document(path)
         broken += [
-            one["mention_id"]
-            for one in mentions
-            if found.text[one["start_offset"] : one["end_offset"]] != one["quote"]
+            mention["mention_id"]
+            for mention in mentions
+            if untouched.text[mention["start_offset"] : mention["end_offset"]] != mention["quote"]
         ]
     return broken
 
@@ -259,7 +264,7 @@ def search(
     low: float | None = None,
     high: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Mentions by words of their sentence or file, property and value."""
+    """Mentions selected by words of their sentence or file name, by property and by value."""
     return lake.records(
         """SELECT d.file_name, m.property, m.low, m.high, m.qualifier, m.quote, m.sentence,
                   m.start_offset, m.end_offset, m.uncertainty, m.unit_as_written, m.is_plausible,

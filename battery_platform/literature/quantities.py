@@ -1,10 +1,9 @@
-"""Numbers with their units and qualifiers, and the exact place where they stand.
+"""Numbers with their units and qualifiers, and their exact positions.
 
-Here belong the grammar of numbers, the units that the three electrode properties are written in,
-ranges, lists, uncertainties and words such as `about` or `at least`. What a quantity is a
-quantity of is decided in `extraction`. Thin: numbers in words (`thirty per cent`), lists divided
-by slashes or by commas without a blank, and a unit that stands before its number in a heading
-(`Thickness (µm): 70`) are not read.
+In scope: the grammar of numbers, the units in which the three electrode properties are written, ranges,
+lists, uncertainties and words such as `about` or `at least`. What a quantity refers to is decided in
+`extraction`. Limitations: numbers in words (`thirty per cent`), lists separated by slashes or by commas
+without a blank, and units before their number in a heading (`Thickness (µm): 70`) are not read.
 
 Every pattern is bounded, so that no text makes the search slow.
 """
@@ -21,11 +20,11 @@ Dimension = Literal["percent", "length", "areal_mass", "none"]
 
 @dataclass(frozen=True)
 class Quantity:
-    """One number or range as written.
+    """A number or range as written.
 
-    `start` to `end` covers qualifier, number and a unit right behind it. `group_start` to `group_end` covers the
-    list or pair that it stands in (`30, 40 and 50 %`), whose unit it may share. `factor` brings
-    the written value to percent, micrometres or mg/cm²; a bare fraction counts as percent.
+    `start` to `end` covers qualifier, number and a unit directly after it. `group_start` to `group_end`
+    covers the list or pair that it is part of (`30, 40 and 50 %`), whose unit it may share. `factor`
+    converts the written value to percent, micrometres or mg/cm²; a bare fraction counts as percent.
     """
 
     start: int
@@ -58,9 +57,9 @@ _ALIGNED = str.maketrans(_ALIKE)
 
 
 def aligned(text: str) -> str:
-    """The text with look-alike blanks, dashes and signs made one, character by character.
+    """The text with look-alike blanks, dashes and signs unified, character by character.
 
-    The result is as long as the text, so that offsets into one are offsets into the other.
+    The result is as long as the text, so that offsets are valid in both.
     """
     return text.translate(_ALIGNED)
 
@@ -194,7 +193,7 @@ class _Unit:
 
 @dataclass(frozen=True)
 class _Number:
-    """A number, perhaps with an uncertainty and a unit of its own, before lists are joined."""
+    """A number, perhaps with its own uncertainty and unit, before lists are joined."""
 
     start: int
     end: int
@@ -205,30 +204,30 @@ class _Number:
 
 
 def quantities(plain: str) -> list[Quantity]:
-    """Every number of an `aligned` text that has a unit, and bare numbers that could be a fraction."""
+    """All numbers of an `aligned` text that have a unit, and bare numbers that could be fractions."""
     numbers = _numbers(plain)
-    found: list[Quantity] = []
+    result: list[Quantity] = []
     at = 0
     while at < len(numbers):
         run, is_range = _run(plain, numbers, at)
-        found += _as_quantities(plain, run, is_range)
+        result += _as_quantities(plain, run, is_range)
         at += len(run)
-    return found
+    return result
 
 
 def _numbers(plain: str) -> list[_Number]:
     numbers: list[_Number] = []
-    for found in _NUMBER.finditer(plain):
-        unit, end = _unit_at(plain, found.end())
-        number = _Number(found.start(), end, _value(found), None, unit, False)
+    for match in _NUMBER.finditer(plain):
+        unit, end = _unit_at(plain, match.end())
+        number = _Number(match.start(), end, _value(match), None, unit, False)
         previous = numbers[-1] if numbers else None
         joined = _with_uncertainty(plain, previous, number) if previous else None
         if joined is not None:
             numbers[-1] = joined
             continue
         is_label = unit is None and (
-            _WORD_AFTER.match(plain, found.end()) is not None
-            or _LABEL.search(plain, max(0, found.start() - 14), found.start()) is not None
+            _WORD_AFTER.match(plain, match.end()) is not None
+            or _LABEL.search(plain, max(0, match.start() - 14), match.start()) is not None
         )
         numbers.append(replace(number, is_label=is_label))
     return numbers
@@ -250,32 +249,32 @@ def _with_uncertainty(plain: str, first: _Number, second: _Number) -> _Number | 
 
 
 def _unit_at(plain: str, at: int) -> tuple[_Unit | None, int]:
-    found = _UNIT.match(plain, at)
-    if found is None:
+    match = _UNIT.match(plain, at)
+    if match is None:
         return None, at
-    start, end = found.end("gap"), found.end()
-    if found["percent"] is not None:
+    start, end = match.end("gap"), match.end()
+    if match["percent"] is not None:
         return _Unit(start, end, "percent", 1.0), end
-    if found["areal"] is not None:
-        is_cm = "cm" in (found["over"], found["times"]) or found["words"] is not None
-        factor = _MASSES[found["mass"]] * (1.0 if is_cm else 1e-4)
+    if match["areal"] is not None:
+        is_cm = "cm" in (match["over"], match["times"]) or match["words"] is not None
+        factor = _MASSES[match["mass"]] * (1.0 if is_cm else 1e-4)
         return _Unit(start, end, "areal_mass", float(f"{factor:.12g}")), end
-    name = next(name for name in _LENGTHS if found[name] is not None)
+    name = next(name for name in _LENGTHS if match[name] is not None)
     return _Unit(start, end, "length", _LENGTHS[name]), end
 
 
-def _value(found: re.Match[str]) -> float:
-    power = found["power"] or ""
-    digits = found[0][: len(found[0]) - len(power)]
+def _value(match: re.Match[str]) -> float:
+    power = match["power"] or ""
+    digits = match[0][: len(match[0]) - len(power)]
     digits = digits.replace(",", "" if _THOUSANDS.fullmatch(digits) else ".")
-    exponent = found["caret"] or found["raised"] or found["low"]
+    exponent = match["caret"] or match["raised"] or match["low"]
     if exponent is not None:
         return float(f"{digits}e{exponent.translate(_PLAIN_DIGITS)}")
     return float(digits + power)
 
 
 def _run(plain: str, numbers: list[_Number], at: int) -> tuple[list[_Number], bool]:
-    """The numbers that share a unit from here on, and whether they are the two ends of a range."""
+    """The numbers from here on that share a unit, and whether they are the two ends of a range."""
     first = numbers[at]
     if first.is_label or at + 1 == len(numbers):
         return [first], False
@@ -302,7 +301,7 @@ def _run(plain: str, numbers: list[_Number], at: int) -> tuple[list[_Number], bo
 
 
 def _fits(first: _Number, second: _Number) -> bool:
-    """Whether two neighbours can share a unit: the first has none, or the same."""
+    """Whether two neighbours can share a unit: the first has none, or the same one."""
     if second.is_label:
         return False
     if first.unit is None:
@@ -316,7 +315,7 @@ def _same(first: _Unit, second: _Unit) -> bool:
 
 
 def _is_change(plain: str, start: int) -> bool:
-    """Whether `from 45 to 30 %` tells a change, that is two values and not a range."""
+    """Whether `from 45 to 30 %` describes a change, that is two values and not a range."""
     if not re.search(r"\bfrom\s{1,3}(?:\S{1,14}\s)?$", plain[max(0, start - 24) : start]):
         return False
     before = plain[max(0, start - 80) : start]
@@ -387,17 +386,17 @@ def _quantity(
 
 
 def _qualified(plain: str, start: int) -> tuple[int, Qualifier]:
-    """Where the words before a number that limit it begin, and what they say.
+    """Where the qualifying words before a number begin, and what they mean.
 
-    Two in a row occur (`at least about 30 %`); the outer one decides.
+    There may be two in a row (`at least about 30 %`); the outer one decides.
     """
     qualifier: Qualifier = "exact"
     for _ in range(2):
         window = plain[max(0, start - _WINDOW) : start]
         for name, pattern in _BEFORE:
-            found = pattern.search(window)
-            if found is not None:
-                start -= len(window) - found.start()
+            match = pattern.search(window)
+            if match is not None:
+                start -= len(window) - match.start()
                 qualifier = name
                 break
         else:
@@ -407,7 +406,7 @@ def _qualified(plain: str, start: int) -> tuple[int, Qualifier]:
 
 def _qualified_behind(plain: str, end: int, qualifier: Qualifier) -> tuple[int, Qualifier]:
     for name, pattern in _AFTER:
-        found = pattern.match(plain, end)
-        if found is not None:
-            return found.end(), name
+        match = pattern.match(plain, end)
+        if match is not None:
+            return match.end(), name
     return end, qualifier

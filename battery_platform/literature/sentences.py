@@ -1,7 +1,7 @@
-"""Where sentences begin and end in a text as it stands.
+"""Where sentences begin and end in a text.
 
-Only spans are returned; the text is never changed. Thin: English abbreviations only, and a
-sentence that begins with a lower-case word is not told from the one before it.
+Only spans are returned; the text is never changed. Limitations: English abbreviations only, and a
+sentence that begins with a lower-case word is not separated from the one before it.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _LAST_WORD = re.compile(r"([A-Za-z.]{1,12})$")
 
 
 def sentences(text: str) -> list[Span]:
-    """The sentences of a text in order; together they cover it."""
+    """The sentences of a text in order; together they cover all of it."""
     spans, start = [], 0
-    for found in _BREAK.finditer(text):
-        ends_paragraph = _BLANK_LINE.search(found[0]) is not None
-        if not ends_paragraph and found[0].startswith(".") and _abbreviated(text, found.start()):
+    for match in _BREAK.finditer(text):
+        ends_paragraph = _BLANK_LINE.search(match[0]) is not None
+        if not ends_paragraph and match[0].startswith(".") and _abbreviated(text, match.start()):
             continue
-        if found.end() > start:
-            spans.append(Span(start, found.end()))
-        start = found.end()
+        if match.end() > start:
+            spans.append(Span(start, match.end()))
+        start = match.end()
     if start < len(text):
         spans.append(Span(start, len(text)))
     return spans
 
 
 def _abbreviated(text: str, dot: int) -> bool:
-    """Whether the dot at this place ends an abbreviation or an initial, not a sentence."""
+    """Whether the dot at this position ends an abbreviation or an initial instead of a sentence."""
     before = text[max(0, dot - 13) : dot]
     word = _LAST_WORD.search(before)
     if word is None:

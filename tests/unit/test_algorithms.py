@@ -14,6 +14,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.svm import SVC
 
 from battery_platform.compute import spread
+from battery_platform.compute.job import find
 from battery_platform.models import boosting, classifying, descent, gaussian_process, networks
 from battery_platform.models.algorithms import OF_CLASSES, OF_QUANTITIES
 from battery_platform.models.memo import Memo
@@ -70,7 +71,7 @@ def test_every_algorithm_beats_the_mean_on_batches_it_never_saw(name: str) -> No
         pytest.skip("so few steps teach it nothing; its gradient is tested below")
     data = rows()
     train, test = next(grouped_folds(data.batches, 4, 1))
-    state = OF_QUANTITIES[name](MODEL, data.take(train), None)
+    state = find(OF_QUANTITIES[name])(MODEL, data.take(train), None)
     mean, deviation = answer(state, data.inputs[test])
     error = mean - data.target[test]
     assert np.sqrt((error**2).mean()) < 0.8 * data.target[test].std()
@@ -81,7 +82,7 @@ def test_every_algorithm_beats_the_mean_on_batches_it_never_saw(name: str) -> No
 def test_every_classifier_beats_chance_and_its_probabilities_add_up(name: str) -> None:
     data = rows()
     train, test = next(grouped_folds(data.batches, 4, 1))
-    state = OF_CLASSES[name](CLASSES, data.take(train), None)
+    state = find(OF_CLASSES[name])(CLASSES, data.take(train), None)
     found = chances(state, data.inputs[test])
     assert found.sum(axis=1) == pytest.approx(1.0)
     true = np.digitize(data.target[test], CLASSES.bounds)
@@ -266,8 +267,8 @@ def test_support_vectors_are_those_of_scikit_learn() -> None:
 def test_a_class_that_no_row_has_is_never_told() -> None:
     data = rows()
     low = data.take(np.flatnonzero(data.target < 2.0))
-    for name, fit in OF_CLASSES.items():
-        found = chances(fit(CLASSES, low, None), low.inputs)
+    for name, maker in OF_CLASSES.items():
+        found = chances(find(maker)(CLASSES, low, None), low.inputs)
         assert found[:, 2].mean() < 0.05, name
     only = data.take(np.flatnonzero(data.target < 1.0))
     found = chances(classifying.fit_support(CLASSES, only), only.inputs)

@@ -22,7 +22,7 @@ from battery_platform.electrochemistry.electrode_tables import (
 )
 from battery_platform.electrochemistry.graded.assumptions import GRADED
 from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL
-from battery_platform.electrochemistry.half_cell.cell import HalfCell, check
+from battery_platform.electrochemistry.half_cell.cell import HalfCell, check_half_cell
 from battery_platform.electrochemistry.half_cell.electrode import Electrode
 from battery_platform.electrochemistry.half_cell_runs import (
     Asked,
@@ -203,14 +203,14 @@ def test_an_electrode_file_that_cannot_be_is_refused(
 ) -> None:
     path = write("e.json", json.dumps(SOUND | change))
     with pytest.raises(PlatformError, match=says):
-        check(HalfCell(read_electrode(path)[0]))
+        check_half_cell(HalfCell(read_electrode(path)[0]))
 
 
 def test_an_electrode_file_gives_an_electrode(write: Write) -> None:
     path = write("e.json", json.dumps(SOUND | {"size_shares": [0, 0, 0, 1, 0, 0]}))
     electrode, synthetic = read_electrode(path)
     assert (electrode.size_shares, synthetic) == ((0, 0, 0, 1, 0, 0), False)
-    check(HalfCell(electrode))
+    check_half_cell(HalfCell(electrode))
 
 
 def test_the_space_of_designs_is_even_synthetic_and_believable() -> None:
@@ -219,7 +219,7 @@ def test_the_space_of_designs_is_even_synthetic_and_believable() -> None:
     assert len({one.cell.electrode for one in points}) == 200
     for one in points:
         assert one.is_synthetic
-        check(one.cell)
+        check_half_cell(one.cell)
     loadings = np.array([one.cell.electrode.mass_loading_mg_cm2 for one in points])
     counts, _ = np.histogram(loadings, bins=np.linspace(5, 40, 8))
     assert counts.min() >= 20

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from battery_platform.models.learning import fitted
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
@@ -29,6 +28,7 @@ from battery_platform.models.evaluation import (
     resampled,
     scores_of,
 )
+from battery_platform.models.kinds.surrogate import fitted
 from battery_platform.models.memo import Memo
 from battery_platform.models.specification import MODELS, RECIPE
 from battery_platform.models.splits import LeakingSplit, grouped_folds, refuse_leaks

@@ -319,7 +319,7 @@ def test_ancova_averages_replicates_and_refuses_what_fixes_another():
     assert averaged.rows == 48
     assert averaged.term("pressure").test.p == pytest.approx(once.p)
     fixed = frame.with_columns(mpa=pl.col("pressure").str.extract(r"(\d+)").cast(pl.Float64))
-    with pytest.raises(PlatformError, match="'mpa' cannot be told apart"):
+    with pytest.raises(PlatformError, match="'mpa' cannot be separated"):
         ancova(fixed, "porosity", "pressure", ["mpa"])
     with pytest.raises(PlatformError, match="one level only"):
         ancova(frame.filter(pl.col("pressure") == "60 MPa"), "porosity", "pressure")
@@ -488,7 +488,7 @@ def test_pictures_show_every_name_and_say_what_is_synthetic_or_left_out(tmp_path
         assert figure.get_suptitle() == "SYNTHETIC data"
     title = next(iter(figures)).axes[0].get_title()
     assert "never vary: room" in title
-    assert "not to be told apart: speed and twin" in title
+    assert "indistinguishable: speed and twin" in title
 
 
 # relevance by lengths
@@ -597,7 +597,9 @@ def test_even_conditions_make_no_kinds():
     frame = pl.DataFrame(rng.normal(size=(120, 6)), schema=names).with_columns(
         pl.int_range(120).cast(pl.String).alias("batch")
     )
-    assert sort_into_kinds(frame, names[:5], names[5:], "batch").said.endswith("slices, no kinds")
+    assert sort_into_kinds(frame, names[:5], names[5:], "batch").in_words.endswith(
+        "slices, no kinds"
+    )
 
 
 # all campaigns of a lake

@@ -14,7 +14,7 @@ from battery_platform.electrochemistry import solving
 from battery_platform.electrochemistry.assumptions import changed, choices, digest, numbers
 from battery_platform.electrochemistry.graded import cell, replication
 from battery_platform.electrochemistry.graded.assumptions import GRADED
-from battery_platform.electrochemistry.graded.cell import Design, Result, check, solve
+from battery_platform.electrochemistry.graded.cell import Design, Result, check_graded_cell, solve
 from battery_platform.electrochemistry.graded.profiles import Profile, layers, mean, uniform
 from battery_platform.electrochemistry.graded.replication import design, turned_round
 from battery_platform.electrochemistry.solving import CUT_OFF, CUT_OFF_AT_START, FAILED, Settings
@@ -77,7 +77,7 @@ def test_what_cannot_be_is_refused_before_any_solve(
     monkeypatch.setattr(cell, "built", lambda *_: pytest.fail("a solve was begun"))
     wrong = replace(FLAT, **changes)
     with pytest.raises(PlatformError, match=says):
-        check(wrong)
+        check_graded_cell(wrong)
     refused = solve([wrong])[0]
     assert (refused.failed, refused.ended_by, refused.energy_wh_kg) == (True, FAILED, None)
     assert refused.reason is not None

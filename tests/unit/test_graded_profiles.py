@@ -14,8 +14,8 @@ from battery_platform.electrochemistry.graded.profiles import (
     Layer,
     Profile,
     cell_averages,
-    check,
     check_layers,
+    check_profile,
     layered_averages,
     layers,
     mean,
@@ -38,7 +38,7 @@ def test_all_published_profiles_hold_under_pchip_and_three_fail_under_straight_l
     assert len(PUBLISHED) == 16
     failing = []
     for name, key, profile, target in PUBLISHED:
-        check(profile, target)
+        check_profile(profile, target)
         straight = np.trapezoid(profile.points, dx=1 / 9)
         if abs(straight - target) > 0.001:
             failing.append((name, key, round(float(straight), 4)))
@@ -69,18 +69,18 @@ def test_what_cannot_be_is_refused_by_name_and_range(
     profile: Profile, target: float, says: str
 ) -> None:
     with pytest.raises(PlatformError, match="positive") as refused:
-        check(profile, target, "positive")
+        check_profile(profile, target, "positive")
     assert says in refused.value.says
     assert refused.value.remedy
 
 
 def test_the_other_direction_is_allowed_only_when_asked_for() -> None:
-    check(reversed_(STEP), 0.7, direction="reversed")
-    check(uniform(0.7), 0.7, direction="reversed")
+    check_profile(reversed_(STEP), 0.7, direction="reversed")
+    check_profile(uniform(0.7), 0.7, direction="reversed")
     with pytest.raises(PlatformError, match="must not rise"):
-        check(STEP, 0.7, direction="reversed")
+        check_profile(STEP, 0.7, direction="reversed")
     with pytest.raises(PlatformError, match="graded or reversed"):
-        check(STEP, 0.7, direction="up")
+        check_profile(STEP, 0.7, direction="up")
     assert mean(reversed_(STEP)) == pytest.approx(mean(STEP), abs=1e-12)
 
 

@@ -18,16 +18,14 @@ from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL, S
 from battery_platform.electrochemistry.half_cell.cell import (
     Discharge,
     HalfCell,
+    check_half_cell,
     equilibrium_filling,
     solve,
-)
-from battery_platform.electrochemistry.half_cell.cell import (
-    check as check_cell,
 )
 from battery_platform.electrochemistry.half_cell.electrode import (
     RADII_UM,
     Electrode,
-    check,
+    check_electrode,
     structure,
 )
 from battery_platform.electrochemistry.solving import CUT_OFF, CUT_OFF_AT_START, Settings
@@ -92,7 +90,7 @@ def test_what_cannot_be_is_refused_before_any_solve(
     monkeypatch.setattr(cell, "built", lambda *_: pytest.fail("a solve was begun"))
     wrong = replace(USUAL, **{field: value})
     with pytest.raises(PlatformError) as refused:
-        check_cell(HalfCell(wrong))
+        check_half_cell(HalfCell(wrong))
     assert field in refused.value.says
     assert remedy in refused.value.remedy
     (found,) = solve([HalfCell(wrong)])
@@ -105,16 +103,16 @@ def test_what_cannot_be_is_refused_before_any_solve(
 )
 def test_a_load_that_cannot_be_is_refused(load: dict[str, float]) -> None:
     with pytest.raises(PlatformError, match="must lie between"):
-        check_cell(HalfCell(USUAL, **load))
+        check_half_cell(HalfCell(USUAL, **load))
 
 
 def test_the_allowed_thickness_in_the_refusal_is_the_one_that_is_allowed() -> None:
     derived = structure(USUAL).thickness_um
     for factor in (1 / 1.119, 1 / 0.881):
-        check(replace(USUAL, thickness_um=derived * factor))
+        check_electrode(replace(USUAL, thickness_um=derived * factor))
     for factor in (1 / 1.121, 1 / 0.879):
         with pytest.raises(PlatformError, match=f"{derived / 1.12:.3g} to {derived / 0.88:.3g}"):
-            check(replace(USUAL, thickness_um=derived * factor))
+            check_electrode(replace(USUAL, thickness_um=derived * factor))
 
 
 @pytest.mark.parametrize("porosity", [22.0, 50.0])
@@ -131,7 +129,7 @@ def test_a_derived_thickness_gives_loading_and_porosity_back(
     solids = found.active_fraction + found.carbon_binder_fraction
     assert solids + porosity / 100 == pytest.approx(1)
     again = Electrode(loading, "active_material", porosity, 95.0, found.thickness_um)
-    check(again)
+    check_electrode(again)
     assert "thickness_um" not in structure(again).derived
     assert structure(again).masses == found.masses
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from battery_platform.literature.completeness import completeness
-from battery_platform.literature.documents import NotText, read, sample_files
+from battery_platform.literature.documents import NotText, read_document, sample_files
 from battery_platform.literature.extraction import Mention, extract
 from battery_platform.literature.sentences import sentences
 
@@ -290,7 +290,7 @@ def test_text_in_front_moves_the_offsets_only(text: str, front: str) -> None:
 def test_document_keeps_every_character(tmp_path: Path) -> None:
     path = tmp_path / "note.txt"
     path.write_bytes(b"\xef\xbb\xbf  Porosity\r\n 35 \xc2\xb5m \n")
-    document = read(path)
+    document = read_document(path)
     assert document.text == "  Porosity\r\n 35 µm \n"
     assert document.encoding == "utf-8"
     assert document.document_id == f"doc-{document.content_hash[:16]}"
@@ -309,7 +309,7 @@ def test_document_keeps_every_character(tmp_path: Path) -> None:
 def test_encodings(tmp_path: Path, data: bytes, encoding: str) -> None:
     path = tmp_path / "note.txt"
     path.write_bytes(data)
-    document = read(path)
+    document = read_document(path)
     assert (document.text, document.encoding) == ("70 µm", encoding)
 
 
@@ -332,7 +332,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path, data: bytes, rule: str) -> N
     path = tmp_path / "file.txt"
     path.write_bytes(data)
     with pytest.raises(NotText) as refused:
-        read(path, max_bytes=100)
+        read_document(path, max_bytes=100)
     assert refused.value.rule == rule
     assert refused.value.says
     assert refused.value.remedy
@@ -359,7 +359,7 @@ def test_impossible_values_are_not_reported() -> None:
 def test_samples_are_marked_and_one_leaves_porosity_out() -> None:
     missing = []
     for path in sample_files():
-        document = read(path)
+        document = read_document(path)
         assert document.text.splitlines()[0] == (
             "SYNTHETIC TEXT, written to demonstrate the platform; no measurement stands behind it."
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from battery_platform.electrochemistry.designs import read_designs
-from battery_platform.electrochemistry.graded.cell import check, solve
+from battery_platform.electrochemistry.graded.cell import check_graded_cell, solve
 from battery_platform.electrochemistry.graded.replication import design
 from battery_platform.electrochemistry.graded_runs import (
     paper_designs,
@@ -104,5 +104,5 @@ def test_the_sweep_of_the_paper_has_its_12100_discharges() -> None:
     ]
     assert len(designs) == len(set(designs)) == 12_100
     for one in designs[::97]:
-        check(one)
+        check_graded_cell(one)
     assert paper_designs(2, 140.0) == paper_designs(2, 140.0)

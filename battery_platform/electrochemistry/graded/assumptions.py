@@ -1,9 +1,9 @@
-"""Every number of the graded full cell: those that paper 002 prints and those that it does not.
+"""All numbers of the graded full cell: those that paper 002 prints and those that it does not.
 
-What belongs here: values, ranges, reasons and sources. What does not: formulae and settings of
+In scope: values, ranges, reasons and sources. Out of scope: formulae and settings of
 the solver.
 
-Thin today: one reading of what the paper leaves out, chosen as a whole against table 4 and never
+Limitations: one set of values for what the paper leaves out, chosen as a whole against table 4 and never
 per case; ranges are judgements, not distributions.
 """
 
@@ -52,7 +52,7 @@ GRADED: Assumptions = (
     _printed("positive_heat_capacity_j_kg_k", 900.0, "J/(kg K)", 700.0, 1500.0, _A2),
     *(
         Assumption(
-            f"{part}_heat_conductivity_w_m_k",
+            f"{layer}_heat_conductivity_w_m_k",
             value,
             "W/(m K)",
             value,
@@ -61,7 +61,7 @@ GRADED: Assumptions = (
             "some 0.01 K, so that heat is balanced for the cell as a whole.",
             _A2,
         )
-        for part, value in (("negative", 5.0), ("separator", 1.0), ("positive", 5.0))
+        for layer, value in (("negative", 5.0), ("separator", 1.0), ("positive", 5.0))
     ),
     # Densities
     _printed("positive_density_kg_m3", 4210.0, "kg/m³", 4200.0, 4780.0, _A3),

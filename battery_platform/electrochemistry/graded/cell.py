@@ -1,12 +1,12 @@
 """Discharges of graded full cells: many designs, one built model.
 
-What belongs here: what a design is, what is refused before anything is solved, the reuse of the
-model, the retry, and the figures of a discharge. What does not: equations (see `model`), sizes and
-masses (`sizing`), the numbers assumed (`assumptions`).
+In scope: designs, refusing impossible ones before anything is solved, reusing the model, retrying, and
+the figures of a discharge. Out of scope: equations (see `model`), sizes and masses (`sizing`), the
+assumed numbers (`assumptions`).
 
-Thin today: constant current, one process; there is no limit on wall time, only the solver's own
-guard against standing still. A caller with many designs starts several processes, each of which
-builds its model once.
+Limitations: constant current, one process; there is no limit on wall time, only the solver's own check
+for lack of progress. A caller with many designs starts several processes, each of which builds its model
+once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from battery_platform.electrochemistry.solving import (
     built,
     free_numbers,
     is_below_at_start,
-    said,
+    one_line,
 )
 from battery_platform.errors import PlatformError
 
@@ -52,16 +52,16 @@ Array = npt.NDArray[np.float64]
 
 USUAL = Settings()
 MODEL = "battery_platform.electrochemistry.graded.model"
-# In units of 1/C hours; emptied to the last, the negative electrode would last 1.03.
+# In units of 1/C hours; emptied completely, the negative electrode would last 1.03.
 _LONGEST = 1.5
 
 
 @dataclass(frozen=True)
 class Design:
-    """A cell and its load; the profiles' means are stated because they size the cell.
+    """A cell and its load; the means of the profiles are given because they size the cell.
 
-    Instead of its points a profile may stand for a coating in layers: `positive_layers` and
-    `negative_layers`, from separator to collector, then say what is simulated.
+    If a profile is coated in layers, `positive_layers` and `negative_layers`, from separator to
+    collector, are simulated instead of its points.
     """
 
     positive: Profile
@@ -79,9 +79,9 @@ class Design:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One discharge with all it rests on; the figures are None and the curve empty if it failed.
+    """A discharge with everything it is based on; if it failed, the figures are None and the curve is empty.
 
-    A cell that is below its cut-off from the first moment has not failed: it delivers nothing.
+    A cell that is below its cut-off from the start has not failed: it delivers nothing.
     """
 
     design: Design
@@ -107,16 +107,20 @@ class Result:
         return self.first_failure is not None
 
 
-def check(design: Design, assumptions: Assumptions = GRADED) -> None:
-    """Refuse, in one sentence with a remedy, what no cell can be."""
+def check_graded_cell(design: Design, assumptions: Assumptions = GRADED) -> None:
+    """Refuse an impossible cell, in one sentence with a remedy."""
     for field, value, low, high, remedy in (
         ("c_rate", design.c_rate, 0.01, 20.0, "Give the multiple of 1C as a positive number."),
         ("lower_v", design.lower_v, 2.5, 4.0, "Give volts, not millivolts."),
     ):
         check_range(field, value, low, high, remedy)
     size(design.negative_mean, design.positive_mean, design.positive_um, assumptions)
-    profiles.check(design.positive, design.positive_mean, "positive", design.positive_direction)
-    profiles.check(design.negative, design.negative_mean, "negative", design.negative_direction)
+    profiles.check_profile(
+        design.positive, design.positive_mean, "positive", design.positive_direction
+    )
+    profiles.check_profile(
+        design.negative, design.negative_mean, "negative", design.negative_direction
+    )
     for field, layers, mean in (
         ("positive_layers", design.positive_layers, design.positive_mean),
         ("negative_layers", design.negative_layers, design.negative_mean),
@@ -131,10 +135,10 @@ def solve(
     settings: Settings = USUAL,
     compiled: bool = False,
 ) -> list[Result]:
-    """One result per design, in order; none is raised for a design that fails or is refused.
+    """One result per design, in order; designs that fail or are refused raise nothing.
 
-    `compiled` has PyBaMM translate the model into C, which takes about a minute once per machine,
-    halves the time of each solve, and so pays for itself over some thousand designs.
+    `compiled` lets PyBaMM translate the model into C, which takes about a minute once per machine, halves
+    the time of each solve, and so pays off from several thousand designs on.
     """
     return [_result(design, assumptions, settings, compiled) for design in designs]
 
@@ -143,14 +147,14 @@ def _result(design: Design, assumptions: Assumptions, settings: Settings, compil
     begun = time.perf_counter()
     first_failure = None
     try:
-        check(design, assumptions)
+        check_graded_cell(design, assumptions)
     except PlatformError as refusal:
         figures = _nothing(str(refusal)) | {"sizing": None}
     else:
         figures = _discharge(design, assumptions, settings, compiled)
         if figures["failed"]:
             first_failure, settings = figures["reason"], settings.finer()
-            # A second shape of model for a few designs is not worth a compiler.
+            # Compiling a second model for a few designs is not worthwhile.
             figures = _discharge(design, assumptions, settings, compiled=False)
     return Result(
         design=design,
@@ -172,8 +176,8 @@ def _discharge(
         solution = model.solver.solve(
             model.model, [0, 3600 * _LONGEST / design.c_rate], inputs=asked
         )
-    except Exception as error:  # whatever the solver says: the neighbours go on
-        if is_below_at_start(said(error)):
+    except Exception as error:  # whatever the solver raises, the other designs go on
+        if is_below_at_start(one_line(error)):
             return _nothing(None) | {
                 "sizing": sizing,
                 "energy_wh_kg": 0.0,
@@ -184,14 +188,14 @@ def _discharge(
                 "ended_by": CUT_OFF_AT_START,
                 "failed": False,
             }
-        return _nothing(f"{type(error).__name__}: {said(error)}") | {"sizing": sizing}
+        return _nothing(f"{type(error).__name__}: {one_line(error)}") | {"sizing": sizing}
     return _figures(solution, sizing, design, assumptions, model.module) | {"sizing": sizing}
 
 
 def inputs(
     design: Design, sizing: Sizing, assumptions: Assumptions, module: Any, cells: int
 ) -> dict[str, Any]:
-    """What the built model is told of one cell."""
+    """Inputs of the built model for one cell."""
     positive, negative = (
         _averages(profile, layers, cells)
         for profile, layers in (

@@ -1,9 +1,9 @@
-"""Functions of state that the graded cell adds to those of `materials`.
+"""Functions of state that the graded cell needs in addition to those of `materials`.
 
-What belongs here: formulae as published, usable with numbers, arrays and PyBaMM's symbols alike.
-What does not: the values they are fed with (see `assumptions`).
+In scope: formulae as published, usable with numbers, arrays and PyBaMM's symbols alike.
+Out of scope: the values passed to them (see `assumptions`).
 
-Thin today: two pairs of open-circuit curves, one electrolyte.
+Limitations: two pairs of open-circuit curves, one electrolyte.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def kashkooli_oxide(filling: Symbol) -> Symbol:
 def valoen_reimers_thermodynamics(
     concentration: Symbol, temperature: Symbol, transference: Symbol
 ) -> Symbol:
-    """1 + d ln f / d ln c. The printed table closes the parenthesis of the last term too late."""
+    """1 + d ln f / d ln c. In the printed table the parenthesis of the last term is closed too late."""
     molar = concentration / 1000
     return (
         0.601 - 0.24 * molar**0.5 + 0.982 * (1 - 0.0052 * (temperature - 294.0)) * molar**1.5
@@ -71,7 +71,7 @@ def valoen_reimers_thermodynamics(
 
 
 def insertion_current(rate: Symbol, salt: Symbol, surface: Symbol, maximum: Symbol) -> Symbol:
-    """Exchange current in A/m²; each root for itself, so that PyBaMM can smooth it at its end."""
+    """Exchange current in A/m²; the roots are separate, so that PyBaMM can smooth each near zero."""
     return FARADAY * rate * salt**0.5 * surface**0.5 * (maximum - surface) ** 0.5
 
 

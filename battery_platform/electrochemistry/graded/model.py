@@ -1,9 +1,9 @@
 """The porous-electrode model with graded electrodes, built once for all designs.
 
-What belongs here: what PyBaMM must be told beyond its own models. It imports PyBaMM, so that it is
-imported when something is solved and not before. What does not: designs, results, retries (see `cell`).
+In scope: extensions and set-up of PyBaMM. This module imports PyBaMM, so it is only imported when
+something is solved. Out of scope: designs, results, retries (see `cell`).
 
-Thin today: particle radii and the choice of curves are built in; every other number is an input.
+Limitations: particle radii and the choice of curves are built in; all other numbers are inputs.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ OUTPUTS = [
     MINIMUM_SALT,
 ]
 PROFILE_INPUTS = {"negative": "negative_active_fraction", "positive": "positive_active_fraction"}
-# They shape the radial meshes, which cannot be symbolic.
+# They determine the radial meshes, which cannot be symbolic.
 BUILT_IN = ("negative_radius_um", "positive_radius_um")
 
 
 class CellAverages(pybamm.InputParameter):  # type: ignore[misc]
     """A vector input over an electrode, one value per finite volume.
 
-    PyBaMM's own loses the auxiliary domain in every copy, and counts as a constant of known shape
-    before the mesh is there; this one keeps the domain and declines to be evaluated, as variables
-    do. Discretisation turns it into PyBaMM's own.
+    PyBaMM's input parameter loses the auxiliary domain when copied, and counts as a constant of known shape
+    before the mesh exists; this class keeps the domain and, like a variable, refuses to be evaluated.
+    Discretisation turns it into PyBaMM's own class.
     """
 
     def create_copy(self, new_children: Any = None, perform_simplifications: bool = True) -> Any:
@@ -52,9 +52,9 @@ class CellAverages(pybamm.InputParameter):  # type: ignore[misc]
 
 
 class SolidBruggeman(pybamm.transport_efficiency.BaseModel):  # type: ignore[misc]
-    """Electronic conduction by the active fraction alone, as equation 1 says.
+    """Electronic conduction by the active fraction only, as in equation 1.
 
-    PyBaMM's own takes all that is not pore, binder included.
+    PyBaMM's own model counts everything that is not pore, binder included.
     """
 
     def __init__(self, param: Any, options: Any) -> None:
@@ -78,7 +78,7 @@ def build(
     input_names: tuple[str, ...],
     settings: Settings,
 ) -> Any:
-    """The discretised model; thicknesses, profiles, load and assumptions stay inputs."""
+    """The discretised model; thicknesses, profiles, load and assumptions remain inputs."""
     model = continuous_model()
     return discretised(
         model,
@@ -90,7 +90,7 @@ def build(
 
 
 def continuous_model() -> Any:
-    """Before parameters and mesh."""
+    """The model before parameters and mesh are applied."""
     with only_our_floor():
         model = pybamm.lithium_ion.DFN(
             {"thermal": "lumped", "calculate discharge energy": "true"}, build=False
@@ -108,12 +108,12 @@ def continuous_model() -> Any:
 def submeshes(model: Any, settings: Settings) -> dict[str, Any]:
     lengths = ("negative electrode", "separator", "positive electrode")
     particles = ("negative particle", "positive particle")
-    found: dict[str, Any] = meshes(model, lengths, particles, settings.particle_stretch)
-    return found
+    made: dict[str, Any] = meshes(model, lengths, particles, settings.particle_stretch)
+    return made
 
 
 def points(settings: Settings) -> dict[str, int]:
-    """Finite volumes by the name that PyBaMM gives each coordinate."""
+    """Numbers of finite volumes, by PyBaMM's name of the coordinate."""
     return {
         "x_n": settings.electrode_cells,
         "x_s": settings.separator_cells,
@@ -131,7 +131,7 @@ def _averages(electrode: str) -> Any:
 def parameters(
     radii: dict[str, float], chosen: dict[str, str], input_names: tuple[str, ...]
 ) -> dict[str, Any]:
-    """All that the model asks for and nothing else."""
+    """All parameters that the model needs, and no others."""
     symbol = {name: pybamm.InputParameter(name) for name in input_names}
     um = 1e-6
     negative_m = um * pybamm.InputParameter("negative_um")
@@ -143,7 +143,7 @@ def parameters(
         return materials.floored(concentration, symbol["concentration_floor_mol_m3"])
 
     def thermodynamics(concentration: Any, temperature: Any) -> Any:
-        # PyBaMM divides by the concentration; the quotient puts our floor there.
+        # PyBaMM divides by the concentration; the quotient applies our floor instead.
         quotient = pybamm.maximum(concentration, CHI_FLOOR) / salt(concentration)
         if chosen["thermodynamic_factor"] == "ideal":
             return quotient
@@ -157,7 +157,7 @@ def parameters(
         "Ambient temperature [K]": symbol["ambient_k"],
         "Initial temperature [K]": symbol["ambient_k"],
         "Reference temperature [K]": 298.15,
-        # Heat is balanced over the three layers that table 2 has, cooled on both faces.
+        # Heat is balanced over the three layers of table 2, cooled on both faces.
         "Cell volume [m3]": negative_m + separator_m + positive_m,
         "Cell cooling surface area [m2]": 2.0,
         "Total heat transfer coefficient [W.m-2.K-1]": symbol["heat_transfer_w_m2_k"],

@@ -1,11 +1,11 @@
 """How active material is distributed through an electrode.
 
-What belongs here: the ten points of a profile, what they must obey, and what follows from them by
-geometry: cell averages, random profiles, coatings in layers. What does not: thicknesses and
-anything that needs a solver.
+In scope: the ten points of a profile, their constraints, and what follows from them by geometry: cell
+averages, random profiles, coatings in layers. Out of scope: thicknesses and anything that needs a
+solver.
 
-The paper joins the points by "cubic-piecewise interpolation". PCHIP is meant: under it all sixteen
-published profiles have their mean within 0.001, under straight lines three have not.
+The paper connects the points by "cubic-piecewise interpolation". This must be PCHIP: with it all sixteen
+published profiles have the stated mean within 0.001, with straight lines three do not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOWEST, HIGHEST = 0.2, 0.8
 BINDER = 0.1
 SOLID_AND_PORES = 1.0 - BINDER
 MEAN_TOLERANCE = 0.001
-# Rounding in tables and in sums, never a real violation.
+# Allowance for rounding in tables and sums, too small to be a real violation.
 _ROUNDING = 1e-9
 
 
@@ -39,7 +39,7 @@ class Profile:
 
     @property
     def porosities(self) -> tuple[float, ...]:
-        """What neither active material nor binder fills."""
+        """Pore volume at each point: what is neither active material nor binder."""
         return tuple(SOLID_AND_PORES - point for point in self.points)
 
 
@@ -51,10 +51,10 @@ class Layer:
     active_fraction: float
 
 
-def check(
+def check_profile(
     profile: Profile, target: float, field: str = "profile", direction: str = "graded"
 ) -> None:
-    """Refuse what no graded electrode can be; `direction` "reversed" allows the falling one."""
+    """Refuse an impossible profile; `direction` "reversed" expects one that falls towards the collector."""
     if direction not in ("graded", "reversed"):
         raise PlatformError(
             f"{field}_direction is {direction!r}; it must be graded or reversed.",
@@ -83,10 +83,10 @@ def check(
             f"{'fall' if direction == 'graded' else 'rise'} towards the collector.",
             "Give the point at the separator first.",
         )
-    found = mean(profile)
-    if abs(found - target) > MEAN_TOLERANCE:
+    profile_mean = mean(profile)
+    if abs(profile_mean - target) > MEAN_TOLERANCE:
         raise PlatformError(
-            f"{field} has a mean of {found:.4f}; it must lie between "
+            f"{field} has a mean of {profile_mean:.4f}; it must lie between "
             f"{target - MEAN_TOLERANCE:.4f} and {target + MEAN_TOLERANCE:.4f}.",
             "The mean is that over the thickness, with the points joined by PCHIP.",
         )
@@ -105,17 +105,17 @@ def _is_within(value: object, low: float, high: float) -> bool:
 
 
 def uniform(mean_fraction: float) -> Profile:
-    """The same everywhere."""
+    """The profile with the same fraction everywhere."""
     return Profile((float(mean_fraction),) * POINTS)
 
 
 def reversed_(profile: Profile) -> Profile:
-    """The same amount of material, turned round."""
+    """The profile reversed, with the same amount of material."""
     return Profile(profile.points[::-1])
 
 
 def mean(profile: Profile) -> float:
-    """Over the thickness, under PCHIP."""
+    """The mean fraction over the thickness, under PCHIP."""
     return float(cell_averages(profile, np.array([0.0, 1.0]))[0])
 
 
@@ -130,14 +130,13 @@ def cell_averages(profile: Profile, edges: Array) -> Array:
 
 
 def random_profiles(mean_fraction: float, count: int, seed: int) -> list[Profile]:
-    """`count` graded profiles with that mean; the same seed gives the same ones.
+    """`count` random graded profiles with that mean; the same seed gives the same profiles.
 
-    The paper only says "randomly generated". Here a profile is a staircase of two to six levels:
-    the number of levels is drawn evenly, so are the points at which they begin, the steps between
-    them are the sorted differences of uniform numbers, and the whole is stretched by a factor
-    drawn evenly between a tenth and the largest that keeps it within bounds once it is shifted to
-    its mean. PCHIP commutes with shifting and stretching, so that the mean is exact. Most of the
-    published optima are such staircases of two levels.
+    The paper only says "randomly generated". Here a profile is a staircase of two to six levels: the
+    number of levels and the points at which they begin are drawn uniformly, the heights are sorted uniform
+    numbers, and the whole is stretched by a factor drawn uniformly between a tenth and the largest that
+    keeps the profile within bounds once it is shifted to its mean. PCHIP commutes with shifting and
+    stretching, so the mean is exact. Most of the published optima are such staircases of two levels.
     """
     _check_target(mean_fraction, "profile")
     if not (isinstance(count, int) and 0 <= count <= 1_000_000):
@@ -146,7 +145,7 @@ def random_profiles(mean_fraction: float, count: int, seed: int) -> list[Profile
         )
     drawn = list(itertools.islice(_draws(mean_fraction, np.random.default_rng(seed)), count))
     for profile in drawn:
-        check(profile, mean_fraction)
+        check_profile(profile, mean_fraction)
     return drawn
 
 
@@ -163,16 +162,16 @@ def _draws(mean_fraction: float, generator: np.random.Generator) -> Iterator[Pro
 
 
 def layers(profile: Profile, count: int, resolution: int = 180) -> tuple[Layer, ...]:
-    """The coating in `count` layers that fits a profile best, from separator to collector.
+    """The coating in `count` layers that best fits a profile, from separator to collector.
 
-    Best in the least squares of the fraction over the thickness; each layer then has the mean of
-    what it replaces, so that the amount of active material stays exact. Borders lie on a grid of
-    `resolution` slices, between which the exact best is found by dynamic programming.
+    The fit is by least squares of the fraction over the thickness; each layer has the mean of what it
+    replaces, so that the amount of active material stays exact. Borders lie on a grid of `resolution`
+    slices, among which dynamic programming finds the optimum.
     """
     if not (isinstance(count, int) and 1 <= count <= POINTS):
         raise PlatformError(
             f"{count!r} layers cannot be coated; 1 to {POINTS} can.",
-            "Give the number of layers that are coated one over the other.",
+            "Give the number of layers that are coated on top of each other.",
         )
     edges = np.linspace(0.0, 1.0, resolution + 1)
     values = cell_averages(profile, edges)
@@ -183,7 +182,7 @@ def layers(profile: Profile, count: int, resolution: int = 180) -> tuple[Layer, 
 
 
 def check_layers(plan: Sequence[Layer], target: float, field: str = "layers") -> None:
-    """Refuse layers that no coating can have, or that hold another amount of material."""
+    """Refuse impossible layers, and layers with a different amount of material."""
     if not 1 <= len(plan) <= POINTS:
         raise PlatformError(
             f"{field} has {len(plan)} layers; it must have 1 to {POINTS}.",
@@ -206,26 +205,26 @@ def check_layers(plan: Sequence[Layer], target: float, field: str = "layers") ->
             f"{field}: the thickness shares add up to {shares:.4f}; they must add up to 1.",
             "Give shares of the thickness of the electrode.",
         )
-    found = sum(layer.thickness_share * layer.active_fraction for layer in plan)
-    if abs(found - target) > MEAN_TOLERANCE:
+    layers_mean = sum(layer.thickness_share * layer.active_fraction for layer in plan)
+    if abs(layers_mean - target) > MEAN_TOLERANCE:
         raise PlatformError(
-            f"{field} has a mean of {found:.4f}; it must lie between "
+            f"{field} has a mean of {layers_mean:.4f}; it must lie between "
             f"{target - MEAN_TOLERANCE:.4f} and {target + MEAN_TOLERANCE:.4f}.",
             "The mean is that over the thickness.",
         )
 
 
 def _best_borders(values: Array, count: int) -> list[int]:
-    """Slices at which the layers begin and end, with the least sum of squared differences."""
+    """Slices at which layers begin and end, such that the sum of squared differences is least."""
     number = len(values)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     squares = np.concatenate([[0.0], np.cumsum(values**2)])
 
     def cost(begin: npt.NDArray[np.intp], end: int) -> Array:
-        found: Array = (
+        squared_differences: Array = (
             squares[end] - squares[begin] - (sums[end] - sums[begin]) ** 2 / (end - begin)
         )
-        return found
+        return squared_differences
 
     best = np.full((count + 1, number + 1), np.inf)
     came = np.zeros((count + 1, number + 1), dtype=int)
@@ -243,7 +242,7 @@ def _best_borders(values: Array, count: int) -> list[int]:
 
 
 def layered_averages(plan: Sequence[Layer], edges: Array) -> Array:
-    """Exact averages of a layered coating between neighbouring edges, as `cell_averages`."""
+    """Exact averages of a layered coating between neighbouring edges, like `cell_averages`."""
     borders = np.concatenate([[0.0], np.cumsum([layer.thickness_share for layer in plan])])
     fractions = np.array([layer.active_fraction for layer in plan])
     filled = np.concatenate([[0.0], np.cumsum(fractions * np.diff(borders))])

@@ -1,10 +1,10 @@
-"""What paper 002 prints, beside what the graded cell gives.
+"""Published values of paper 002, compared with the results of the graded cell.
 
-What belongs here: published profiles, energies, losses and statements with their place in the
-paper, and the comparison. What does not: any number that is tuned to them (see `assumptions`).
+In scope: published profiles, energies, losses and statements with their place in the
+paper, and the comparison. Out of scope: any number that is tuned to them (see `assumptions`).
 
-Thin today: the values of table 4 that were at hand; case 3 and profile no. 2 have their profiles
-here, so that any value can be computed, but no published energy to compare with.
+Limitations: only the values of table 4 that were available. The profiles of case 3 and profile no. 2 are
+included, so that any value can be computed, but there is no published energy to compare with.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CASES: dict[int, tuple[float, float]] = {
     3: (0.65, 0.70),
     4: (0.65, 0.65),
 }
-# "No value off by more"; the whole is judged by its root mean square.
+# Largest deviation of any single value; the table as a whole is judged by its root mean square.
 TOLERANCE = 0.10
 RMS_TOLERANCE = 0.04
 _NO_LOSS = 0.005
@@ -89,10 +89,10 @@ UNIFORM, NUMBER_1 = "uniform", "no. 1"
 
 @dataclass(frozen=True)
 class Row:
-    """One published value or statement beside ours.
+    """A published value or statement, compared with ours.
 
-    `paper` is None where the paper states a law without a number; `rule` then says what `ours`
-    must obey. A row that could not be computed has no `ours` and has not passed.
+    `paper` is None where the paper states a trend without a number; `rule` then says what `ours` must
+    satisfy. A row that could not be computed has no `ours` and has not passed.
     """
 
     quantity: str
@@ -107,14 +107,14 @@ class Row:
 
     @property
     def deviation(self) -> float | None:
-        """Relative to the paper."""
+        """Relative deviation from the paper."""
         if self.paper is None or self.ours is None:
             return None
         return self.ours / self.paper - 1
 
 
 def design(case: int, number: int | None, positive_um: float, c_rate: float) -> Design:
-    """A cell of the paper: uniform without a number, else with the published profiles."""
+    """A cell of the paper: uniform if `number` is None, otherwise with the published profiles."""
     positive_mean, negative_mean = CASES[case]
     return Design(
         positive=uniform(positive_mean) if number is None else POSITIVE[case, number],
@@ -127,7 +127,7 @@ def design(case: int, number: int | None, positive_um: float, c_rate: float) -> 
 
 
 def turned_round(graded: Design) -> Design:
-    """The same cell with both gradients the wrong way."""
+    """The same cell with both gradients reversed."""
     return replace(
         graded,
         positive=reversed_(graded.positive),
@@ -151,26 +151,26 @@ def replicate(assumptions: Assumptions = GRADED, solve: Solve | None = None) -> 
 
 
 def _remembering(solve: Solve) -> Solve:
-    """The same, but no design is solved twice."""
+    """The same solver with a memory, so that no design is solved twice."""
     known: dict[Design, Result] = {}
 
     def solved(designs: Sequence[Design]) -> list[Result]:
-        new = [one for one in dict.fromkeys(designs) if one not in known]
+        new = [cell_design for cell_design in dict.fromkeys(designs) if cell_design not in known]
         known.update(zip(new, solve(new), strict=True))
-        return [known[one] for one in designs]
+        return [known[cell_design] for cell_design in designs]
 
     return solved
 
 
 def sizes(assumptions: Assumptions = GRADED) -> list[Row]:
-    """What the closed form gives for case 1 at 120 um."""
-    found = size(0.70, 0.70, 120.0, assumptions)
+    """Results of the closed-form sizing for case 1 at 120 um."""
+    sizing = size(0.70, 0.70, 120.0, assumptions)
     source = f"{PAPER}, equations 4 and 5 with table A1"
     return [
         _value(
-            "areal capacity, 120 µm", "1", 5.27, found.capacity_mah_cm2, 0.001, "mAh/cm²", source
+            "areal capacity, 120 µm", "1", 5.27, sizing.capacity_mah_cm2, 0.001, "mAh/cm²", source
         ),
-        _value("negative thickness, 120 µm", "1", 102.8, found.negative_um, 0.001, "µm", source),
+        _value("negative thickness, 120 µm", "1", 102.8, sizing.negative_um, 0.001, "µm", source),
     ]
 
 
@@ -197,17 +197,20 @@ def table_4(solve: Solve) -> list[Row]:
 
 
 def root_mean_squares(values: Iterable[Row]) -> list[Row]:
-    """Relative errors of `table_4` as a whole: uniform, no. 1, both."""
+    """Root mean square of the relative errors of `table_4`: uniform, no. 1, both."""
     rows = list(values)
-    found = []
+    rows_of_errors = []
     for name, ending in ((UNIFORM, UNIFORM), (NUMBER_1, NUMBER_1), ("all", "")):
         deviations = [row.deviation for row in rows if row.quantity.endswith(ending)]
         error = (
             None
-            if any(one is None for one in deviations)
-            else math.sqrt(sum(one**2 for one in deviations if one is not None) / len(deviations))
+            if any(deviation is None for deviation in deviations)
+            else math.sqrt(
+                sum(deviation**2 for deviation in deviations if deviation is not None)
+                / len(deviations)
+            )
         )
-        found.append(
+        rows_of_errors.append(
             _law(
                 f"rms relative error of table 4, {name}",
                 "1, 2, 4",
@@ -217,12 +220,12 @@ def root_mean_squares(values: Iterable[Row]) -> list[Row]:
                 error is not None and error <= RMS_TOLERANCE,
             )
         )
-    return found
+    return rows_of_errors
 
 
 def capacity_losses(solve: Solve) -> list[Row]:
     """Capacity lost at 5C relative to 1C at 160 um."""
-    found = []
+    losses = []
     for case, papers in CAPACITY_LOSS.items():
         for arrangement, number, paper in zip((UNIFORM, NUMBER_1), (None, 1), papers, strict=True):
             slow, fast = solve([design(case, number, 160.0, rate) for rate in (1.0, 5.0)])
@@ -231,7 +234,7 @@ def capacity_losses(solve: Solve) -> list[Row]:
                 if not slow.capacity_mah_cm2 or fast.capacity_mah_cm2 is None
                 else 100 * (1 - fast.capacity_mah_cm2 / slow.capacity_mah_cm2)
             )
-            found.append(
+            losses.append(
                 _value(
                     f"capacity lost at 5C against 1C, 160 µm, {arrangement}",
                     str(case),
@@ -242,17 +245,21 @@ def capacity_losses(solve: Solve) -> list[Row]:
                     f"{PAPER}, section 3",
                 )
             )
-    return found
+    return losses
 
 
 def laws(solve: Solve) -> list[Row]:
-    """What the paper states without numbers, over the cases and thicknesses of table 4."""
-    found: list[Row] = []
+    """Statements of the paper without numbers, over the cases and thicknesses of table 4."""
+    comparisons: list[Row] = []
     for case in _COMPARED:
         cells = {(um, rate): design(case, 1, um, rate) for um in THICKNESSES_UM for rate in C_RATES}
         graded = dict(zip(cells, _energies(solve(list(cells.values()))), strict=True))
         wrong = dict(
-            zip(cells, _energies(solve([turned_round(one) for one in cells.values()])), strict=True)
+            zip(
+                cells,
+                _energies(solve([turned_round(graded_design) for graded_design in cells.values()])),
+                strict=True,
+            )
         )
         flat = dict(
             zip(cells, _energies(solve([design(case, None, *key) for key in cells])), strict=True)
@@ -263,7 +270,7 @@ def laws(solve: Solve) -> list[Row]:
             sum(graded[um, rate] - flat[um, rate] for rate in C_RATES if rate >= 1)
             for um in THICKNESSES_UM
         ]
-        found += [
+        comparisons += [
             _law(
                 "reversed gradient against uniform, highest energy ratio at 0.2C to 5C",
                 str(case),
@@ -289,12 +296,12 @@ def laws(solve: Solve) -> list[Row]:
                 min(gains) > 0,
             ),
         ]
-    return [*found, *_power(solve), _best_gain(solve)]
+    return [*comparisons, *_power(solve), _best_gain(solve)]
 
 
 def _power(solve: Solve) -> list[Row]:
-    """Nearly the same power for all designs at a rate, with the exception that the paper names."""
-    found = []
+    """Nearly equal power for all designs at a rate, with the exception that the paper names."""
+    comparisons = []
     for rate in C_RATES:
         powers = [
             result.power_w_kg or math.nan
@@ -309,7 +316,7 @@ def _power(solve: Solve) -> list[Row]:
         ]
         middle = sum(powers) / len(powers)
         spread = max(abs(power / middle - 1) for power in powers)
-        found.append(
+        comparisons.append(
             _law(
                 f"power at {rate:g}C, largest difference from its mean",
                 "1, 2, 4",
@@ -319,7 +326,7 @@ def _power(solve: Solve) -> list[Row]:
                 spread <= _POWER_SPREAD,
             )
         )
-    return found
+    return comparisons
 
 
 def _best_gain(solve: Solve) -> Row:
@@ -336,7 +343,7 @@ def _best_gain(solve: Solve) -> Row:
 
 
 def _energies(results: Iterable[Result]) -> list[float]:
-    return [math.nan if one.energy_wh_kg is None else one.energy_wh_kg for one in results]
+    return [math.nan if result.energy_wh_kg is None else result.energy_wh_kg for result in results]
 
 
 def _ratio(above: float, below: float) -> float:
@@ -360,7 +367,7 @@ def _value(
 def _law(
     quantity: str, case: str, ours: float | None, tolerance: float, rule: str, passed: bool
 ) -> Row:
-    # A ratio with a cell that failed is not a number, and fulfils no rule.
+    # A ratio that involves a failed cell is not a number and satisfies no rule.
     known = ours is not None and math.isfinite(ours)
     value = ours if known else None
     return Row(

@@ -1,9 +1,9 @@
 """Capacity, thickness of the negative electrode, current and mass of a graded cell.
 
-What belongs here: equations 4 to 9 of paper 002, which need no solver. What does not: how the mass
-is distributed, for a profile does not change it, and anything that depends on time.
+In scope: equations 4 to 9 of paper 002, which need no solver. Out of scope: how the mass is distributed,
+as a profile does not change the total, and anything that depends on time.
 
-Thin today: equal areal capacities (N = P); one side of each collector carries one coating.
+Limitations: equal areal capacities (N = P); each collector is coated on one side.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Sizing:
 
     @property
     def cell_kg_m2(self) -> float:
-        """Equation 9: what specific energy and power refer to."""
+        """Equation 9: the mass that specific energy and power refer to."""
         return (
             self.collectors_kg_m2 + self.negative_kg_m2 + self.separator_kg_m2 + self.positive_kg_m2
         )
@@ -48,7 +48,7 @@ def size(
     positive_um: float,
     assumptions: Assumptions = GRADED,
 ) -> Sizing:
-    """Equations 4, 5 and 9; values that cannot be are refused."""
+    """Equations 4, 5 and 9; impossible values are refused."""
     for field, value, low, high, remedy in (
         ("negative_mean", negative_mean, LOWEST, HIGHEST, "Give a fraction of the volume."),
         ("positive_mean", positive_mean, LOWEST, HIGHEST, "Give a fraction of the volume."),
@@ -80,7 +80,7 @@ def size(
 
 
 def electrode_density(electrode: str, mean: float, assumptions: Assumptions = GRADED) -> float:
-    """Of an electrode with its pores full of electrolyte, in kg/m³."""
+    """Density of an electrode with its pores full of electrolyte, in kg/m³."""
     given = numbers(assumptions)
     binder = given["binder_fraction"]
     return (
@@ -91,7 +91,7 @@ def electrode_density(electrode: str, mean: float, assumptions: Assumptions = GR
 
 
 def separator_density(assumptions: Assumptions = GRADED) -> float:
-    """Of the separator full of electrolyte, in kg/m³."""
+    """Density of the separator full of electrolyte, in kg/m³."""
     given = numbers(assumptions)
     pores = given["separator_porosity"]
     return (
@@ -100,7 +100,7 @@ def separator_density(assumptions: Assumptions = GRADED) -> float:
 
 
 def current_a_m2(sizing: Sizing, c_rate: float) -> float:
-    """Equation 6."""
+    """Equation 6: the current density at a rate."""
     return c_rate * sizing.capacity_ah_m2
 
 

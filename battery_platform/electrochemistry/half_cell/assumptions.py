@@ -1,8 +1,8 @@
-"""Every number that electrode data do not give and the half-cell simulation needs.
+"""All numbers that the half-cell simulation needs and electrode data do not provide.
 
-What does not belong here: formulae (see `materials`) and settings of the solver (see `solving`).
+Out of scope: formulae (see `materials`) and settings of the solver (see `solving`).
 
-Thin today: one chemistry (NMC111 against lithium).
+Limitations: one chemistry (NMC111 against lithium).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DUQUESNOY = "Duquesnoy, Liu et al., bi-objective inverse design of NMC111 elect
 _SIZES = "Duquesnoy et al., J. Power Sources 480 (2020) 229103, published data"
 
 GROUP_EDGES_UM = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
-"""Radii between which the six groups of particles lie; each stands at its middle."""
+"""Radii that bound the six groups of particles; each group is represented by its middle."""
 SIZE_GROUPS = tuple(
     f"particles_{low:g}_to_{high:g}_um" for low, high in itertools.pairwise(GROUP_EDGES_UM)
 )

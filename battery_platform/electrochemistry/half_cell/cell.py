@@ -1,10 +1,10 @@
 """Discharges of electrodes against lithium: many electrodes, one built model.
 
-What belongs here: what is refused before anything is solved, the reuse of the model, the retry, and
-the figures of a discharge at the level of the electrode. What does not: equations (see `model`),
-geometry (`electrode`), the numbers assumed (`assumptions`).
+In scope: refusing impossible cells before anything is solved, reusing the model, retrying, and the
+figures of a discharge at the level of the electrode. Out of scope: equations (see `model`), geometry
+(`electrode`), the assumed numbers (`assumptions`).
 
-Thin today: constant current; a caller with many electrodes starts several processes.
+Limitations: constant current; a caller with many electrodes starts several processes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from battery_platform.electrochemistry.solving import (
     built,
     free_numbers,
     is_below_at_start,
-    said,
+    one_line,
 )
 from battery_platform.errors import PlatformError
 
@@ -54,14 +54,14 @@ MODEL = "battery_platform.electrochemistry.half_cell.model"
 NOTHING, ELECTROLYTE, ELECTRONS = "nothing", "electrolyte", "electrons"
 PARTICLES = "particles"
 UNUSED = 0.05
-"""Share of the usable charge that stays unused beyond which an electrode counts as limited."""
-# In units of 1/C hours; at equilibrium the widest window that is assumed lasts 1.25.
+"""Unused share of the usable charge above which an electrode counts as limited."""
+# In units of 1/C hours; at equilibrium the widest assumed window lasts 1.25.
 _LONGEST = 1.5
 
 
 @dataclass(frozen=True)
 class HalfCell:
-    """An electrode and its load."""
+    """An electrode against lithium, and its load."""
 
     electrode: Electrode
     c_rate: float = 1.0
@@ -70,16 +70,16 @@ class HalfCell:
 
 @dataclass(frozen=True, eq=False)
 class Discharge:
-    """One discharge with all it rests on; the figures are None and the curve empty if it failed.
+    """A discharge with everything it is based on; if it failed, the figures are None and the curve is empty.
 
     Energy and power refer to the mass of the electrode (coating, electrolyte in its pores,
-    collector), never to a cell. `capacity_mah_g` refers to the active material. `unused_share` is what
-    the average particle has taken up less than the fullest end of the electrode, as a share of what
-    the material holds between start and cut-off: the charge that transport through the electrode
-    left behind. `unused_in_particles` is what even the fullest end has not taken up: the price of
-    diffusion in the particles and of overvoltage. `limited_by` names the larger of the two if it is
-    above `UNUSED`: where particles are fuller beside the separator, salt did not reach the others;
-    where beside the collector, electrons did not; else the particles themselves lag behind.
+    collector), never to a cell. `capacity_mah_g` refers to the active material. `unused_share` is how
+    much less the average particle has taken up than the fullest end of the electrode, as a share of what
+    the material holds between start and cut-off: the charge left unused because of transport through the
+    electrode. `unused_in_particles` is what even the fullest end has not taken up, because of diffusion in
+    the particles and overvoltage. `limited_by` names the larger of the two if it exceeds `UNUSED`: if
+    particles are fuller beside the separator, salt did not reach the others; if they are fuller beside
+    the collector, electrons did not; otherwise the particles themselves lag behind.
     """
 
     cell: HalfCell
@@ -111,26 +111,26 @@ class Discharge:
         return self.first_failure is not None
 
 
-def check(cell: HalfCell, assumptions: Assumptions = HALF_CELL) -> None:
-    """Refuse, in one sentence with a remedy, what cannot be."""
+def check_half_cell(cell: HalfCell, assumptions: Assumptions = HALF_CELL) -> None:
+    """Refuse an impossible half cell, in one sentence with a remedy."""
     check_load(cell.c_rate, cell.lower_v)
-    geometry.check(cell.electrode, assumptions)
+    geometry.check_electrode(cell.electrode, assumptions)
 
 
 def check_load(c_rate: float, lower_v: float) -> None:
-    """Refuse a load that cannot be."""
+    """Refuse an impossible load."""
     remedy = "Give the multiple of 1C as a positive number."
     check_range("c_rate", c_rate, 0.01, 20.0, remedy)
     check_range("lower_v", lower_v, 2.5, 4.1, "Give volts against lithium, not millivolts.")
 
 
 def one_c_a_m2(built_: Structure, assumptions: Assumptions = HALF_CELL) -> float:
-    """Current density of 1C: the assumed capacity of the active material in one hour."""
+    """Current density of 1C, which delivers the assumed capacity of the active material in one hour."""
     return built_.masses.active_material_mg_cm2 * numbers(assumptions)["one_c_mah_g"] / 100
 
 
 def equilibrium_filling(voltage_v: float, assumptions: Assumptions = HALF_CELL) -> float:
-    """Share of the sites that are full where the electrode rests at a voltage."""
+    """Share of filled sites when the electrode rests at a voltage."""
     given, chosen = numbers(assumptions), choices(assumptions)
     return _equilibrium(
         voltage_v,
@@ -156,11 +156,11 @@ def solve(
     settings: Settings = USUAL,
     compiled: bool = False,
 ) -> list[Discharge]:
-    """One discharge per cell, in order; none is raised for one that fails or is refused.
+    """One discharge per cell, in order; cells that fail or are refused raise nothing.
 
-    `compiled` has PyBaMM translate the model into C, once per machine; see `graded.cell.solve`.
+    `compiled` lets PyBaMM translate the model into C, once per machine; see `graded.cell.solve`.
     """
-    return [_result(one, assumptions, settings, compiled) for one in cells]
+    return [_result(cell, assumptions, settings, compiled) for cell in cells]
 
 
 def _result(
@@ -169,7 +169,7 @@ def _result(
     begun = time.perf_counter()
     first_failure = None
     try:
-        check(cell, assumptions)
+        check_half_cell(cell, assumptions)
     except PlatformError as refusal:
         figures = _nothing(str(refusal)) | {"structure": None, "current_a_m2": None}
     else:
@@ -200,10 +200,10 @@ def _discharge(
             [0, 3600 * _LONGEST / cell.c_rate],
             inputs=inputs(cell, shape, current, assumptions, model.module),
         )
-    except Exception as error:  # whatever the solver says: the neighbours go on
-        if is_below_at_start(said(error)):
+    except Exception as error:  # whatever the solver raises, the other cells go on
+        if is_below_at_start(one_line(error)):
             return _nothing(None) | common | _AT_START
-        return _nothing(f"{type(error).__name__}: {said(error)}") | common
+        return _nothing(f"{type(error).__name__}: {one_line(error)}") | common
     return _figures(solution, cell, shape, current, assumptions, model.module) | common
 
 
@@ -221,7 +221,7 @@ _AT_START: dict[str, Any] = {
 def inputs(
     cell: HalfCell, shape: Structure, current: float, assumptions: Assumptions, module: Any
 ) -> dict[str, float]:
-    """What the built model is told of one electrode."""
+    """Inputs of the built model for one electrode."""
     given = numbers(assumptions)
     return (
         free_numbers(module, assumptions)

@@ -1,10 +1,10 @@
 """An electrode as measured, and what follows from it by geometry alone.
 
-What belongs here: the refusal of values that cannot be, volume fractions, transport, surface and
-masses. What does not: anything that needs a solver, for PyBaMM accepts nonsense (a porosity of 1.2, a
-thickness of 70 m) or never ends on it.
+In scope: refusing impossible values (PyBaMM accepts nonsense, such as a porosity of 1.2 or a thickness of
+70 m, or never finishes with it), volume fractions, transport, surface and masses. Out of scope: anything
+that needs a solver.
 
-Thin today: properties are the same everywhere in the electrode.
+Limitations: properties are the same everywhere in the electrode.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from battery_platform.errors import PlatformError
 LoadingBasis = Literal["active_material", "coating"]
 
 RADII_UM = tuple((low + high) / 2 for low, high in itertools.pairwise(GROUP_EDGES_UM))
-# The contracts of measured electrodes allow the same difference.
+# The contracts for measured electrodes allow the same difference.
 THICKNESS_TOLERANCE = 0.12
 
 
 @dataclass(frozen=True)
 class Electrode:
-    """What was measured on one coating; what is left out is derived from the assumptions.
+    """Measured properties of one coating; missing ones are derived from the assumptions.
 
     `specific_surface_1_um` is the area between active material and electrolyte per volume of the
     electrode, `electronic_conductivity_s_m` that of the electrode as a whole, and `size_shares` the
@@ -51,7 +51,7 @@ class Electrode:
 
 @dataclass(frozen=True)
 class Masses:
-    """Per area of one coating, in mg/cm²."""
+    """Masses per area of one coating, in mg/cm²."""
 
     active_material_mg_cm2: float
     carbon_binder_mg_cm2: float
@@ -60,7 +60,7 @@ class Masses:
 
     @property
     def electrode_mg_cm2(self) -> float:
-        """What specific energy and power refer to: the electrode, not a cell."""
+        """The mass that specific energy and power refer to: of the electrode, not of a cell."""
         return (
             self.active_material_mg_cm2
             + self.carbon_binder_mg_cm2
@@ -71,10 +71,10 @@ class Masses:
 
 @dataclass(frozen=True)
 class Structure:
-    """Volume fractions that add up to one, transport, surface, and masses.
+    """Volume fractions that add up to 1, transport, surface, and masses.
 
-    `density_ratio` is the solid density that loading, thickness and porosity imply over the one
-    that is assumed; lithium per gram is a property of the compound, so sites per volume follow it.
+    `density_ratio` is the solid density implied by loading, thickness and porosity, divided by the assumed
+    one; lithium per gram is a property of the compound, so sites per volume are scaled by it.
     """
 
     thickness_um: float
@@ -92,17 +92,17 @@ class Structure:
 
     @property
     def wetted_share(self) -> float:
-        """Surface in contact with electrolyte over that of the particles as spheres."""
+        """Surface in contact with electrolyte, divided by the surface of the particles as spheres."""
         return self.surface_1_um / self.sphere_surface_1_um
 
     @property
     def group_surfaces_1_um(self) -> tuple[float, ...]:
         """Surface of each group of particles: equation 1 of paper 000.
 
-        Particles of a group number as its volume over r³ and have r² of surface each.
+        The number of particles of a group goes as its volume over r³, and the surface of each as r².
         """
         inverse = [share / radius for share, radius in zip(self.size_shares, RADII_UM, strict=True)]
-        return tuple(self.surface_1_um * one / sum(inverse) for one in inverse)
+        return tuple(self.surface_1_um * surface / sum(inverse) for surface in inverse)
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ _RANGES: dict[str, _Range] = {
         1.0,
         50.0,
         "",
-        "Give the factor by which electrolyte conducts worse than porosity alone says, not its root.",
+        "Give the factor by which electrolyte conducts worse than porosity alone implies, not its root.",
         (),
     ),
     "specific_surface_1_um": _Range(
@@ -152,12 +152,12 @@ _RANGES: dict[str, _Range] = {
     ),
 }
 REQUIRED = ("mass_loading_mg_cm2", "porosity_pct", "active_material_pct")
-# Beyond, the surface does not belong to particles of these sizes.
+# Beyond these, the surface cannot be that of particles of these sizes.
 _WETTED = (0.05, 3.0)
 
 
-def check(electrode: Electrode, assumptions: Assumptions = HALF_CELL) -> None:
-    """Refuse, in one sentence with a remedy, what no electrode can be."""
+def check_electrode(electrode: Electrode, assumptions: Assumptions = HALF_CELL) -> None:
+    """Refuse an impossible electrode, in one sentence with a remedy."""
     if electrode.loading_basis not in ("active_material", "coating"):
         raise PlatformError(
             f"loading_basis is {electrode.loading_basis!r}; it must be active_material or coating.",
@@ -216,7 +216,7 @@ def _check_sizes(shares: object) -> None:
     if (
         not isinstance(shares, tuple)
         or len(shares) != len(RADII_UM)
-        or not all(is_number(one) and 0 <= one <= 100 for one in shares)
+        or not all(is_number(share) and 0 <= share <= 100 for share in shares)
     ):
         raise PlatformError(
             f"size_shares is {shown(shares)}; {len(RADII_UM)} shares of the volume are expected.",
@@ -231,7 +231,7 @@ def _check_sizes(shares: object) -> None:
 
 
 def structure(electrode: Electrode, assumptions: Assumptions = HALF_CELL) -> Structure:
-    """Volumes, transport, surface and masses of an electrode; all that is given is kept as given."""
+    """Volumes, transport, surface and masses of an electrode; measured values are kept as given."""
     given = numbers(assumptions)
     active_share = electrode.active_material_pct / 100
     if electrode.loading_basis == "coating":

@@ -1,10 +1,10 @@
 """The porous electrode against lithium, with six sizes of particles, built once for all electrodes.
 
-What belongs here: what PyBaMM must be told. What does not: electrodes, results, retries (see `cell`).
+In scope: the set-up of PyBaMM. Out of scope: electrodes, results, retries (see `cell`).
 
-Specific surface has no option in PyBaMM. What it changes is the current through each wetted patch of
-a particle, so that the exchange current is scaled by the wetted share; fluxes into the particles stay
-those of whole spheres, and lithium is conserved.
+PyBaMM has no option for the specific surface. It changes the current through each wetted patch of a
+particle, so the exchange current is scaled by the wetted share; fluxes into the particles remain those of
+whole spheres, and lithium is conserved.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OUTPUTS = [
     FILLING_AT_SEPARATOR,
     FILLING_AT_COLLECTOR,
 ]
-# The groups shape the electrode itself and reach the model as its inputs.
+# The groups determine the structure of the electrode, from which the inputs of the model are computed.
 BUILT_IN = (*SIZE_GROUPS, "wetted_surface_share")
 AREA_SHARES = tuple(name.replace("particles", "area_of_particles") for name in SIZE_GROUPS)
 _UM = 1e-6
@@ -51,7 +51,7 @@ def build(
     input_names: tuple[str, ...],
     settings: Settings,
 ) -> Any:
-    """The discretised model; the electrode, the load and the assumptions stay inputs."""
+    """The discretised model; the electrode, the load and the assumptions remain inputs."""
     model = continuous_model()
     return discretised(
         model,
@@ -63,7 +63,7 @@ def build(
 
 
 def continuous_model() -> Any:
-    """Before parameters and mesh."""
+    """The model before parameters and mesh are applied."""
     with only_our_floor():
         model = pybamm.lithium_ion.DFN(
             {
@@ -86,16 +86,16 @@ def continuous_model() -> Any:
 
 
 def submeshes(model: Any, settings: Settings) -> dict[str, Any]:
-    """Finer towards the lithium; that itself is not meshed, but PyBaMM asks."""
-    found: dict[str, Any] = meshes(
+    """Submeshes, finer towards the lithium; PyBaMM requires one for the lithium, although it is not meshed."""
+    usual: dict[str, Any] = meshes(
         model, ("negative electrode",), ("positive particle",), settings.particle_stretch
     )
     finer = pybamm.MeshGenerator(StretchedSubMesh, {"stretch": settings.length_stretch})
-    return found | {"separator": finer, "positive electrode": finer}
+    return usual | {"separator": finer, "positive electrode": finer}
 
 
 def points(settings: Settings) -> dict[str, int]:
-    """Finite volumes by the name that PyBaMM gives each coordinate."""
+    """Numbers of finite volumes, by PyBaMM's name of the coordinate."""
     return {
         "x_n": 1,
         "x_s": settings.separator_cells,
@@ -106,7 +106,7 @@ def points(settings: Settings) -> dict[str, int]:
 
 
 def _area_by_radius(radius: Any) -> Any:
-    """Each group's share of the surface, between its edges; PyBaMM brings the whole to one."""
+    """Each group's share of the surface between its edges; PyBaMM normalises the total."""
     shares = [
         pybamm.InputParameter(name) * (radius > low * _UM) * (radius < high * _UM)
         for name, (low, high) in zip(AREA_SHARES, itertools.pairwise(GROUP_EDGES_UM), strict=True)
@@ -115,7 +115,7 @@ def _area_by_radius(radius: Any) -> Any:
 
 
 def parameters(chosen: dict[str, str], input_names: tuple[str, ...]) -> dict[str, Any]:
-    """All that the model asks for and nothing else: no value is inherited from a published set."""
+    """All parameters that the model needs and no others: no value is inherited from a published set."""
     symbol = {name: pybamm.InputParameter(name) for name in input_names}
     diffusivity, conductivity = materials.ELECTROLYTES[chosen["electrolyte"]]
     curve = materials.OPEN_CIRCUIT_CURVES[chosen["open_circuit_curve"]]
@@ -151,7 +151,7 @@ def parameters(chosen: dict[str, str], input_names: tuple[str, ...]) -> dict[str
         "Cation transference number": symbol["transference_number"],
         "Electrolyte diffusivity [m2.s-1]": lambda c_e, t: diffusivity(salt(c_e), t),
         "Electrolyte conductivity [S.m-1]": lambda c_e, t: conductivity(salt(c_e), t),
-        # PyBaMM divides by the concentration; the quotient puts our floor there.
+        # PyBaMM divides by the concentration; the quotient applies our floor instead.
         "Thermodynamic factor": lambda c_e, t: (
             symbol["thermodynamic_factor"] * pybamm.maximum(c_e, CHI_FLOOR) / salt(c_e)
         ),
@@ -160,13 +160,13 @@ def parameters(chosen: dict[str, str], input_names: tuple[str, ...]) -> dict[str
         "Positive electrode active material volume fraction": pybamm.InputParameter(
             "active_fraction"
         ),
-        # Of the electrode as a whole, so that PyBaMM's share of solids must cancel.
+        # This is of the electrode as a whole, so PyBaMM's share of solids must cancel.
         "Positive electrode conductivity [S.m-1]": pybamm.InputParameter("conductivity_s_m"),
         "Positive electrode tortuosity factor (electrode)": 1 - porosity,
         "Positive electrode tortuosity factor (electrolyte)": pybamm.InputParameter(
             "tortuosity_factor"
         ),
-        # Only a unit of length of the radial mesh: radii are those of the groups.
+        # Only the unit of length of the radial mesh; radii are those of the groups.
         "Positive particle radius [m]": _UM,
         "Positive minimum particle radius [m]": GROUP_EDGES_UM[0] * _UM,
         "Positive maximum particle radius [m]": GROUP_EDGES_UM[-1] * _UM,
