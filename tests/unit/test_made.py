@@ -57,8 +57,8 @@ def test_a_function_that_a_result_calls_changes_it_however_far_away(change: Chan
     before = fingerprint(RESEEDS), fingerprint(FACTORS)
     change(
         "models/splits.py",
-        '"""Train and test positions: about this share of the whole groups',
-        'return None  # type: ignore\n    """Train and test positions: about this share of',
+        "    tested = max(1, ",
+        "    return None  # type: ignore\n    tested = max(1, ",
     )
     assert fingerprint(RESEEDS) != before[0]
     assert fingerprint(FACTORS) == before[1], "no factor is found by a single holdout"
@@ -82,7 +82,7 @@ def test_a_picture_makes_nothing_stale(change: Change) -> None:
     ("old", "new"),
     [
         ("import numpy as np", "import numpy as np  # for arrays"),
-        ('"""Train and test positions; whole', '"""Positions to train and to test; whole'),
+        ('"""Train and', '"""Otherwise worded: Train and'),
         (
             "    names = np.unique(groups)\n    if len(names) < 2:",
             "    names = np.unique( groups )\n\n    if len(names) < 2:",
