@@ -14,8 +14,11 @@ from battery_platform.models.kinds.kind import code_of
 from battery_platform.models.specification import MODELS, SLURRY, Specification
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from battery_platform.defs.metadata import Draw
     from battery_platform.models.release import Release
+    from battery_platform.settings import Settings
     from battery_platform.store.lakehouse import Lakehouse
 
 GROUP = "models"
@@ -173,13 +176,12 @@ cell_outcome_candidates = product_asset(
 
 
 def _forecasts(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
-    from battery_platform.models import registry
     from battery_platform.models.forecasts import scoreboard
     from battery_platform.models.surrogates import champions
 
     boards = []
     for name, version in champions(lake.settings, FORECAST).items():
-        predict = registry.load(lake.settings, name, version) if version else None
+        predict = partial(_asked, lake.settings, name, version) if version else None
         boards.append(scoreboard(lake, MODELS[name], version, predict))
     moved = sum(board.frozen_now + board.scored_now for board in boards)
     return Outcome(
@@ -200,6 +202,15 @@ def _forecasts(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
             ),
         },
     )
+
+
+def _asked(
+    settings: "Settings", name: str, version: int, recipes: "pd.DataFrame"
+) -> "pd.DataFrame":
+    """What a version answers; it is loaded only when something is asked."""
+    from battery_platform.models import registry
+
+    return registry.load(settings, name, version)(recipes)
 
 
 forecasts = product_asset(
