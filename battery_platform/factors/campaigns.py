@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from battery_platform.compute.importing import IMPORTING
 from battery_platform.errors import PlatformError
 from battery_platform.factors.clusters import ancova
 from battery_platform.factors.components import Correlations, correlations, principal_components
@@ -224,6 +225,10 @@ def _made(
 def _analysed(
     chosen: list[Campaign], ask: Surrogate, basis: Basis, gathered: Gathered
 ) -> list[dict[str, Any]]:
+    with IMPORTING:
+        import sklearn.cluster
+        import sklearn.linear_model
+        import sklearn.metrics  # noqa: F401 -- all that the methods below ask for
     rows: list[dict[str, Any]] = []
     for campaign in chosen:
         for target, model in campaign.targets.items():

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import duckdb
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from battery_platform.compute.importing import IMPORTING
 from battery_platform.errors import NoRows
 from battery_platform.made.kept import digest_of, now, why_anew
 from battery_platform.made.products import made_from, put
@@ -47,10 +47,6 @@ class Release:
     judged: Sequence[Judged] = ()
 
 
-_READING = Lock()
-"""One model at a time: two threads that import scikit-learn at once see it half made."""
-
-
 class _RowsOf:
     """The rows of a model, which are read only if their hash is not known from the last time.
 
@@ -77,7 +73,7 @@ class _RowsOf:
         """The rows themselves."""
         if self._material is None:
             try:
-                with _READING:
+                with IMPORTING:
                     self._material = read_material(self._lake, self._model)
             except NoRows as lacking:
                 self._remember({"says": lacking.says, "remedy": lacking.remedy})
