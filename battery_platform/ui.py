@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from threading import Event
 from types import FrameType
 
 from battery_platform.errors import PlatformError
@@ -47,7 +48,7 @@ def serve(
     environment = {**os.environ, **dagster_environment(settings)}
     prepare_manifest()
     registry = None if served_elsewhere else _registry(settings, host, registry_port)
-    with contextlib.ExitStack() as stack:
+    with _stopped_by_signals() as stopped, contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         running = [
             stack.enter_context(_started(command, environment))
@@ -57,18 +58,18 @@ def serve(
         address = settings.registry_url if served_elsewhere else f"http://{host}:{registry_port}"
         say(f"model registry at {address}")
         is_ready, status = False, 0
-        with _stopped_by_signals():
-            while all(child.poll() is None for child in running):
-                waited = time.monotonic() - began
-                if not is_ready and _graph_is_there(host, port):
-                    is_ready = True
-                    say(f"ready after {waited:.1f} s")
-                if registry and (is_ready or waited > LONGEST_WAIT_S):
-                    running.append(
-                        stack.enter_context(_started(registry, environment | LEAN, NICENESS))
-                    )
-                    registry = None
-                time.sleep(LOOK_EVERY_S)
+        while not stopped.is_set() and all(child.poll() is None for child in running):
+            waited = time.monotonic() - began
+            if not is_ready and _graph_is_there(host, port):
+                is_ready = True
+                say(f"ready after {waited:.1f} s")
+            if registry and (is_ready or waited > LONGEST_WAIT_S):
+                running.append(
+                    stack.enter_context(_started(registry, environment | LEAN, NICENESS))
+                )
+                registry = None
+            stopped.wait(LOOK_EVERY_S)
+        if not stopped.is_set():
             status = next(child.returncode for child in running if child.returncode is not None)
     return status
 
@@ -90,7 +91,7 @@ def _graph_is_there(host: str, port: int) -> bool:
         {"Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 -- our own page
+        with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310 -- our own page
             told = json.load(answer)
         entries = told["data"]["workspaceOrError"]["locationEntries"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -151,14 +152,20 @@ def _started(
 
 
 @contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Ctrl-C or a polite kill ends what is inside, and that is no error."""
+def _stopped_by_signals() -> Iterator[Event]:
+    """Set by Ctrl-C or a polite kill, which end the pages and are no error.
+
+    An exception instead could come while a child is being started, which nobody would then end.
+    """
+    stopped = Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
 
     # A shell without job control hands on 'ignore', and the pages could then not be stopped.
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, stop)
-    with contextlib.suppress(KeyboardInterrupt):
-        yield
+    before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
