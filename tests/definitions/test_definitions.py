@@ -8,8 +8,6 @@ import pytest
 from battery_platform.contracts.registry import TABLES
 from battery_platform.defs.dbt_project import prepare_manifest
 
-pytestmark = pytest.mark.xdist_group("definitions")  # shares what is made once
-
 
 @pytest.fixture(scope="module")
 def defs() -> dg.Definitions:

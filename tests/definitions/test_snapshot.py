@@ -15,8 +15,6 @@ import pytest
 
 from battery_platform.defs.dbt_project import prepare_manifest
 
-pytestmark = pytest.mark.xdist_group("definitions")  # shares what is made once
-
 SNAPSHOT = Path(__file__).with_name("graph.txt")
 WRITE = "BATTERY_PLATFORM_WRITE_SNAPSHOT"
 

@@ -22,8 +22,6 @@ from battery_platform.store.balance import balance
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.upkeep import upkeep
 
-pytestmark = pytest.mark.xdist_group("kill")  # shares what is made once
-
 ROWS = 150_000
 WRONG = 150
 KILLS = 10

@@ -25,8 +25,6 @@ from battery_platform.store.balance import balance
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.upkeep import pin, upkeep
 
-pytestmark = pytest.mark.xdist_group("postgres")  # shares what is made once
-
 Write = Callable[[str, str | bytes], Path]
 Child = subprocess.Popen[str]
 

@@ -14,8 +14,6 @@ from typing import Any
 import duckdb
 import pytest
 
-pytestmark = pytest.mark.xdist_group("refresh")  # shares what is made once
-
 PROGRAM = str(Path(sys.executable).with_name("battery-platform"))
 Call = Callable[..., subprocess.CompletedProcess[str]]
 

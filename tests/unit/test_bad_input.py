@@ -25,8 +25,6 @@ from battery_platform.store.audit import audit
 from battery_platform.store.balance import balance
 from battery_platform.store.lakehouse import Lakehouse
 
-pytestmark = pytest.mark.xdist_group("bad_input")  # shares what is made once
-
 Write = Callable[[str, str | bytes], Path]
 Take = Callable[..., Report]
 

@@ -31,8 +31,6 @@ from battery_platform.settings import Settings
 from battery_platform.store.balance import balance
 from battery_platform.store.lakehouse import Lakehouse
 
-pytestmark = pytest.mark.xdist_group("catalogue")  # shares what is made once
-
 CONTENT = b"lot_id,material_kind,material_name\n" + b"".join(
     f"L{number},binder,PVdF\n".encode() for number in range(2000)
 )

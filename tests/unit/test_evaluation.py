@@ -38,8 +38,6 @@ from battery_platform.records.sources import take_public
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
 
-pytestmark = pytest.mark.xdist_group("evaluation")  # shares what is made once
-
 PROCESS = "gaussian process"
 MODEL = replace(
     MODELS["mass-loading"], splits=4, repeats=2, algorithms=(PROCESS,), trend=(), ranges_of=""

@@ -26,8 +26,6 @@ from battery_platform.settings import Settings
 from battery_platform.store.balance import balance
 from battery_platform.store.lakehouse import Lakehouse
 
-pytestmark = pytest.mark.xdist_group("forms")  # shares what is made once
-
 Write = Callable[[str, str | bytes], Path]
 Take = Callable[..., Report]
 

@@ -21,8 +21,6 @@ from battery_platform.models.rows import Rows
 from battery_platform.models.served import surrogate as served
 from battery_platform.models.specification import MODELS, RECIPE
 
-pytestmark = pytest.mark.xdist_group("gaussian_process")  # shares what is made once
-
 MODEL = replace(MODELS["mass-loading"], trend=())
 VALUE, SD, LOW, HIGH = (
     MODEL.outputs[name] for name in ("value", "standard_deviation", "low_90", "high_90")

@@ -27,8 +27,6 @@ from battery_platform.store import migrations
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.migrations import VERSION, WIDE_DESIGNS, WIDE_NEIGHBOURS
 
-pytestmark = pytest.mark.xdist_group("old_lake")  # shares what is made once
-
 DATA = Path(__file__).parents[1] / "data" / "old_lake"
 EXPECTED: dict[str, Any] = json.loads((DATA / "expected.json").read_text())
 WIDE = {"designs": WIDE_DESIGNS, "design_neighbours": WIDE_NEIGHBOURS}

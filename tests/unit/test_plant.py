@@ -40,8 +40,6 @@ from battery_platform.synthetic.plant.physics import (
     spring_back,
 )
 
-pytestmark = pytest.mark.xdist_group("plant")  # shares what is made once
-
 
 @dataclass
 class Handed:

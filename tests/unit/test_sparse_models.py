@@ -32,8 +32,6 @@ from battery_platform.models.served import cell_outcome as served
 from battery_platform.models.splits import LeakingSplit, grouped_folds
 from battery_platform.synthetic.cell_cases import simulate_cell_cases
 
-pytestmark = pytest.mark.xdist_group("sparse_models")  # shares what is made once
-
 FEW = Choices(networks=30, steps=60)
 QUICK = {"stack": stack.candidate, "mean": SIMPLE["mean"]}
 

@@ -18,8 +18,6 @@ from battery_platform.models.kinds.sparse.space import State
 from battery_platform.models.served import cell_outcome as served
 from battery_platform.synthetic.cell_cases import simulate_cell_cases
 
-pytestmark = pytest.mark.xdist_group("sparse_served")  # shares what is made once
-
 MADE = simulate_cell_cases().with_columns(pl.lit(True).alias("is_synthetic"))
 
 

@@ -33,8 +33,6 @@ from battery_platform.records.recipes import read_numbers
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
 
-pytestmark = pytest.mark.xdist_group("surrogates")  # shares what is made once
-
 Write = Callable[[str, str | bytes], Path]
 MODEL = replace(
     MODELS["half-cell-performance"],
