@@ -175,7 +175,13 @@ class Lakehouse:
     def _new_cursor(self) -> duckdb.DuckDBPyConnection:
         with self._guard:
             cursor = self._open().cursor()
-        cursor.execute(f"USE {LAKE}")
+        try:
+            cursor.execute(f"USE {LAKE}")
+        except duckdb.Error as error:
+            cursor.close()
+            if is_disk_full(error):
+                raise self._full(error) from error
+            raise
         return cursor
 
     @contextlib.contextmanager
