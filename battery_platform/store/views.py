@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 
-_JUDGED_CYCLES = """
-WITH definition AS (SELECT '{digest}' AS digest),
+from battery_platform.contracts.bounds import COUNTERS_AGREE_PCT
+
+_JUDGED_CYCLES = f"""
+WITH definition AS (SELECT '{{digest}}' AS digest),
 counted AS (
     SELECT
         c.*,
@@ -38,6 +40,7 @@ SELECT
     discharge_capacity_mah > 0
     AND coalesce(charge_capacity_mah > 0, true)
     AND coalesce(discharges, 1) = 1
+    AND coalesce(counters_off_pct <= {COUNTERS_AGREE_PCT}, true)
     AND NOT (is_last AND coalesce(ends_elsewhere, false)) AS is_complete
 FROM counted
 """
