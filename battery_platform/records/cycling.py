@@ -119,7 +119,9 @@ class Export:
                 f"the mapping gives {', '.join(sorted(idle))} of a test without its cell.",
                 "Add `cell_id` to `constants`; a test is described where its cell is known.",
             )
-        self.stream: Stream = open_file(path, cast(PositiveCurrent, mapping.positive_current))
+        self.stream: Stream = open_file(
+            path, cast(PositiveCurrent, mapping.positive_current), mapping.encoding
+        )
         self.summary = Summary(self.stream.format.resets)
         self.notes: list[str] = []
         self.continues: list[Earlier] = []

@@ -156,7 +156,7 @@ def test_counters_that_the_current_belies_make_no_complete_cycle(
     complete = lake.rows("SELECT cycle, is_complete FROM judged_cycles ORDER BY cycle")
     assert complete == [(1, True), (2, False), (3, True)]
     off = lake.rows("SELECT counters_off_pct FROM raw_test_cycles WHERE cycle = 2")
-    assert off[0][0] > 85
+    assert off[0][0] > 50
     said = [note for note in report.notes if "not complete" in note]
     assert len(said) == 1
     assert said[0].startswith("cycle 2")

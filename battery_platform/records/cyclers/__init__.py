@@ -73,19 +73,24 @@ def _binary(path: Path) -> tuple[Format, _Open] | None:
     return None
 
 
-def open_file(path: Path, positive_current: PositiveCurrent = "charge") -> Stream:
-    """A stream of a file's blocks; `positive_current` is the file's sign convention."""
-    stream = _open(path, positive_current)
+def open_file(
+    path: Path, positive_current: PositiveCurrent = "charge", encoding: str | None = None
+) -> Stream:
+    """A stream of a file's blocks; `positive_current` is the file's sign convention.
+
+    A text is taken to be in the `encoding` that is given; otherwise its bytes decide.
+    """
+    stream = _open(path, positive_current, encoding)
     if positive_current == "discharge":
         stream.metadata["sign_of_current"] = "stated: positive while discharging; turned round here"
     return stream
 
 
-def _open(path: Path, positive_current: PositiveCurrent) -> Stream:
+def _open(path: Path, positive_current: PositiveCurrent, encoding: str | None) -> Stream:
     if (binary := _binary(path)) is not None:
         return binary[1](path, positive_current)
     try:
-        kind = kind_of(path)
+        kind = "text" if encoding else kind_of(path)
     except RefusedFile as error:
         if "a binary file" not in error.says:
             raise
@@ -94,8 +99,8 @@ def _open(path: Path, positive_current: PositiveCurrent) -> Stream:
         ) from error
     if kind != "text":
         return open_table(path, positive_current)
-    table = find_table(path)
-    if table is None and head_of(path)[1].lstrip()[:1] in {"{", "["}:
+    table = find_table(path, encoding)
+    if table is None and head_of(path, encoding)[1].lstrip()[:1] in {"{", "["}:
         raise refuse(
             path,
             "this is JSON, not a table of lines.",

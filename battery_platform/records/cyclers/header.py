@@ -107,10 +107,17 @@ class Table:
         return [q for q in REQUIRED if self.of(q) is None and q not in added]
 
 
-def head_of(path: Path) -> tuple[str, str]:
-    """The encoding of a text file and its first lines."""
+def head_of(path: Path, encoding: str | None = None) -> tuple[str, str]:
+    """The encoding of a text file, unless it is given, and its first lines."""
     with path.open("rb") as stream:
         raw = stream.read(HEAD_BYTES)
+    if encoding is not None:
+        try:
+            return encoding, _plain_text(raw.decode(encoding, "replace"))
+        except LookupError as error:
+            raise refuse(
+                path, f"there is no encoding '{encoding}'.", "Correct `encoding` in the mapping."
+            ) from error
     encoding = sniff_encoding(path, raw[:SNIFFED_BYTES])
     text = raw.decode(encoding, "replace")
     if encoding == "utf-8" and "\ufffd" in text[:-4]:
@@ -119,12 +126,16 @@ def head_of(path: Path) -> tuple[str, str]:
         chinese = raw.decode("gb18030", "replace")
         if any(word in chinese for word in _CHINESE):
             encoding, text = "gb18030", chinese
-    return encoding, text.removeprefix("\ufeff").replace("\r\n", "\n")
+    return encoding, _plain_text(text)
 
 
-def find_table(path: Path) -> Table | None:
+def _plain_text(text: str) -> str:
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def find_table(path: Path, encoding: str | None = None) -> Table | None:
     """The cycler's table in a text file, or None if no line is the header of one."""
-    encoding, head = head_of(path)
+    encoding, head = head_of(path, encoding)
     lines = head.split("\n", HEADER_LINES + SAMPLE_ROWS + 1)
     header = _best_header(lines[:HEADER_LINES])
     if header is None:

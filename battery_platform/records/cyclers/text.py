@@ -92,6 +92,8 @@ class Progress:
     """Total time of earlier steps, if the test time is summed from the steps' times."""
     latest_s: float = 0.0
     latest_step: tuple[int | None, int | None] = (None, None)
+    directed: tuple[int, int, int] = (-1, -1, 0)
+    """Cycle, step and direction of the last row."""
     restarts: bool = False
 
 
@@ -264,12 +266,16 @@ class Reader:
                 columns.append(read.alias(column.header))
             if column.factor != 1.0:
                 read = pl.Series(read.to_numpy() * column.factor, nan_to_null=False)
+            if column.quantity in {"discharge_ah", "discharge_wh"}:
+                read = self._magnitude(column, read)
             columns.append(read.alias(column.quantity))
         frame, uncounted = whole_numbers(_unique(columns))
         if table.adds_up:
             frame = self._added_up(frame)
         wrong = {finding.row for finding in findings}
         findings += [finding for finding in uncounted if finding.row not in wrong]
+        if direction is not None and table.format.resets == "step" and "step" in frame.columns:
+            direction = self._throughout_the_step(frame, direction)
         frame = self._directed(frame, direction)
         return self.judge.judge(frame, findings, direction)
 
@@ -339,6 +345,35 @@ class Reader:
             so_far.latest_step = (labels[0][-1], labels[1][-1])
         total = pl.Series("test_time_s", spent) + since
         return frame.with_columns(total.alias("test_time_s"))
+
+    def _magnitude(self, column: Column, counter: pl.Series) -> pl.Series:
+        """A counter of what was taken out; some exports let it run downwards."""
+        if not (counter < 0).any():
+            return counter
+        note = f"'{column.header}' runs downwards from zero: its magnitude is taken"
+        if note not in self.judge.notes:
+            self.judge.notes.append(note)
+        return counter.abs()
+
+    def _throughout_the_step(self, frame: pl.DataFrame, direction: pl.Series) -> pl.Series:
+        """Directions, where a row whose state names none (suspended) has that of its step."""
+        way = direction.to_numpy()
+        if not len(way):
+            return direction
+        cycle, step = (
+            frame[name].fill_null(-1).to_numpy() if name in frame.columns else np.full(len(way), -1)
+            for name in ("cycle", "step")
+        )
+        new = np.ones(len(way), dtype=bool)
+        new[1:] = (np.diff(cycle) != 0) | (np.diff(step) != 0)
+        begun, at = self.so_far.directed, np.arange(len(way))
+        goes_on = begun[:2] == (int(cycle[0]), int(step[0]))
+        start = np.maximum.accumulate(np.where(new, at, 0))
+        named = np.maximum.accumulate(np.where(way != 0, at, -1))
+        before = np.where(goes_on & (start == 0), begun[2], 0)
+        way = np.where(named >= start, way[np.maximum(named, 0)], before)
+        self.so_far.directed = (int(cycle[-1]), int(step[-1]), int(way[-1]))
+        return pl.Series(direction.name, way, dtype=direction.dtype)
 
     def _directed(self, frame: pl.DataFrame, direction: pl.Series | None) -> pl.DataFrame:
         """Split a counter that serves both directions by the state of the row."""

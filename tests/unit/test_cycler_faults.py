@@ -1,0 +1,109 @@
+"""What vendors' files have done to cycles, columns and rows; every file here is written by code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from battery_platform.errors import RefusedFile
+from battery_platform.records.cyclers import read_export
+from battery_platform.records.cyclers.summary import cycles
+
+Write = Callable[[str, str | bytes], Path]
+
+
+def lines(header: str, *rows: str, mark: str = ",") -> str:
+    return "\n".join((header, *rows)).replace(",", mark) + "\n"
+
+
+# -- a step's last row ---------------------------------------------------------------------
+
+MACCOR = "Rec#,Cyc#,Step,TestTime,StepTime,Amp-hr,Watt-hr,Amps,Volts,State,DPt Time"
+
+
+def maccor(*steps: tuple[int, int, str, float]) -> str:
+    """Steps of ten rows each, at a row a minute: cycle, step, states of its rows, amperes."""
+    rows = []
+    record, minute = 0, 0
+    for cycle, step, states, amperes in steps:
+        for n in range(10):
+            record, minute = record + 1, minute + 1
+            state = states[min(n, len(states) - 1)] if n < 9 else states[-1]
+            ah = abs(amperes) * n / 60
+            rows.append(
+                f"{record},{cycle},{step},0d 00:{minute:02d}:00,0d 00:{n:02d}:00,{ah:.6f},"
+                f"{3.5 * ah:.6f},{abs(amperes) * (state != 'R'):.4f},3.5,{state},"
+                f"05/01/2024 09:{minute:02d}:00"
+            )
+    return lines(MACCOR, *rows, mark="\t")
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 23, 700])
+def test_a_step_that_ends_suspended_keeps_its_charge(block_bytes: int, write: Write) -> None:
+    from battery_platform.records.cyclers.header import find_table
+    from battery_platform.records.cyclers.summary import Summary
+    from battery_platform.records.cyclers.text import open_text
+
+    path = write("a.txt", maccor((1, 1, "C", 1.5), (1, 2, "DS", 1.5), (2, 1, "C", 1.0)))
+    table = find_table(path)
+    assert table is not None
+    summary = Summary("step")
+    for block in open_text(path, table, block_bytes=block_bytes).blocks:
+        summary.add(block.points)
+    made = summary.cycles()
+    assert made["discharge_ah"].to_list() == pytest.approx([1.5 * 9 / 60, 0])
+    assert made["counters_off_pct"].to_list() == pytest.approx([0, 0], abs=1e-3)
+
+
+def test_a_counter_that_runs_downwards_is_a_magnitude(write: Write) -> None:
+    content = lines(
+        "time/s,Ecell/V,I/mA,cycle number,Q discharge/mA.h,Energy discharge/W.h",
+        "0,3.9,-1000,1,0,0",
+        "36,3.8,-1000,1,10,-0.0385",
+        "72,3.7,-1000,1,20,-0.0765",
+        mark="\t",
+    )
+    file = read_export(write("a.mpt", "BT-Lab ASCII FILE\n" + content))
+    assert file.points["discharge_wh"].to_list() == pytest.approx([0, 0.0385, 0.0765])
+    assert cycles(file.points)["discharge_wh"].to_list() == pytest.approx([0.0765])
+    assert any("'Energy discharge/W.h' runs downwards" in note for note in file.notes)
+
+
+# -- bytes that are no text ----------------------------------------------------------------
+
+PLAIN = "Test Time / s,Voltage / V,Current / A,Cycle Count / 1"
+
+
+def test_two_stray_bytes_make_no_binary_file(write: Write) -> None:
+    rows = [f"{n},3.5,0.1,1" for n in range(2000)]
+    rows[700] = "700,3\x03.5,0.1,1"
+    rows[1200] = "1200,3.5,0.\x001,1"
+    file = read_export(write("a.csv", lines(PLAIN, *rows)))
+    assert file.points.height == 1998
+    assert [(finding.row, finding.rule) for finding in file.quarantine] == [
+        (702, "readable"),
+        (1202, "readable"),
+    ]
+
+
+def test_the_encoding_that_is_stated_is_used(write: Write) -> None:
+    from battery_platform.records.cyclers import open_file
+
+    header = "Zeit / s;Voltage / V;Current / A;Temperature (\u00b0C)"
+    header = header.replace("Zeit", "Test Time")
+    content = lines(header, "0;3,5;0;25", "10;3,6;0,1;25").encode("utf-16-le")
+    content += bytes(4) * 100  # what a copy that broke off leaves
+    path = write("a.csv", content[:-400])
+    for encoding in (None, "utf-16-le"):
+        (block,) = open_file(path, encoding=encoding).blocks
+        assert block.points["temperature_degc"].to_list() == [25, 25]
+    with pytest.raises(RefusedFile, match="no encoding 'utf-99'"):
+        open_file(path, encoding="utf-99")
+    noisy = write("b.csv", lines(PLAIN, *(f"{n},3.5,0.1,\x011" for n in range(9))))
+    with pytest.raises(RefusedFile, match="binary"):
+        open_file(noisy)
+    (block,) = open_file(noisy, encoding="utf-8").blocks
+    assert len(block.quarantine) == 9
