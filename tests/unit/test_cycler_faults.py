@@ -100,10 +100,53 @@ def test_the_encoding_that_is_stated_is_used(write: Write) -> None:
     for encoding in (None, "utf-16-le"):
         (block,) = open_file(path, encoding=encoding).blocks
         assert block.points["temperature_degc"].to_list() == [25, 25]
-    with pytest.raises(RefusedFile, match="no encoding 'utf-99'"):
-        open_file(path, encoding="utf-99")
     noisy = write("b.csv", lines(PLAIN, *(f"{n},3.5,0.1,\x011" for n in range(9))))
     with pytest.raises(RefusedFile, match="binary"):
         open_file(noisy)
     (block,) = open_file(noisy, encoding="utf-8").blocks
     assert len(block.quarantine) == 9
+
+
+# -- columns -------------------------------------------------------------------------------
+
+
+def test_columns_of_one_name_are_settled_or_refused(write: Write) -> None:
+    header = "Test Time / s,Voltage / V,Current / A,Voltage / mV,Note"
+    same = lines(header, "0,3.5,0.1,3500,x", "10,3.6,0.1,3600,y")
+    file = read_export(write("a.csv", same))
+    assert file.points["voltage_v"].to_list() == [3.5, 3.6]
+    assert {out.name: out.why for out in file.left_out} == {
+        "Voltage / mV": "column 2, 'Voltage / V', is of the same name and read instead",
+        "Note": "no quantity of a cycler's points",
+    }
+    with pytest.raises(RefusedFile, match="differ from line 3 on") as refused:
+        read_export(write("b.csv", same.replace("3600", "4600")))
+    assert "columns 2 and 4" in refused.value.says
+    twice = lines("Test Time / s,Current / A,Current / A,Voltage / V", "0,0.1,0.1,3", "9,0.1,,3")
+    with pytest.raises(RefusedFile, match="'Current / A' and 'Current / A'"):
+        read_export(write("c.csv", twice))
+
+
+def test_two_thermocouples_of_one_name_are_named(write: Write) -> None:
+    header = "Test Time / s,Voltage / V,Current / A,Temperature (C),Temperature (C)"
+    file = read_export(write("a.csv", lines(header, "0,3.5,0.1,25,31", "10,3.6,0.1,25,32")))
+    assert file.points["temperature_degc"].to_list() == [25, 25]
+    assert [out.name for out in file.left_out] == ["Temperature (C)"]
+
+
+def test_a_spectrum_is_no_cycling(write: Write) -> None:
+    header = "freq/Hz,Re(Z)/Ohm,-Im(Z)/Ohm,time/s,<Ewe>/V,<I>/mA,cycle number"
+    sweep = [f"{10 ** (5 - n / 10)},10,{n},{10 + n},3.7,0.01,1" for n in range(60)]
+    content = "EC-Lab ASCII FILE\n" + lines(header, *sweep, mark="\t")
+    with pytest.raises(RefusedFile, match="impedance spectrum") as refused:
+        read_export(write("a.mpt", content))
+    assert "cycling technique" in refused.value.remedy
+    cycling = [f"0,0,0,{10 * n},3.7,5,1" for n in range(200)]
+    mixed = "EC-Lab ASCII FILE\n" + lines(header, *cycling, mark="\t")
+    assert read_export(write("b.mpt", mixed)).points.height == 200
+
+
+def test_a_rest_without_a_current_is_refused_as_what_it_is(write: Write) -> None:
+    content = lines("mode,time/s,Ewe/V", "3,0,3.7", "3,10,3.7", mark="\t")
+    with pytest.raises(RefusedFile, match="open-circuit"):
+        read_export(write("a.mpt", "EC-Lab ASCII FILE\n" + content))

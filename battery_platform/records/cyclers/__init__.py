@@ -19,6 +19,7 @@ from battery_platform.records.cyclers.model import (
     CyclerFile,
     Finding,
     Format,
+    LeftOut,
     PositiveCurrent,
     Stream,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "CyclerFile",
     "Finding",
     "Format",
+    "LeftOut",
     "Stream",
     "open_file",
     "read_blocks",
@@ -132,4 +134,5 @@ def read_export(path: Path, positive_current: PositiveCurrent = "charge") -> Cyc
         stream.metadata,
         tuple(finding for block in blocks for finding in block.quarantine),
         tuple(stream.notes),
+        stream.left_out,
     )

@@ -16,7 +16,7 @@ import polars as pl
 
 from battery_platform.records.cyclers import formats
 from battery_platform.records.cyclers.lines import fields_of
-from battery_platform.records.cyclers.model import REQUIRED, Format
+from battery_platform.records.cyclers.model import REQUIRED, Format, LeftOut
 from battery_platform.records.cyclers.nested import (
     Levels,
     Place,
@@ -27,7 +27,9 @@ from battery_platform.records.cyclers.nested import (
 from battery_platform.records.cyclers.quantities import (
     Column,
     columns_of,
+    frequency_at,
     is_unit_word,
+    quantity_of,
     with_units,
 )
 from battery_platform.records.cyclers.values import (
@@ -96,6 +98,7 @@ class Table:
     """Whether the test time has to be summed from the steps' times."""
     offset: bool = False
     """Whether the wall clock states its offset from UTC."""
+    left_out: tuple[LeftOut, ...] = ()
     wrong: tuple[str, str] | None = None
     """Why the table cannot be trusted, and what to do."""
 
@@ -112,12 +115,7 @@ def head_of(path: Path, encoding: str | None = None) -> tuple[str, str]:
     with path.open("rb") as stream:
         raw = stream.read(HEAD_BYTES)
     if encoding is not None:
-        try:
-            return encoding, _plain_text(raw.decode(encoding, "replace"))
-        except LookupError as error:
-            raise refuse(
-                path, f"there is no encoding '{encoding}'.", "Correct `encoding` in the mapping."
-            ) from error
+        return encoding, _plain_text(raw.decode(encoding, "replace"))
     encoding = sniff_encoding(path, raw[:SNIFFED_BYTES])
     text = raw.decode(encoding, "replace")
     if encoding == "utf-8" and "\ufffd" in text[:-4]:
@@ -137,7 +135,7 @@ def find_table(path: Path, encoding: str | None = None) -> Table | None:
     """The cycler's table in a text file, or None if no line is the header of one."""
     encoding, head = head_of(path, encoding)
     lines = head.split("\n", HEADER_LINES + SAMPLE_ROWS + 1)
-    header = _best_header(lines[:HEADER_LINES])
+    header = _best_header(lines[:HEADER_LINES]) or _of_a_rest(lines[:HEADER_LINES])
     if header is None:
         return None
     number, separator, headers = header
@@ -159,10 +157,19 @@ def find_table(path: Path, encoding: str | None = None) -> Table | None:
     return replace(table, levels=levels, again=separator.join(again[:3]))
 
 
-def _best_header(lines: list[str]) -> tuple[int, str, list[str]] | None:
+def _of_a_rest(lines: list[str]) -> tuple[int, str, list[str]] | None:
+    """The header of a known maker's file that has a time and a voltage and no current."""
+    header = _best_header(lines, least=2)
+    if header is None or _format(lines[: header[0]], header[2]) is formats.GENERIC_TEXT:
+        return None
+    named = {column.quantity for column in columns_of(header[2])}
+    return header if named >= {"test_time_s", "voltage_v"} else None
+
+
+def _best_header(lines: list[str], least: int = 3) -> tuple[int, str, list[str]] | None:
     """The line that names the most quantities, its separator, and its cells."""
     best: tuple[int, str, list[str]] | None = None
-    most = 2
+    most = least - 1
     for number, line in enumerate(lines):
         if best is not None and number > best[0] + BELOW_HEADER:
             break
@@ -250,10 +257,11 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
 def _first_rows(table: Table, rows: list[list[str]]) -> Table:
     """The table completed by its first rows: notation of times, clock, implausible units."""
     notes: list[str] = []
-    if any(any(cell.strip() for cell in row[len(table.headers) :]) for row in rows):
+    nameless = any(any(cell.strip() for cell in row[len(table.headers) :]) for row in rows)
+    if nameless:
         notes.append("the rows have more fields than the header has names; those were not read")
     table = _written_times(table, rows, notes)
-    wrong = None
+    wrong = _spectrum(table, rows)
     for column in table.columns:
         if column.index in table.durations or (table.absolute and column.quantity == "test_time_s"):
             continue
@@ -261,19 +269,18 @@ def _first_rows(table: Table, rows: list[list[str]]) -> Table:
             unit = {"test_time_s": "seconds", "voltage_v": "V", "current_a": "A"}[column.quantity]
             notes.append(f"'{column.header}' names no unit: taken as {unit}")
             if column.quantity == "voltage_v":
-                wrong = _too_high(column, _cells_of(rows, column), table.decimal)
+                wrong = wrong or _too_high(column, _cells_of(rows, column), table.decimal)
     if table.adds_up and (step := table.of("step_time_s")) is not None:
         notes.append(
             f"the file has no time of the test: it is added up from '{step.header}', step by step"
         )
     table = _clock(table, rows, notes)
     columns = table.columns
-    unread = [
-        header
-        for index, header in enumerate(table.headers)
-        if header and index not in {column.index for column in columns}
-    ]
-    if unread:
+    left_out = _left_out(table)
+    if nameless:
+        left_out.append(LeftOut("", "the header has no name for it"))
+    if left_out:
+        unread = [column.name for column in left_out if column.name]
         shown = ", ".join(unread[:12]) + (
             f" and {len(unread) - 12} more" if len(unread) > 12 else ""
         )
@@ -288,7 +295,48 @@ def _first_rows(table: Table, rows: list[list[str]]) -> Table:
         columns=columns,
         sparse=tuple(sparse),
         notes=tuple(notes),
+        left_out=tuple(left_out),
         wrong=wrong,
+    )
+
+
+def _left_out(table: Table) -> list[LeftOut]:
+    """The columns of the header that are not read, each with the reason."""
+    read = {column.index: column for column in table.columns}
+    twins = {twin.index: column for column in table.columns for twin in column.twins}
+    out = []
+    for index, header in enumerate(table.headers):
+        if not header or index in read:
+            continue
+        if index in twins:
+            first = twins[index]
+            why = (
+                f"column {first.index + 1}, '{first.header}', is of the same name and read instead"
+            )
+        elif known := quantity_of(header):
+            better = table.of(known[0])
+            why = (
+                f"'{better.header}' is read instead" if better else "its cells are in no known form"
+            )
+        else:
+            why = "no quantity of a cycler's points"
+        out.append(LeftOut(header, why))
+    return out
+
+
+def _spectrum(table: Table, rows: list[list[str]]) -> tuple[str, str] | None:
+    """Why a table is no cycling, if most of its rows belong to impedance spectra."""
+    at = frequency_at(table.headers)
+    if at is None:
+        return None
+    cells = pl.Series("f", [row[at] for row in rows if len(row) > at], dtype=pl.String)
+    swept = (to_numbers(cells, table.decimal) > 0).sum()
+    if 2 * swept <= len(cells):
+        return None
+    return (
+        f"this is an impedance spectrum ('{table.headers[at]}' is above zero in its rows), no "
+        "cycling.",
+        "Hand in the file of the cycling technique; spectra have no table here yet.",
     )
 
 
@@ -495,7 +543,15 @@ def _format(preamble: list[str], headers: list[str]) -> Format:
 
 def refuse_unless_complete(path: Path, table: Table) -> None:
     """Refuse a table that lacks one of the three indispensable quantities."""
-    if missing := table.missing():
+    missing = table.missing()
+    if missing == ["current_a"]:
+        raise refuse(
+            path,
+            f"the header on line {table.header_line} has no column of the current: an open-circuit "
+            f"measurement or a summary, no cycling. Seen: {', '.join(filter(None, table.headers))}.",
+            "Export the test with its current; a rest alone has no cycles and needs no table.",
+        )
+    if missing:
         seen = ", ".join(header for header in table.headers if header)
         raise refuse(
             path,

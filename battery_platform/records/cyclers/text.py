@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -43,6 +44,8 @@ from battery_platform.records.cyclers.values import (
 from battery_platform.records.reading import refuse
 
 _TEXT = ("recorded_at", "state", "cell")
+_ALIKE = 1e-3
+"""Share of the largest value by which two columns of one quantity may differ."""
 _DERIVED = (
     "record",
     "charge_ah",
@@ -64,7 +67,8 @@ def open_text(
     refuse_unless_complete(path, table)
     notes = list(table.notes)
     reader = Reader(path, table, judge_of(path, table, notes, positive_current))
-    return Stream(table.format, metadata_of(table), notes, reader.blocks(block_bytes))
+    blocks = reader.blocks(block_bytes)
+    return Stream(table.format, metadata_of(table), notes, blocks, table.left_out)
 
 
 def judge_of(
@@ -210,6 +214,7 @@ class Reader:
         kinds: dict[int, pl.DataType] = {
             c.index: pl.String() if c.index in texts else pl.Float64() for c in table.columns
         }
+        kinds |= {twin.index: pl.String() for c in table.columns for twin in c.twins}
         cells = self._parse(text, kinds)
         if cells.height != len(numbers):
             raise refuse(
@@ -245,6 +250,7 @@ class Reader:
         """Judge rows whose cells are in `column_1`, ..., as numbers or as text."""
         table = self.table
         findings = list(held)
+        self._settle_twins(cells, rows)
         columns = [rows]
         direction = None
         for column in table.columns:
@@ -345,6 +351,34 @@ class Reader:
             so_far.latest_step = (labels[0][-1], labels[1][-1])
         total = pl.Series("test_time_s", spent) + since
         return frame.with_columns(total.alias("test_time_s"))
+
+    def _settle_twins(self, cells: pl.DataFrame, rows: pl.Series) -> None:
+        """Refuse a file in which two columns of one name say different things."""
+        for column in self.table.columns:
+            if column.quantity == "temperature_degc":
+                continue
+            mine = cells[f"column_{column.index + 1}"]
+            for twin in column.twins:
+                other = cells[f"column_{twin.index + 1}"]
+                if mine.dtype == pl.String and column.factor == twin.factor:
+                    differs = mine.str.strip_chars() != other.str.strip_chars()
+                else:
+                    values = (
+                        to_numbers(mine, self.table.decimal) if mine.dtype == pl.String else mine
+                    )
+                    twins = to_numbers(other, self.table.decimal) * (twin.factor / column.factor)
+                    largest = cast(float, values.abs().max() or 0.0)
+                    differs = (values - twins).abs() > _ALIKE * largest
+                    differs = differs.fill_null(True) & (values.is_not_null() | twins.is_not_null())
+                if differs.any():
+                    at = int(differs.arg_true()[0])
+                    raise refuse(
+                        self.path,
+                        f"columns {column.index + 1} and {twin.index + 1}, '{column.header}' and "
+                        f"'{twin.header}', name the same and differ from line {rows[at]} on: "
+                        f"{mine[at]} and {other[at]}.",
+                        "Remove or rename one of them; it is not guessed which is meant.",
+                    )
 
     def _magnitude(self, column: Column, counter: pl.Series) -> pl.Series:
         """A counter of what was taken out; some exports let it run downwards."""
