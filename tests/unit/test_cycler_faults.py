@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from battery_platform.errors import RefusedFile
@@ -150,3 +149,100 @@ def test_a_rest_without_a_current_is_refused_as_what_it_is(write: Write) -> None
     content = lines("mode,time/s,Ewe/V", "3,0,3.7", "3,10,3.7", mark="\t")
     with pytest.raises(RefusedFile, match="open-circuit"):
         read_export(write("a.mpt", "EC-Lab ASCII FILE\n" + content))
+
+
+# -- cycles that no column counts ----------------------------------------------------------
+
+
+def cycled(halves: list[tuple[float, int]], noise: float = 0.0) -> str:
+    """A file without cycles: amperes and minutes of each half, a rest of five minutes between."""
+    rows = []
+    minute = 0
+    for amperes, minutes in [(0.0, 5), *(h for half in halves for h in (half, (0.0, 5)))]:
+        for n in range(minutes):
+            current = amperes or noise * (-1) ** n
+            rows.append(
+                f"{60 * minute},{3.5 + 0.1 * (amperes > 0) - 0.1 * (amperes < 0)},{current}"
+            )
+            minute += 1
+    return lines("Test Time / s,Voltage / V,Current / A", *rows)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-6, 2e-4])
+def test_cycles_come_from_where_the_current_turns(noise: float, write: Write) -> None:
+    file = read_export(write("a.csv", cycled([(1, 60), (-1, 59), (0.5, 118), (-2, 29)], noise)))
+    summed = cycles(file.points)
+    assert summed["cycle"].to_list() == [1, 2]
+    assert summed["charge_ah"].to_list() == pytest.approx([1, 1], rel=0.05)
+    assert summed["discharge_ah"].to_list() == pytest.approx([1, 1], rel=0.05)
+    assert "derived" in file.format.cycles
+    assert any("2 derived from where the current turns" in note for note in file.notes)
+
+
+def test_a_half_cell_begins_its_cycles_with_the_discharge(write: Write) -> None:
+    file = read_export(write("a.csv", cycled([(-1, 60), (1, 50), (-1, 50), (1, 49), (-1, 49)])))
+    summed = cycles(file.points)
+    assert summed["cycle"].to_list() == [1, 2, 3]
+    assert (summed["discharge_ah"] > 0.7).to_list() == [True, True, True]
+
+
+def test_pulses_make_no_cycles(write: Write) -> None:
+    pulses = [(1.0, 600)] + [(-1.0, 58), (-2.0, 1), (1.5, 1)] * 9 + [(1.0, 500)]
+    file = read_export(write("a.csv", cycled(pulses)))
+    assert file.points["cycle"].unique().sort().to_list() == [1, 2]
+
+
+def test_many_blocks_give_the_cycles_of_one(write: Write) -> None:
+    from battery_platform.records.cyclers.header import find_table
+    from battery_platform.records.cyclers.text import open_text
+    from battery_platform.records.cyclers.turns import with_cycles
+
+    path = write("a.csv", cycled([(1, 60), (-1, 59)] * 5))
+    table = find_table(path)
+    assert table is not None
+    known = table
+
+    def opened():  # type: ignore[no-untyped-def]
+        return open_text(path, known, block_bytes=900)
+
+    blocks = list(with_cycles(opened(), opened).blocks)
+    assert len(blocks) > 3
+    counted = [c for block in blocks for c in block.points["cycle"].to_list()]
+    assert counted == read_export(path).points["cycle"].to_list()
+    assert max(counted) == 5
+
+
+# -- rests and indices ---------------------------------------------------------------------
+
+
+def test_the_sign_of_a_resting_current_says_nothing(write: Write) -> None:
+    header = "Test Time / s,Voltage / V,Current / A,Step Type,Cycle Count / 1"
+    rest = [f"{10 * n},{3.5 + 0.01 * (n % 2)},{1e-6 * (-1) ** n},rest,1" for n in range(40)]
+    against = [f"{10 * n},{3.5 - 0.002 * (n % 2)},{1e-6 * (n % 2)},charge,1" for n in range(40)]
+    turned = [f"{10 * n},3.5,{-1e-6},charge,1" for n in range(40)]
+    for rows in (rest, against, turned):
+        assert read_export(write("a.csv", lines(header, *rows))).points.height == 40
+    with pytest.raises(RefusedFile, match="wrong sign"):
+        read_export(write("a.csv", lines(header, *turned).replace("-1e-06", "-1e-05")))
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 23, 150])
+def test_exports_that_were_joined_go_on(block_bytes: int, write: Write) -> None:
+    from battery_platform.records.cyclers.header import find_table
+    from battery_platform.records.cyclers.text import open_text
+
+    header = "Data_Point,Test_Time(s),Cycle_Index,Current(A),Voltage(V)"
+    rows = [f"{n % 20 + 1},{10 * n},{n % 20 // 10 + 1},0.1,3.5" for n in range(60)]
+    path = write("a.csv", lines(header, *rows))
+    table = find_table(path)
+    assert table is not None
+    stream = open_text(path, table, block_bytes=block_bytes)
+    blocks = list(stream.blocks)
+    assert not any(block.quarantine for block in blocks)
+    counted = [c for block in blocks for c in block.points["cycle"].to_list()]
+    assert counted == [n // 10 + 1 for n in range(60)]
+    shown = [c for block in blocks for c in block.points["Data_Point"].to_list()]
+    assert shown == [n % 20 + 1 for n in range(60)]
+    assert sum("begins again" in note for note in stream.notes) == 2
+    pasted = write("b.csv", lines(header, *rows[:20], *rows[5:8], *rows[20:]))
+    assert [finding.row for finding in read_export(pasted).quarantine] == [22, 23, 24]

@@ -25,6 +25,7 @@ from battery_platform.records.cyclers.model import (
 )
 from battery_platform.records.cyclers.tables import open_table, table_format
 from battery_platform.records.cyclers.text import open_text
+from battery_platform.records.cyclers.turns import with_cycles
 from battery_platform.records.reading import kind_of, refuse
 
 __all__ = [
@@ -83,6 +84,8 @@ def open_file(
     A text is taken to be in the `encoding` that is given; otherwise its bytes decide.
     """
     stream = _open(path, positive_current, encoding)
+    if not stream.counts_cycles:
+        stream = with_cycles(stream, lambda: _open(path, positive_current, encoding))
     if positive_current == "discharge":
         stream.metadata["sign_of_current"] = "stated: positive while discharging; turned round here"
     return stream

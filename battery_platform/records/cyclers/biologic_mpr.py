@@ -24,7 +24,6 @@ from battery_platform.records.reading import refuse
 MAGIC = b"BIO-LOGIC MODULAR FILE\x1a"
 FIRST_MODULE = 52
 _FLAGS = frozenset({1, 2, 3, 21, 31, 65})
-_COUNTER_INCREASED = 65
 _SINGLES = frozenset(
     {
         5,
@@ -204,7 +203,8 @@ def open_mpr(path: Path, positive_current: PositiveCurrent = "charge") -> Stream
         yield judge.judge(frame, [])
         judge.finish()
 
-    return Stream(formats.BIOLOGIC_MPR, metadata, notes, blocks())
+    counted = "cycle" in frame.columns
+    return Stream(formats.BIOLOGIC_MPR, metadata, notes, blocks(), counts_cycles=counted)
 
 
 def _frame(
@@ -236,8 +236,6 @@ def _frame(
     }
     if (cycle := first(CYCLE)) is not None:
         frame["cycle"] = cycle.astype(np.int64)
-    elif _COUNTER_INCREASED in numbers:
-        frame["cycle"] = np.cumsum((rows["flags"] & 0x80) != 0)
     if (step := first(STEP)) is not None:
         frame["step"] = step.astype(np.int64)
     if passed is not None:

@@ -100,6 +100,7 @@ class Stream:
     notes: list[str]
     blocks: Iterator[Block]
     left_out: tuple[LeftOut, ...] = ()
+    counts_cycles: bool = True
 
 
 @dataclass(frozen=True)

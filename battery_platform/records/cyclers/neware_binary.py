@@ -71,12 +71,8 @@ def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Str
             records = fastnda.read(named, cycle_mode="raw")
     except Exception as error:  # every kind that a damaged file can raise
         raise _damaged(path, error) from error
-    counted = not any("cycle column missing" in note for note in notes)
-    if not counted:
-        notes.append(
-            "the file counts no cycles: fastnda counts one where a charge follows a discharge, or "
-            "the other way round if the test begins with a discharge"
-        )
+    if any("cycle column missing" in note for note in notes):
+        records = records.drop("cycle_count", strict=False)
     state = records["step_type"].cast(pl.String)
     frame = _frame(records, directions(state), state)
     judge = Judge(
@@ -88,7 +84,7 @@ def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Str
     )
     metadata = {
         "sign_of_current": formats.NEWARE_BINARY.current,
-        "cycles": formats.NEWARE_BINARY.cycles if counted else notes[-1],
+        "cycles": formats.NEWARE_BINARY.cycles,
         "counters_reset": formats.NEWARE_BINARY.resets,
     }
 
@@ -96,7 +92,8 @@ def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Str
         yield judge.judge(frame, [], directions(state))
         judge.finish()
 
-    return Stream(formats.NEWARE_BINARY, metadata, notes, blocks())
+    counted = "cycle" in frame.columns
+    return Stream(formats.NEWARE_BINARY, metadata, notes, blocks(), counts_cycles=counted)
 
 
 class _Listener(logging.Handler):

@@ -68,7 +68,8 @@ def open_text(
     notes = list(table.notes)
     reader = Reader(path, table, judge_of(path, table, notes, positive_current))
     blocks = reader.blocks(block_bytes)
-    return Stream(table.format, metadata_of(table), notes, blocks, table.left_out)
+    counted = table.of("cycle") is not None
+    return Stream(table.format, metadata_of(table), notes, blocks, table.left_out, counted)
 
 
 def judge_of(
