@@ -61,8 +61,16 @@ _PACES = {
 }
 """How fast a time in another unit runs if it is mistaken for seconds."""
 _PACE_TOLERANCE, _MEDIAN_TOLERANCE, _LEAST_STEPS = 0.03, 3.0, 3
-_EPOCH = {"s": (1e8, 4e9, 1.0), "ms": (1e11, 4e12, 1e-3)}
-"""Wall clocks that count from 1970: the unit, and the range of numbers that is taken for it."""
+_EPOCH = (
+    (1e8, 4e9, 1.0),
+    (1e11, 4e12, 1e-3),
+    (1e14, 4e15, 1e-6),
+    (5e15, 4e16, 1e-7),
+)
+"""Wall clocks that count from 1970: the range of numbers that is taken for a unit, in seconds.
+
+The last is that of Arbin's SQL server.
+"""
 _CHINESE = ("电压", "电流", "循环", "时间")
 _WORDS = {
     "test_time_s": "time since the start of the test",
@@ -406,7 +414,7 @@ def _too_high(column: Column, cells: list[str], decimal: str) -> tuple[str, str]
 def _counted_clock(clock: Column, sample: list[str], table: Table) -> Column | None:
     """A wall clock that counts seconds or milliseconds from 1970."""
     numbers = to_numbers(pl.Series("t", sample, dtype=pl.String), table.decimal)
-    for low, high, factor in _EPOCH.values():
+    for low, high, factor in _EPOCH:
         if len(numbers) and not numbers.null_count() and numbers.is_between(low, high).all():
             return replace(clock, quantity="unix_time_s", factor=factor)
     return None
@@ -518,6 +526,8 @@ _MARKS: tuple[tuple[Format, str, tuple[tuple[str, ...], ...]], ...] = (
         (
             ("data_point", "cycle_index"),
             ("data point", "cycle index"),
+            ("data_point", "cycle_id"),
+            ("data point", "cycle id"),
             ("test_time(s)", "cycle_index"),
             ("test_time (s)", "cycle_index"),
             ("test time (s)", "cycle index"),

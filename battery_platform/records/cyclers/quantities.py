@@ -103,7 +103,17 @@ _NAMES: dict[str, tuple[str, ...]] = {
         *("command", "step type", "step name", "md", "state", "status", "step status"),
         *("step state", "type", "工步类型", "工步名称", "步骤类型", "工步状态", "状态"),
     ),
-    "cell": ("cell", "cell id", "test id", "barcode", "channel", "rack", "shelf", "position"),
+    "cell": (
+        "cell",
+        "cell id",
+        "test id",
+        "barcode",
+        "channel",
+        "channel id",
+        "rack",
+        "shelf",
+        "position",
+    ),
 }
 _OF_NAME = {
     name: (quantity, rank) for quantity, names in _NAMES.items() for rank, name in enumerate(names)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -94,7 +95,7 @@ def _halves(charge: np.ndarray) -> list[tuple[int, int]]:
     least = max(OF_SMALLER * min(up, down), OF_LARGER * max(up, down))
     pivots = _pivots(total, least)
     halves = []
-    for begin, end in zip(pivots, pivots[1:], strict=False):
+    for begin, end in pairwise(pivots):
         swing = total[end] - total[begin]
         real = np.flatnonzero(np.sign(swing) * charge[begin:end] > _PULSE * abs(swing))
         halves.append((begin + int(real[0]), int(np.sign(swing))))
