@@ -61,6 +61,7 @@ _PACES = {
 }
 """How fast a time in another unit runs if it is mistaken for seconds."""
 _PACE_TOLERANCE, _MEDIAN_TOLERANCE, _LEAST_STEPS = 0.03, 3.0, 3
+_FRACTION = re.compile(r"\s*[+-]?\d*([.,])\d+(?:[eE][+-]?\d+)?\s*$")
 _EPOCH = (
     (1e8, 4e9, 1.0),
     (1e11, 4e12, 1e-3),
@@ -256,10 +257,8 @@ def _times(columns: list[Column], maker: Format) -> tuple[list[Column], bool]:
 def _decimal(rows: list[list[str]], separator: str) -> str:
     if separator == ",":
         return "."
-    cells = [cell for row in rows[:20] for cell in row]
-    commas = sum("," in cell and cell.replace(",", "").strip(" -+").isdigit() for cell in cells)
-    points = sum("." in cell and cell.replace(".", "").strip(" -+").isdigit() for cell in cells)
-    return "," if commas > points else "."
+    marks = [match[1] for row in rows[:20] for cell in row if (match := _FRACTION.match(cell))]
+    return "," if 2 * marks.count(",") > len(marks) else "."
 
 
 def _first_rows(table: Table, rows: list[list[str]]) -> Table:
