@@ -191,8 +191,7 @@ def test_points_of_a_cut_file_begin_those_of_the_whole(
     path.write_bytes(made[: data.draw(st.integers(0, len(made) - 1), label="bytes kept")])
     try:
         cut = read_export(path)
-    except RefusedFile as error:
-        assert error.remedy
+    except RefusedFile:
         return
     assert {finding.rule for finding in cut.quarantine} <= {"cut"}
     names = [name for name in OURS if name in cut.points.columns]
