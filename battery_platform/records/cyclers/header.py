@@ -34,6 +34,7 @@ from battery_platform.records.cyclers.quantities import (
 )
 from battery_platform.records.cyclers.values import (
     moment_formats,
+    has_offset,
     to_moments,
     to_numbers,
     to_offsets,
@@ -184,12 +185,18 @@ def _best_header(lines: list[str], least: int = 3) -> tuple[int, str, list[str]]
             break
         separators = (*DELIMITERS, " ") if line.startswith("~Time") else DELIMITERS
         for separator in separators:
-            if separator not in line:
+            if separator not in line or _mostly_numbers(line, separator):
                 continue
             cells = [cell.strip() for cell in fields_of(line, separator)]
             if (score := header_score(cells)) > most:
                 most, best = score, (number, separator, cells)
     return best
+
+
+def _mostly_numbers(line: str, separator: str) -> bool:
+    """Whether a line is a row for certain; a cheap test before the costly one."""
+    begun = line[:1].isdigit() + sum(line.count(separator + digit) for digit in "0123456789")
+    return 2 * begun > 1 + line.count(separator)
 
 
 def header_score(cells: list[str]) -> int:
@@ -264,7 +271,8 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
 def _first_rows(table: Table, rows: list[list[str]]) -> Table:
     """The table completed by its first rows: notation of times, clock, implausible units."""
     notes: list[str] = []
-    nameless = any(any(cell.strip() for cell in row[len(table.headers) :]) for row in rows)
+    width = len(table.headers)
+    nameless = any(len(row) > width and any(map(str.strip, row[width:])) for row in rows)
     if nameless:
         notes.append("the rows have more fields than the header has names; those were not read")
     table = _written_times(table, rows, notes)
@@ -382,7 +390,7 @@ def _clock(table: Table, rows: list[list[str]], notes: list[str]) -> Table:
                 f"'{clock.header}' is read with the month first, as the makers' default is; the "
                 "rows shown would fit the day first too"
             )
-        offset = not to_offsets(pl.Series("t", sample)).null_count()
+        offset = all(has_offset(cell) for cell in sample)
         return replace(table, moments=tuple(moments), offset=offset)
     columns = [column for column in table.columns if column is not clock]
     counted = _counted_clock(clock, sample, table)

@@ -112,7 +112,9 @@ class Reader:
     so_far: Progress = field(default_factory=Progress)
 
     def blocks(self, block_bytes: int) -> Iterator[Block]:
-        for text, numbers, damaged in ahead(self._sorted_out(block_bytes)):
+        sorted_out = self._sorted_out(block_bytes)
+        several = self.path.stat().st_size > block_bytes
+        for text, numbers, damaged in ahead(sorted_out) if several else sorted_out:
             self._one_header(damaged, text)
             held = [self._held(line) for line in damaged]
             self.judge.rows += len(held)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import datetime
+from typing import cast
 
+import numpy as np
 import polars as pl
 
 from battery_platform.records.cyclers.model import Finding
@@ -68,7 +72,7 @@ _DURATION = (
     r"^\s*(?:(?P<date>(?:1899|1900|1901)-\d\d-\d\d)[ T]+|(?P<days>\d+)\s*(?:d|days?|[\-.])?[\s,.\-]\s*|"
     r"(?P<only>\d+)\s*[d\-]\s*)?(?P<hours>\d+):(?P<minutes>\d{1,2}):(?P<seconds>\d{1,2}(?:[.,]\d+)?)\s*$"
 )
-_PLAIN_DURATION = r"^(?:\d+d +\d+|\d+):\d\d?:\d\d?(?:\.\d+)?$"
+_LARGEST_WHOLE = 2.0**53
 _FIRST_YEAR = 1970
 _SERIAL_BEGINS = pl.date(1899, 12, 31)
 _LEAP_DAY_OF_1900 = pl.date(1900, 3, 1)
@@ -80,9 +84,15 @@ def to_seconds(text: pl.Series) -> pl.Series:
 
     A workbook shows a duration of more than a day as a date behind the last day of 1899.
     """
-    bare = text.str.strip_chars()
-    if bare.str.contains(_PLAIN_DURATION).all():
-        return _plain_seconds(bare)
+    if (seconds := _plain_seconds(text.str.strip_chars())) is None:
+        return _written_seconds(text)
+    if (others := np.isnan(seconds)).any():
+        seconds[others] = _written_seconds(text.filter(pl.Series(others))).to_numpy()
+    return pl.Series(text.name, seconds, nan_to_null=True)
+
+
+def _written_seconds(text: pl.Series) -> pl.Series:
+    """Durations in any of their forms."""
     fields = pl.col("t").str.to_lowercase().str.extract_groups(_DURATION)
 
     def part(name: str) -> pl.Expr:
@@ -95,19 +105,64 @@ def to_seconds(text: pl.Series) -> pl.Series:
     return pl.DataFrame({"t": text}).select(total.alias(text.name)).to_series()
 
 
-def _plain_seconds(text: pl.Series) -> pl.Series:
-    """The common forms `2d 01:00:05.25` and `30:49:13`, at a quarter of the general method's cost."""
-    first, minutes, seconds = _split(text, ":", 2)
-    hours = first.cast(pl.Float64, strict=False)
-    if hours.has_nulls():
-        days, rest = (piece.str.strip_chars().cast(pl.Float64) for piece in _split(first, "d", 1))
-        hours = hours.fill_null(24 * days + rest)
-    total = (hours * 60 + minutes.cast(pl.Float64)) * 60 + seconds.cast(pl.Float64)
-    return total.alias(text.name)
+def _plain_seconds(text: pl.Series) -> np.ndarray | None:
+    """The common forms `2d 01:00:05.25` and `30:49:13`, cut out of the bytes of all cells at once.
+
+    None if the cells are of several forms, not a number where a cell is of no such form.
+    """
+    joined = text.str.join("\n", ignore_nulls=False).item() if len(text) else None
+    if joined is None:
+        return None
+    codes = np.frombuffer(f"{joined}\n".encode(), dtype=np.uint8)
+    marks = np.flatnonzero((codes == ord(":")) | (codes == ord("\n")))
+    if len(marks) != 3 * len(text) or (codes[marks[2::3]] != ord("\n")).any():
+        return None
+    first, second, end = marks.reshape(-1, 3).T
+    start = np.concatenate(([0], end[:-1] + 1))
+    after_days = np.flatnonzero(codes == ord("d"))
+    if len(after_days) not in {0, len(text)}:
+        return None
+    fields = [(start, first), (first + 1, second), (second + 1, end)]
+    if len(after_days):
+        if ((after_days < start) | (after_days > first)).any():
+            return None
+        fields[:1] = [(start, after_days), (after_days + 1, first)]
+    values = [
+        _decimals(codes, *field, fraction=field[1] is end, most=17 if at < len(fields) - 2 else 2)
+        for at, field in enumerate(fields)
+    ]
+    *larger, minutes, seconds = values
+    hours = 24 * larger[0] + larger[1] if len(larger) == 2 else larger[0]
+    total: np.ndarray = (hours * 60 + minutes) * 60 + seconds
+    return total
 
 
-def _split(text: pl.Series, mark: str, times: int) -> list[pl.Series]:
-    return text.str.split_exact(mark, times).struct.unnest().get_columns()
+def _decimals(
+    codes: np.ndarray, start: np.ndarray, end: np.ndarray, fraction: bool, most: int
+) -> np.ndarray:
+    """Decimal numbers that stand in ranges of the bytes, behind spaces, or not a number.
+
+    Their digits and powers of ten are whole floats, so that the quotient is the nearest float; at
+    most `most` digits stand before the point.
+    """
+    digits = np.zeros(len(start))
+    seen, behind = np.zeros(len(start), dtype=np.int64), np.zeros(len(start), dtype=np.int64)
+    pointed, other = np.zeros(len(start), dtype=bool), np.zeros(len(start), dtype=bool)
+    for offset in range(int((end - start).max())):
+        inside = start + offset < end
+        code = codes[np.minimum(start + offset, len(codes) - 1)]
+        digit = inside & (code >= ord("0")) & (code <= ord("9"))
+        point = inside & (code == ord(".")) & (seen > 0) & ~pointed & fraction
+        space = (code == ord(" ")) & (seen == 0)
+        other |= inside & ~(digit | point | space)
+        digits = np.where(digit, 10 * digits + (code - 48.0), digits)
+        seen += digit
+        behind += digit & pointed
+        pointed |= point
+    other |= (seen == 0) | (seen - behind > most) | (pointed & (behind == 0))
+    other |= digits >= _LARGEST_WHOLE
+    values: np.ndarray = np.where(other, np.nan, digits / 10.0**behind)
+    return values
 
 
 def moment_formats(sample: Sequence[str]) -> tuple[list[str], bool]:
@@ -116,11 +171,15 @@ def moment_formats(sample: Sequence[str]) -> tuple[list[str], bool]:
     if series.is_empty():
         return [], False
 
+    first = cast(str, series[0])
+
     def fits(formats: tuple[str, ...]) -> list[str]:
         return [
-            pattern
+            variant
             for pattern in formats
-            if _alike(pattern, series[0]) and not _moments(series, pattern).has_nulls()
+            if _alike(pattern, first)
+            for variant in _with_and_without_fraction(pattern)
+            if not _moments(series, variant).has_nulls()
         ]
 
     certain = [*fits(_YEAR_FIRST), *fits(_NAMED)]
@@ -128,6 +187,12 @@ def moment_formats(sample: Sequence[str]) -> tuple[list[str], bool]:
         return certain, False
     month, day = fits(_MONTH_FIRST), fits(_DAY_FIRST)
     return [*month, *day], bool(month and day)
+
+
+def _with_and_without_fraction(pattern: str) -> tuple[str, ...]:
+    """The pattern for whole seconds, which reads four times as fast, before the one for all."""
+    bare = pattern.replace("%.f", "")
+    return (bare, pattern) if bare != pattern else (pattern,)
 
 
 def _alike(pattern: str, text: str) -> bool:
@@ -143,10 +208,9 @@ def _alike(pattern: str, text: str) -> bool:
 
 def _moments(text: pl.Series, pattern: str) -> pl.Series:
     """Moments in one format; a two-digit year does not pass for a four-digit one."""
-    if pattern.startswith("%Y") and not (whole := text.str.contains(r"^\d{4}\D")).all():
-        text = text.set(~whole.fill_null(False), None)
     read = text.str.to_datetime(pattern, time_unit="us", strict=False, exact=True)
-    if pattern.startswith("%Y"):
+    earliest = cast(datetime | None, read.min())
+    if earliest is None or earliest.year >= _FIRST_YEAR:
         return read
     return read.set((read.dt.year() < _FIRST_YEAR).fill_null(False), None)
 
@@ -158,6 +222,11 @@ def _clean(text: pl.Series) -> pl.Series:
         return clean
     clean = clean.str.replace(r"(:\d\d),(\d+)$", "${1}.${2}")
     return clean.str.replace(r"(:\d\d(?:\.\d+)?)\s*(?:Z|[+\-]\d\d:?\d\d)$", "${1}")
+
+
+def has_offset(cell: str) -> bool:
+    """Whether a wall clock states its offset from UTC."""
+    return re.search(_OFFSET, cell.strip(" \t\r\"'")) is not None
 
 
 def to_offsets(text: pl.Series) -> pl.Series:
