@@ -469,6 +469,7 @@ def test_a_unit_that_is_not_known_is_refused(unit: str, write: Write) -> None:
 )
 def test_durations(text: str, seconds: float | None) -> None:
     assert to_seconds(pl.Series("t", ["00:00:00", text])).to_list() == [0, seconds]
+    assert to_seconds(pl.Series("t", [text, text])).to_list() == [seconds, seconds]
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,6 @@ _DURATION = (
     r"^\s*(?:(?P<date>(?:1899|1900|1901)-\d\d-\d\d)[ T]+|(?P<days>\d+)\s*(?:d|days?|[\-.])?[\s,.\-]\s*|"
     r"(?P<only>\d+)\s*[d\-]\s*)?(?P<hours>\d+):(?P<minutes>\d{1,2}):(?P<seconds>\d{1,2}(?:[.,]\d+)?)\s*$"
 )
-_LARGEST_WHOLE = 2.0**53
 _FIRST_YEAR = 1970
 _SERIAL_BEGINS = pl.date(1899, 12, 31)
 _LEAP_DAY_OF_1900 = pl.date(1900, 3, 1)
@@ -106,63 +105,35 @@ def _written_seconds(text: pl.Series) -> pl.Series:
 
 
 def _plain_seconds(text: pl.Series) -> np.ndarray | None:
-    """The common forms `2d 01:00:05.25` and `30:49:13`, cut out of the bytes of all cells at once.
+    """The common forms `2d 01:00:05.25` and `30:49:13`, read as a table between their colons.
 
     None if the cells are of several forms, not a number where a cell is of no such form.
     """
     joined = text.str.join("\n", ignore_nulls=False).item() if len(text) else None
     if joined is None:
         return None
-    codes = np.frombuffer(f"{joined}\n".encode(), dtype=np.uint8)
-    marks = np.flatnonzero((codes == ord(":")) | (codes == ord("\n")))
-    if len(marks) != 3 * len(text) or (codes[marks[2::3]] != ord("\n")).any():
+    names = ("days", "hours", "minutes", "seconds")[0 if "d " in joined else 1 :]
+    lines = f"{joined}\n".encode().replace(b"d ", b":")
+    if lines.translate(None, b"0123456789.: \n"):
         return None
-    first, second, end = marks.reshape(-1, 3).T
-    start = np.concatenate(([0], end[:-1] + 1))
-    after_days = np.flatnonzero(codes == ord("d"))
-    if len(after_days) not in {0, len(text)}:
+    codes = np.frombuffer(lines, dtype=np.uint8)
+    ends = codes[(codes == ord(":")) | (codes == ord("\n"))] == ord("\n")
+    width, rest = divmod(len(ends), len(text))
+    if rest or width != len(names) or not ends[width - 1 :: width].all():
         return None
-    fields = [(start, first), (first + 1, second), (second + 1, end)]
-    if len(after_days):
-        if ((after_days < start) | (after_days > first)).any():
-            return None
-        fields[:1] = [(start, after_days), (after_days + 1, first)]
-    values = [
-        _decimals(codes, *field, fraction=field[1] is end, most=17 if at < len(fields) - 2 else 2)
-        for at, field in enumerate(fields)
-    ]
-    *larger, minutes, seconds = values
+    table = pl.read_csv(
+        lines,
+        has_header=False,
+        separator=":",
+        schema={name: pl.Float64() if name == "seconds" else pl.Int64() for name in names},
+        ignore_errors=True,
+    )
+    if table.height != len(text):
+        return None
+    *larger, minutes, seconds = (table[name].cast(pl.Float64).to_numpy() for name in names)
     hours = 24 * larger[0] + larger[1] if len(larger) == 2 else larger[0]
     total: np.ndarray = (hours * 60 + minutes) * 60 + seconds
-    return total
-
-
-def _decimals(
-    codes: np.ndarray, start: np.ndarray, end: np.ndarray, fraction: bool, most: int
-) -> np.ndarray:
-    """Decimal numbers that stand in ranges of the bytes, behind spaces, or not a number.
-
-    Their digits and powers of ten are whole floats, so that the quotient is the nearest float; at
-    most `most` digits stand before the point.
-    """
-    digits = np.zeros(len(start))
-    seen, behind = np.zeros(len(start), dtype=np.int64), np.zeros(len(start), dtype=np.int64)
-    pointed, other = np.zeros(len(start), dtype=bool), np.zeros(len(start), dtype=bool)
-    for offset in range(int((end - start).max())):
-        inside = start + offset < end
-        code = codes[np.minimum(start + offset, len(codes) - 1)]
-        digit = inside & (code >= ord("0")) & (code <= ord("9"))
-        point = inside & (code == ord(".")) & (seen > 0) & ~pointed & fraction
-        space = (code == ord(" ")) & (seen == 0)
-        other |= inside & ~(digit | point | space)
-        digits = np.where(digit, 10 * digits + (code - 48.0), digits)
-        seen += digit
-        behind += digit & pointed
-        pointed |= point
-    other |= (seen == 0) | (seen - behind > most) | (pointed & (behind == 0))
-    other |= digits >= _LARGEST_WHOLE
-    values: np.ndarray = np.where(other, np.nan, digits / 10.0**behind)
-    return values
+    return np.where((minutes < 100) & (seconds < 100), total, np.nan)
 
 
 def moment_formats(sample: Sequence[str]) -> tuple[list[str], bool]:
@@ -178,8 +149,7 @@ def moment_formats(sample: Sequence[str]) -> tuple[list[str], bool]:
             variant
             for pattern in formats
             if _alike(pattern, first)
-            for variant in _with_and_without_fraction(pattern)
-            if not _moments(series, variant).has_nulls()
+            for variant in _variants(pattern, series)
         ]
 
     certain = [*fits(_YEAR_FIRST), *fits(_NAMED)]
@@ -189,10 +159,12 @@ def moment_formats(sample: Sequence[str]) -> tuple[list[str], bool]:
     return [*month, *day], bool(month and day)
 
 
-def _with_and_without_fraction(pattern: str) -> tuple[str, ...]:
-    """The pattern for whole seconds, which reads four times as fast, before the one for all."""
+def _variants(pattern: str, series: pl.Series) -> tuple[str, ...]:
+    """A pattern if it fits, behind the one for whole seconds, which reads four times as fast."""
     bare = pattern.replace("%.f", "")
-    return (bare, pattern) if bare != pattern else (pattern,)
+    if bare != pattern and not _moments(series, bare).has_nulls():
+        return (bare, pattern)
+    return () if _moments(series, pattern).has_nulls() else (pattern,)
 
 
 def _alike(pattern: str, text: str) -> bool:
