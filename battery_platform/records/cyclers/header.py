@@ -33,8 +33,8 @@ from battery_platform.records.cyclers.quantities import (
     with_units,
 )
 from battery_platform.records.cyclers.values import (
-    moment_formats,
     has_offset,
+    moment_formats,
     to_moments,
     to_numbers,
     to_offsets,
