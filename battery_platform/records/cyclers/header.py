@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import polars as pl
@@ -411,7 +412,7 @@ def _cells_of(rows: list[list[str]], column: Column) -> list[str]:
 def _too_high(column: Column, cells: list[str], decimal: str) -> tuple[str, str] | None:
     numbers = to_numbers(pl.Series("v", cells, dtype=pl.String), decimal).to_numpy()
     sound = np.abs(numbers[np.isfinite(numbers)])
-    if not len(sound) or (typical := float(np.median(sound))) <= HIGHEST_VOLTAGE:
+    if not len(sound) or (typical := median(sound.tolist())) <= HIGHEST_VOLTAGE:
         return None
     return (
         f"'{column.header}' names no unit and reads {typical:g}: these are hardly volts.",
@@ -496,10 +497,10 @@ def _pace(seconds: np.ndarray, wall: np.ndarray, least: int) -> float | None:
     coarse = 120.0 if not np.any(wall[sound] % 60) else 2.0
     doubt = coarse / total
     ratio = float(steps[forward].sum()) / total
-    median = float(np.median(steps[both] / clock[both]))
+    typical = median((steps[both] / clock[both]).tolist())
     for pace in _PACES:
         near = abs(ratio / pace - 1) < _PACE_TOLERANCE + doubt
-        if near and doubt < 0.5 and 1 / _MEDIAN_TOLERANCE < median / pace < _MEDIAN_TOLERANCE:
+        if near and doubt < 0.5 and 1 / _MEDIAN_TOLERANCE < typical / pace < _MEDIAN_TOLERANCE:
             return pace
     return None
 

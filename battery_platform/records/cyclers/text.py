@@ -115,7 +115,8 @@ class Reader:
         sorted_out = self._sorted_out(block_bytes)
         several = self.path.stat().st_size > block_bytes
         for text, numbers, damaged in ahead(sorted_out) if several else sorted_out:
-            self._one_header(damaged, text)
+            if damaged:
+                self._one_header("\n".join(line.text for line in damaged).encode())
             held = [self._held(line) for line in damaged]
             self.judge.rows += len(held)
             if len(numbers):
@@ -153,12 +154,9 @@ class Reader:
                     text = flatten(text.decode("utf-8", "replace"), levels, place).encode()
                 yield Lines(text, first, lines.ended)
 
-    def _one_header(self, damaged: list[Damaged], text: bytes) -> None:
-        header = self.table.again
-        if not header:
-            return
-        again = any(line.text.startswith(header) for line in damaged)
-        if again or text.startswith(header.encode()) or b"\n" + header.encode() in text:
+    def _one_header(self, lines: bytes) -> None:
+        header = self.table.again.encode()
+        if header and (lines.startswith(header) or b"\n" + header in lines):
             raise refuse(
                 self.path,
                 "the header comes again further down: two exports were joined.",
@@ -227,6 +225,8 @@ class Reader:
             )
         rows = pl.Series("row_number", numbers, dtype=pl.Int64)
         doubtful = {i for i in kinds if i not in texts and cells[f"column_{i + 1}"].null_count()}
+        if doubtful or table.sparse:
+            self._one_header(text)
         doubtful -= self._only_empty(text, cells, doubtful)
         if doubtful:
             again = self._parse(text, dict.fromkeys(doubtful, pl.String()))

@@ -51,7 +51,7 @@ def unreadable(
     text: pl.Series, read: pl.Series, rows: pl.Series, header: str, what: str
 ) -> list[Finding]:
     """A finding for every cell that is filled but could not be read."""
-    if not read.null_count():
+    if not read.null_count() or not (read.is_null() & (text != "")).any():
         return []
     clean = text.str.strip_chars(" \t\r\"'")
     wrong = read.is_null() & ~clean.str.to_lowercase().is_in(_MISSING)
@@ -173,6 +173,7 @@ def _alike(pattern: str, text: str) -> bool:
     return (
         ("%p" in pattern) == text.upper().endswith("M")
         and ("%b" in pattern.lower()) == words
+        and ("%Y" in pattern) == (re.search(r"\d{4}", text) is not None)
         and pattern.count(":") == text.count(":")
         and next((c for c in text if not c.isdigit()), "") == pattern[2]
     )
@@ -214,6 +215,8 @@ def to_offsets(text: pl.Series) -> pl.Series:
 
 def to_moments(text: pl.Series, formats: Sequence[str]) -> pl.Series:
     """The wall clock without a zone, by the first of the formats that read the most cells."""
+    if not (read := _moments(text, formats[0])).null_count():
+        return read
     clean = _clean(text)
     best = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us"))
     for pattern in formats:
