@@ -157,7 +157,7 @@ class Export:
             with _Writer() as writer:
                 self._take(bench, summed, self._cycles(cycles), writer)
             tallies.append(summed)
-        if "cell_id" in self.mapping.constants:
+        if "cell_id" in self.mapping.constants and self.points:
             tallies.append(self._test(bench))
         return tallies
 

@@ -160,3 +160,18 @@ def test_counters_that_the_current_belies_make_no_complete_cycle(
     said = [note for note in report.notes if "not complete" in note]
     assert len(said) == 1
     assert said[0].startswith("cycle 2")
+
+
+def test_a_mapping_says_the_encoding_of_what_looks_binary(
+    lake: Lakehouse, write: Callable[[str, str], Path]
+) -> None:
+    path = write("cell9.csv", HEADER + CYCLE.replace(",1,", ",\x01\x021,", 8))
+    assert "binary" in ingest(lake, path).reason
+    said = "source: s\nreader: cycler\nencoding: utf-8\n"
+    path.with_name("cell9.map.yaml").write_text(said)
+    report = ingest(lake, path)
+    assert report.status == "taken", report.reason
+    assert (report.outcomes[0].rows_accepted, report.outcomes[0].rows_quarantined) == (12, 8)
+    assert {row[0] for row in lake.rows("SELECT DISTINCT field FROM quarantine")} == {
+        "Cycle Count / 1"
+    }

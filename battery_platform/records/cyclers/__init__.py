@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 _HEAD = 64
+_SHOWN = 12
 _TEXT_REMEDY = (
     "Export the points as text (Maccor: ASCII export in MIMS Client; Arbin: CSV; BioLogic: .mpt; "
     "Neware, Landt, PEC, Novonix: CSV)."
@@ -86,6 +87,10 @@ def open_file(
     stream = _open(path, positive_current, encoding)
     if not stream.counts_cycles:
         stream = with_cycles(stream, lambda: _open(path, positive_current, encoding))
+    if stream.left_out:
+        names = [column.name or "a column without a name" for column in stream.left_out]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        stream.notes.append(f"columns not read: {', '.join(names[:_SHOWN])}{more}")
     if positive_current == "discharge":
         stream.metadata["sign_of_current"] = "stated: positive while discharging; turned round here"
     return stream

@@ -217,8 +217,6 @@ def open_mpr(path: Path, positive_current: PositiveCurrent = "charge") -> Stream
         judge.finish()
 
     left_out = _left_out(numbers)
-    if left_out:
-        notes.append("columns not read: " + ", ".join(column.name for column in left_out))
     counted = "cycle" in frame.columns
     return Stream(formats.BIOLOGIC_MPR, metadata, notes, blocks(), left_out, counted)
 

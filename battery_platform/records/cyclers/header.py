@@ -275,8 +275,6 @@ def _first_rows(table: Table, rows: list[list[str]]) -> Table:
     notes: list[str] = []
     width = len(table.headers)
     nameless = any(len(row) > width and any(map(str.strip, row[width:])) for row in rows)
-    if nameless:
-        notes.append("the rows have more fields than the header has names; those were not read")
     table = _written_times(table, rows, notes)
     wrong = _spectrum(table, rows)
     for column in table.columns:
@@ -296,12 +294,6 @@ def _first_rows(table: Table, rows: list[list[str]]) -> Table:
     left_out = _left_out(table)
     if nameless:
         left_out.append(LeftOut("", "the header has no name for it"))
-    if left_out:
-        unread = [column.name for column in left_out if column.name]
-        shown = ", ".join(unread[:12]) + (
-            f" and {len(unread) - 12} more" if len(unread) > 12 else ""
-        )
-        notes.append(f"columns not read: {shown}")
     sparse = [
         column.index
         for column in columns

@@ -173,7 +173,7 @@ def _alike(pattern: str, text: str) -> bool:
     return (
         ("%p" in pattern) == text.upper().endswith("M")
         and ("%b" in pattern.lower()) == words
-        and ("%Y" in pattern) == (re.search(r"\d{4}", text) is not None)
+        and ("%Y" in pattern) == (re.search(r"\d{4}", text.partition(":")[0]) is not None)
         and pattern.count(":") == text.count(":")
         and next((c for c in text if not c.isdigit()), "") == pattern[2]
     )
