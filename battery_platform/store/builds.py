@@ -1,4 +1,4 @@
-"""Which records the lake holds, as one version: of all of them, and of one table."""
+"""Versions of the records in the lake: of all tables, and of one table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from battery_platform.store.lakehouse import Lakehouse
 
 
 def data_version(lake: Lakehouse) -> str:
-    """Changes whenever a delivery is added, judged anew or replaced, or the quarantine changes."""
+    """A hash that changes when a delivery is added, judged again or replaced, or the quarantine changes."""
     return str(
         lake.value(
             """SELECT md5(coalesce(string_agg(delivery_id, ',' ORDER BY delivery_id), '') || (
@@ -17,7 +17,7 @@ def data_version(lake: Lakehouse) -> str:
 
 
 def table_version(lake: Lakehouse, table: str) -> str:
-    """The same for the deliveries of one raw table."""
+    """A hash of the deliveries to one raw table."""
     return str(
         lake.value(
             """SELECT md5(coalesce(string_agg(delivery_id || rows_accepted, ',' ORDER BY delivery_id), ''))

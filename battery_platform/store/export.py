@@ -1,6 +1,6 @@
-"""The marts and products as a plain DuckDB file and as Parquet, for tools that do not speak DuckLake.
+"""The marts and products as a plain DuckDB file and as Parquet, for tools that do not support DuckLake.
 
-Both are built beside their place and published by an atomic rename: a reader sees the old
+Both are built next to their destination and published by an atomic rename: a reader sees either the old
 export or the new one.
 """
 
@@ -19,7 +19,7 @@ from battery_platform.store.lakehouse import LAKE, Lakehouse, sql_name, sql_text
 
 @dataclass(frozen=True)
 class Export:
-    """What was published, from which snapshot."""
+    """What was published, and from which snapshot."""
 
     snapshot: int
     warehouse: Path
@@ -38,8 +38,8 @@ def export_marts(lake: Lakehouse) -> Export:
         tables.mkdir()
         with lake.cursor() as cursor:
             cursor.execute("BEGIN TRANSACTION")
-            found = cursor.execute(f"FROM ducklake_current_snapshot('{LAKE}')").fetchone()
-            snapshot = int(found[0]) if found else 0
+            row = cursor.execute(f"FROM ducklake_current_snapshot('{LAKE}')").fetchone()
+            snapshot = int(row[0]) if row else 0
             for name in names:
                 target = sql_text(str(tables / f"{name}.parquet"))
                 cursor.execute(
@@ -54,8 +54,8 @@ def export_marts(lake: Lakehouse) -> Export:
             for name in names:
                 source = sql_text(str(tables / f"{name}.parquet"))
                 plain.execute(f"CREATE TABLE {sql_name(name)} AS FROM read_parquet({source})")
-                found = plain.execute(f"SELECT count(*) FROM {sql_name(name)}").fetchone()
-                rows[name] = int(found[0]) if found else 0
+                row = plain.execute(f"SELECT count(*) FROM {sql_name(name)}").fetchone()
+                rows[name] = int(row[0]) if row else 0
         database.replace(folder / "warehouse.duckdb")
         _publish(tables, folder / "parquet")
     finally:
@@ -65,7 +65,7 @@ def export_marts(lake: Lakehouse) -> Export:
 
 
 def _publish(made: Path, place: Path) -> None:
-    """Swap a symbolic link to the new folder; the old one goes."""
+    """Point a symbolic link to the new folder and delete the old one."""
     kept = place.with_name(f"parquet-{made.name.rsplit('-', 1)[-1]}")
     made.rename(kept)
     old = place.resolve() if place.is_symlink() else None
