@@ -22,11 +22,16 @@ from battery_platform.defs.threads import threads_executor
 RECORDS = ("sources", "raw", "staging", "core", "marts")
 """Layers that hold what was handed in, and what dbt makes of it."""
 
+OF_OTHER_PROGRAMS = ("storage", "pages", "dbt_child")
+"""Modules of `defs/` that define nothing and that other programs load, with what these cost to import."""
+
 
 def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions; `overrides` replaces resources, which is the one seam tests use."""
     modules = [
-        import_module(f"battery_platform.defs.{module.name}") for module in iter_modules(folder)
+        import_module(f"battery_platform.defs.{module.name}")
+        for module in iter_modules(folder)
+        if module.name not in OF_OTHER_PROGRAMS
     ]
     assets = [asset for module in modules for asset in getattr(module, "ASSETS", ())]
     assets.append(upkeep.export_asset(_exported(assets)))

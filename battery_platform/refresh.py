@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from battery_platform.settings import PROJECT_ROOT, Settings
-from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.store.lakehouse import Lakehouse, sql_name
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -55,6 +55,8 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
         ),
         "BATTERY_PLATFORM_HOME": str(settings.home),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        # matrices here are small: a second thread of linear algebra would only spin beside the workers
+        "OPENBLAS_NUM_THREADS": "1",
     }
 
 
@@ -144,11 +146,11 @@ def _sum_up(
                       any_value(licence) AS licence
                FROM raw_files GROUP BY ALL ORDER BY is_synthetic, source_id"""
         )
-        marts = [
-            {"mart": name, "rows": lake.value(f'SELECT count(*) FROM "{name}"')}
-            for name in lake.tables()
-            if name.startswith("mart_")
-        ]
+        names = [name for name in lake.tables() if name.startswith("mart_")]
+        counts = " UNION ALL ".join(
+            f"SELECT '{name}' AS mart, count(*) AS rows FROM {sql_name(name)}" for name in names
+        )
+        marts = lake.records(f"{counts} ORDER BY mart") if names else []
         models = _models(lake, since)
         designs = _designs(lake)
         literature = lake.records(_LITERATURE)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-from sqlglot.lineage import Node, lineage
-from sqlglot.schema import MappingSchema
 
 from battery_platform.store.lakehouse import LAKE, Lakehouse
+
+if TYPE_CHECKING:
+    from sqlglot.lineage import Node
+    from sqlglot.schema import MappingSchema
 
 DIALECT = "duckdb"
 
@@ -28,6 +29,8 @@ def columns_of_lake(lake: Lakehouse) -> dict[str, dict[str, str]]:
 
 def schema_of(columns: Mapping[str, Mapping[str, str]]) -> MappingSchema:
     """The same, as sqlglot takes it."""
+    from sqlglot.schema import MappingSchema
+
     return MappingSchema({LAKE: {"main": dict(columns)}}, dialect=DIALECT)
 
 
@@ -35,6 +38,9 @@ def column_lineage(
     sql: str, schema: MappingSchema, parents: Mapping[str, dg.AssetKey]
 ) -> dg.TableColumnLineage | None:
     """Where the columns of a query come from, in its direct parents; None if it cannot be read."""
+    from sqlglot.errors import SqlglotError
+    from sqlglot.lineage import lineage
+
     try:
         nodes = lineage(None, sql, schema, dialect=DIALECT)
     except SqlglotError:
@@ -53,6 +59,8 @@ def column_lineage(
 
 def _origins(node: Node) -> set[tuple[str, str]]:
     """Tables and their columns at the ends of a column's lineage."""
+    from sqlglot import exp
+
     ends = [leaf for leaf in node.walk() if not leaf.downstream]
     return {
         (table.name, exp.to_column(leaf.name).name)

@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dbt.artifacts.schemas.results import NodeResult
-from dbt.cli.main import dbtRunner
-from dbt.contracts.graph.manifest import Manifest
+if TYPE_CHECKING:
+    from dbt.artifacts.schemas.results import NodeResult
 
 
 def build(parsed: Path, results: Path, arguments: list[str]) -> int:
     """Build, and write what became of each node; 1 if dbt says that something is wrong."""
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+
     manifest = Manifest.from_msgpack(parsed.read_bytes())
     manifest.build_flat_graph()  # type: ignore[no-untyped-call]
     done = dbtRunner(manifest=manifest).invoke(["build", "--no-write-json", *arguments])

@@ -1,5 +1,7 @@
 """Physics as assets: assumptions, discharges of electrodes and cells, sweeps, published values."""
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -23,6 +25,10 @@ OPTIMA_KEY = dg.AssetKey([GROUP, "graded_optima"])
 HALF_CELL_SWEEP_KEY = dg.AssetKey([GROUP, "half_cell_sweep"])
 RAGONE_KEY = dg.AssetKey([GROUP, "ragone_curves"])
 CODE = "battery_platform.electrochemistry"
+SIMULATIONS = "simulations"
+"""Pool of the long sweeps: one of them keeps all worker processes busy, so that they take turns, and
+what reads records and builds marts goes on beside them.
+"""
 HALF_CELL_SOLVES = f"{CODE}.half_cell_runs:solve_batch"
 GRADED_SOLVES = f"{CODE}.graded_runs:solve_batch"
 REPLICATED = "published_values_are_met"
@@ -102,7 +108,7 @@ def _half_cell_discharges(context: Any, lake: "Lakehouse", config: Any) -> Outco
         _solved(studied.solved),
         any(row["is_synthetic"] for row in studied.rows),
         tables={"discharges": some(studied.rows, *SHOWN)},
-        pictures={"curve": curve_figure(drawn[0])} if drawn else {},
+        pictures={"curve": partial(curve_figure, drawn[0])} if drawn else {},
         verdicts={REACHED: Verdict(not failed, "; ".join(failed) or "all reached it")},
     )
 
@@ -141,23 +147,25 @@ def _half_cell_sweep(context: Any, lake: "Lakehouse", config: HalfCellSweep) -> 
         Electrodes,
         loading_series,
         of_table,
-        rated_space,
-        space,
+        sweep_space,
     )
-    from battery_platform.electrochemistry.half_cell_runs import sweep, volcano
+    from battery_platform.electrochemistry.half_cell_runs import (
+        RATED_SPACE,
+        SERIES,
+        sweep,
+        volcano,
+    )
     from battery_platform.electrochemistry.pictures import branches_figure
 
-    loaded = []
+    many = Electrodes()
     if config.table:
         many = of_table(lake, config.table, [config.c_rate], config.lower_v)
+        studied = sweep(lake, [*many.asked, *loading_series()])
     else:
-        many = Electrodes(space(config.points, config.c_rate, config.lower_v))
-        loaded = rated_space(config.points // 4, config.lower_v)
-    series = loading_series()
-    studied = sweep(lake, [*many.asked, *series, *loaded])
-    first, second = len(many.asked), len(many.asked) + len(series)
-    rows, along = studied.rows[:first], studied.rows[first:second]
-    at_loads = studied.rows[second:]
+        studied = sweep_space(lake, config.points, config.c_rate, config.lower_v)
+    along = [row for row in studied.rows if row["origin"] == SERIES]
+    at_loads = [row for row in studied.rows if row["origin"] == RATED_SPACE]
+    rows = [row for row in studied.rows if row["origin"] not in (SERIES, RATED_SPACE)]
     shape = volcano(along)
     title = f"{config.c_rate:g}C, {config.table or 'space of six properties'}"
     return Outcome(
@@ -185,8 +193,8 @@ def _half_cell_sweep(context: Any, lake: "Lakehouse", config: HalfCellSweep) -> 
             "series": some(along, *SHOWN),
         },
         pictures={
-            "picture": branches_figure(rows, title),
-            "picture_of_series": branches_figure(along, "Loading from 8 to 40 mg/cm²"),
+            "picture": partial(branches_figure, rows, title),
+            "picture_of_series": partial(branches_figure, along, "Loading from 8 to 40 mg/cm²"),
         },
         verdicts={
             BRANCHES: Verdict(
@@ -200,6 +208,7 @@ def _half_cell_sweep(context: Any, lake: "Lakehouse", config: HalfCellSweep) -> 
 half_cell_sweep = product_asset(
     HALF_CELL_SWEEP_KEY,
     _half_cell_sweep,
+    pool=SIMULATIONS,
     made_by=[
         HALF_CELL_SOLVES,
         f"{CODE}.electrode_tables:space",
@@ -230,10 +239,12 @@ def _ragone_curves(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
     names = ("cell", "c_rate", "specific_energy_wh_kg", "specific_power_w_kg", "ended_by")
     failed = _failures(electrodes.rows) + _failures(cells.rows)
     thick = [row for row in cells.rows if row["positive_thickness_um"] == RAGONE_UM]
-    pictures = {"picture_of_cells": ragone_figure(thick, "cell", f"Paper 002, {RAGONE_UM:g} µm")}
+    title = f"Paper 002, {RAGONE_UM:g} µm"
+    pictures = {"picture_of_cells": partial(ragone_figure, thick, "cell", title)}
     if electrodes.rows:
         title = "Recommended electrodes, 0.2C to 5C"
-        pictures["picture_of_electrodes"] = ragone_figure(electrodes.rows, "subject", title)
+        draw = partial(ragone_figure, electrodes.rows, "subject", title)
+        pictures["picture_of_electrodes"] = draw
     return Outcome(
         len(cells.rows) + len(electrodes.rows),
         _version(cells.rows, "run_id") + _version(electrodes.rows, "discharge_id"),
@@ -280,7 +291,7 @@ def _replication_002(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
         kept.because,
         numbers={"missed": len(missed)},
         tables={"comparison": some(kept.rows, *names)},
-        pictures={"picture": figure(kept.rows)},
+        pictures={"picture": partial(figure, kept.rows)},
         verdicts={REPLICATED: Verdict(not missed, "; ".join(missed) or "all are met")},
     )
 
@@ -288,6 +299,7 @@ def _replication_002(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
 replication_002 = product_asset(
     REPLICATION_KEY,
     _replication_002,
+    pool=SIMULATIONS,
     made_by=[f"{CODE}.replications:replicated"],
     checks=[
         Check(
@@ -310,13 +322,14 @@ def _assumption_sweep_002(context: Any, lake: "Lakehouse", config: Any) -> Outco
         kept.basis.digest,
         kept.because,
         tables={"effects": some(kept.rows, *names, "gain_pct")},
-        pictures={"picture": figure(kept.rows)},
+        pictures={"picture": partial(figure, kept.rows)},
     )
 
 
 assumption_sweep_002 = product_asset(
     EFFECTS_KEY,
     _assumption_sweep_002,
+    pool=SIMULATIONS,
     made_by=[f"{CODE}.effects:effects"],
     description="How far the headline gain of paper 002 moves when one assumption goes to the ends of its "
     "range.",
@@ -356,6 +369,7 @@ def _graded_sweep(context: dg.AssetExecutionContext, lake: "Lakehouse", config: 
 graded_sweep = product_asset(
     SWEEP_KEY,
     _graded_sweep,
+    pool=SIMULATIONS,
     made_by=[GRADED_SOLVES, f"{CODE}.graded_runs:paper_designs"],
     partitions=dg.StaticPartitionsDefinition(list(SWEEP_PARTS)),
     description="The 12,100 discharges of paper 002: 11 x 11 profiles at 1C to 5C, one partition for each "
@@ -375,18 +389,18 @@ class GradedSpace(dg.Config):
 
 
 def _graded_space(context: Any, lake: "Lakehouse", config: GradedSpace) -> Outcome:
-    from battery_platform.electrochemistry.graded_runs import diverse_designs, sweep
+    from battery_platform.electrochemistry.graded_runs import sweep_space
     from battery_platform.electrochemistry.pictures import space_figure
 
-    studied = sweep(lake, diverse_designs(config.points))
+    studied = sweep_space(lake, config.points)
     outcome = _graded_cells(studied.rows, studied.solved)
-    outcome.pictures["picture"] = space_figure(studied.rows)
-    return outcome
+    return replace(outcome, pictures={"picture": partial(space_figure, studied.rows)})
 
 
 graded_space = product_asset(
     GRADED_SPACE_KEY,
     _graded_space,
+    pool=SIMULATIONS,
     made_by=[GRADED_SOLVES, f"{CODE}.graded_runs:diverse_designs"],
     upstream=[ASSUMPTIONS_KEY],
     config=GradedSpace,

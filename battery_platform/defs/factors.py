@@ -1,5 +1,6 @@
 """Critical factors as an asset: which settings of a campaign matter, by several methods."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -9,8 +10,7 @@ from battery_platform.defs.products import Check, Outcome, Verdict, product_asse
 from battery_platform.defs.raw_tables import raw_key
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from battery_platform.defs.metadata import Draw
     from battery_platform.factors.campaigns import Findings
     from battery_platform.store.lakehouse import Lakehouse
 
@@ -44,8 +44,10 @@ def _critical_factors(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
     )
 
 
-def _pictures(findings: "Findings") -> "dict[str, Figure]":
+def _pictures(findings: "Findings") -> "dict[str, Draw]":
     """Those of each campaign that was analysed just now."""
+    if not findings.analyses:
+        return {}
     from battery_platform.factors.pictures import (
         kinds_figure,
         quadrants_figure,
@@ -53,21 +55,22 @@ def _pictures(findings: "Findings") -> "dict[str, Figure]":
         sobol_figure,
     )
 
-    drawn: dict[str, Figure] = {}
+    drawn: dict[str, Draw] = {}
     for campaign in dict.fromkeys(analysis.campaign for analysis in findings.analyses):
         about, synthetic = campaign.name, campaign.is_synthetic
         analyses = [each for each in findings.analyses if each.campaign is campaign]
         selections = [analysis.selection for analysis in analyses]
-        drawn[f"quadrants: {about}"] = quadrants_figure(selections, synthetic)
+        drawn[f"quadrants: {about}"] = partial(quadrants_figure, selections, synthetic)
         relevant = [each.relevances for each in analyses if each.relevances is not None]
         if relevant:
-            drawn[f"relevance: {about}"] = relevance_figure(relevant, synthetic)
+            drawn[f"relevance: {about}"] = partial(relevance_figure, relevant, synthetic)
         for analysis in analyses:
             if analysis.sensitivity is not None:
-                figure = sobol_figure(analysis.sensitivity, analysis.target, synthetic)
-                drawn[f"Sobol: {about}, {analysis.target}"] = figure
+                drawn[f"Sobol: {about}, {analysis.target}"] = partial(
+                    sobol_figure, analysis.sensitivity, analysis.target, synthetic
+                )
     for campaign, kinds in findings.kinds:
-        drawn[f"kinds: {campaign.name}"] = kinds_figure(kinds, campaign.is_synthetic)
+        drawn[f"kinds: {campaign.name}"] = partial(kinds_figure, kinds, campaign.is_synthetic)
     return drawn
 
 

@@ -42,6 +42,14 @@ class Verdict:
 
 
 JUDGED_AT = "judged_at"
+AUDITED = "audited_version"
+"""Metadata of a check: the state of the rows that its verdict is about."""
+
+
+def audited(verdict: Verdict) -> str:
+    """The state of the rows that a verdict is about, where it tells it."""
+    version = verdict.evaluation.metadata.get(AUDITED)
+    return str(version.value) if version else ""
 
 
 def last_verdicts(

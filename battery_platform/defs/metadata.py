@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from battery_platform.records.ingest import Report
 
 OWNERS = ["team:data-platform"]
+Draw = Callable[[], "Figure"]
+"""A picture that is yet to be drawn: importing what draws it costs a second."""
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]], limit: int = 25) -> dg.MarkdownMetadataValue:
@@ -43,13 +45,29 @@ def picture(figure: Figure) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(_as_markdown(_png(figure, dots_per_inch=80)))
 
 
-def keep_picture(settings: Settings, key: dg.AssetKey, figure: Figure) -> None:
-    """Lay the newest picture of an asset where its page finds it, once the code location is loaded anew."""
+def keep_picture(settings: Settings, key: dg.AssetKey, figure: Figure, version: str) -> None:
+    """Lay the newest picture of an asset where its page finds it, once the code location is loaded anew.
+
+    The version of the rows that it shows is kept beside it.
+    """
     path = _picture_path(settings, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     fresh.write_bytes(_png(figure, dots_per_inch=64))
     fresh.replace(path)
+    _version_path(path).write_text(version, encoding="utf-8")
+
+
+def picture_shows(settings: Settings, key: dg.AssetKey, version: str) -> bool:
+    """Whether the picture that was laid there last is of these very rows; never if they have no version."""
+    path = _picture_path(settings, key)
+    version_path = _version_path(path)
+    return (
+        version != ""
+        and path.is_file()
+        and version_path.is_file()
+        and version_path.read_text(encoding="utf-8") == version
+    )
 
 
 def newest_picture(key: dg.AssetKey) -> str:
@@ -60,6 +78,10 @@ def newest_picture(key: dg.AssetKey) -> str:
 
 def _picture_path(settings: Settings, key: dg.AssetKey) -> Path:
     return settings.home / "pictures" / f"{'-'.join(key.path)}.png"
+
+
+def _version_path(picture_path: Path) -> Path:
+    return picture_path.with_suffix(".version")
 
 
 def _png(figure: Figure, dots_per_inch: int) -> bytes:

@@ -1,5 +1,6 @@
 """Models as assets: trained when data, code or specification changed, judged, registered."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -13,9 +14,11 @@ from battery_platform.models.kinds.kind import code_of
 from battery_platform.models.specification import MODELS, SLURRY, Specification
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    import pandas as pd
 
+    from battery_platform.defs.metadata import Draw
     from battery_platform.models.release import Release
+    from battery_platform.settings import Settings
     from battery_platform.store.lakehouse import Lakehouse
 
 GROUP = "models"
@@ -115,17 +118,19 @@ def _outcome(lake: "Lakehouse", model: Specification, released: "Release") -> Ou
     )
 
 
-def _pictures(lake: "Lakehouse", released: "Release") -> "dict[str, Figure]":
+def _pictures(lake: "Lakehouse", released: "Release") -> "dict[str, Draw]":
     """Of a version that was trained just now."""
+    if not released.judged:
+        return {}
     from battery_platform.models.pictures import judged_figure, map_figure
     from battery_platform.models.registry import load
 
-    drawn: dict[str, Figure] = {}
+    drawn: dict[str, Draw] = {}
     for judged in released.judged:
-        drawn[f"held_out: {judged.quantity.target}"] = judged_figure(judged)
+        drawn[f"held_out: {judged.quantity.target}"] = partial(judged_figure, judged)
         if judged.quantity.classes and set(SLURRY) <= set(judged.quantity.inputs):
             predict = load(lake.settings, released.model, released.version)
-            drawn["map"] = map_figure(judged, predict)
+            drawn["map"] = partial(map_figure, judged, predict)
     return drawn
 
 
@@ -171,13 +176,12 @@ cell_outcome_candidates = product_asset(
 
 
 def _forecasts(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
-    from battery_platform.models import registry
     from battery_platform.models.forecasts import scoreboard
     from battery_platform.models.surrogates import champions
 
     boards = []
     for name, version in champions(lake.settings, FORECAST).items():
-        predict = registry.load(lake.settings, name, version) if version else None
+        predict = partial(_asked, lake.settings, name, version) if version else None
         boards.append(scoreboard(lake, MODELS[name], version, predict))
     moved = sum(board.frozen_now + board.scored_now for board in boards)
     return Outcome(
@@ -198,6 +202,15 @@ def _forecasts(context: Any, lake: "Lakehouse", config: Any) -> Outcome:
             ),
         },
     )
+
+
+def _asked(
+    settings: "Settings", name: str, version: int, recipes: "pd.DataFrame"
+) -> "pd.DataFrame":
+    """What a version answers; it is loaded only when something is asked."""
+    from battery_platform.models import registry
+
+    return registry.load(settings, name, version)(recipes)
 
 
 forecasts = product_asset(

@@ -13,17 +13,17 @@ import dagster as dg
 
 from battery_platform.defs.metadata import (
     OWNERS,
+    Draw,
     keep_picture,
     markdown_table,
     newest_picture,
     picture,
+    picture_shows,
 )
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.made.fingerprint import Maker, fingerprint
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from battery_platform.store.lakehouse import Lakehouse
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
@@ -63,8 +63,10 @@ class Outcome:
     is_synthetic: bool = False
     numbers: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    pictures: "dict[str, Figure]" = field(default_factory=dict)
-    """The first one stands on the asset's page; the others are a click away."""
+    pictures: Mapping[str, Draw] = field(default_factory=dict)
+    """How each is drawn, which is done only for a version that was not drawn before. The first one
+    stands on the asset's page; the others are a click away.
+    """
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
 
@@ -83,6 +85,7 @@ def product_asset(
     kinds: frozenset[str] = frozenset({"python", "ducklake"}),
     partitions: dg.PartitionsDefinition[str] | None = None,
     code: str = "",
+    pool: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> dg.AssetsDefinition:
     """An asset whose rows `make` puts into the lake; `made_by` names the functions that decide them."""
@@ -96,6 +99,8 @@ def product_asset(
         owners=OWNERS,
         code_version=code or fingerprint(*made_by),
         partitions_def=partitions,
+        pool=pool,
+        op_tags={"dagster/priority": "1"} if pool else None,
         check_specs=[
             dg.AssetCheckSpec(
                 check.name, asset=key, blocking=check.blocking, description=check.description
@@ -125,15 +130,17 @@ def product_asset(
 def _metadata(
     key: dg.AssetKey, lake: "Lakehouse", outcome: Outcome, is_partition: bool
 ) -> dict[str, Any]:
-    if outcome.pictures:
-        keep_picture(lake.settings, key, next(iter(outcome.pictures.values())))
+    drawn = {}
+    if outcome.pictures and not picture_shows(lake.settings, key, outcome.version):
+        drawn = {name: draw() for name, draw in outcome.pictures.items()}
+        keep_picture(lake.settings, key, next(iter(drawn.values())), outcome.version)
     return {
         "dagster/partition_row_count" if is_partition else "dagster/row_count": outcome.n_rows,
         "computed": outcome.because or "no: nothing that it rests on has changed",
         "synthetic": outcome.is_synthetic,
         "snapshot": lake.snapshot(),
         **outcome.numbers,
-        **{name: picture(figure) for name, figure in outcome.pictures.items()},
+        **{name: picture(figure) for name, figure in drawn.items()},
         **{name: markdown_table(rows, limit=400) for name, rows in outcome.tables.items()},
     }
 

@@ -2,14 +2,16 @@
 
 The sources write; each of these assets looks at the result in one table. Its checks block: what builds
 on a table whose check failed does not run, in this run or alone in a later one; readers of other tables do.
+A table that is as it was when it was last judged is not judged again, and its asset says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from battery_platform.contracts.registry import TABLES, Table
+from battery_platform.defs.gates import AUDITED, Verdict, audited, last_verdicts
 from battery_platform.defs.metadata import OWNERS, markdown_table, picture
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import SOURCE_KEYS, sources_of
@@ -52,27 +54,78 @@ def _table_asset(table: Table) -> dg.AssetsDefinition:
         ],
         description=f"Accepted {table.title} of all sources, as handed in.",
     )
-    def look(lakehouse: LakehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        from battery_platform.store.audit import audit
-        from battery_platform.store.builds import table_version
+    def look(
+        context: dg.AssetExecutionContext, lakehouse: LakehouseResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from battery_platform.store.builds import audited_versions
 
         lake = lakehouse.lake()
-        audited = audit(lake, table)
-        return dg.MaterializeResult(
-            metadata=_table_metadata(lake, table, lake.snapshot()),
-            data_version=dg.DataVersion(table_version(lake, table.name)),
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=name,
-                    passed=not problems,
-                    description="; ".join(problems) or "passed",
-                    metadata={"rows": audited.rows, "problems": "; ".join(problems) or "none"},
-                )
-                for name, problems in zip(CHECKS_OF_A_TABLE, audited.problems, strict=True)
-            ],
-        )
+        version = audited_versions(lake)[table.name]
+        before = context.instance.get_latest_materialization_event(key)
+        materialised = before.asset_materialization if before else None
+        standing = _standing(context, key, version) if materialised else {}
+        if materialised and standing:
+            return _as_it_was(lake, table, materialised.metadata, standing)
+        return _judged(lake, table, version)
 
     return look
+
+
+def _standing(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, version: str
+) -> dict[dg.AssetCheckKey, Verdict]:
+    """The last verdicts, if each of them is about this state of the table."""
+    checks = [dg.AssetCheckKey(key, name) for name in CHECKS_OF_A_TABLE]
+    standing = {
+        check: verdict
+        for check, verdict in last_verdicts(context.instance, checks).items()
+        if verdict is not None and audited(verdict) == version
+    }
+    return standing if len(standing) == len(checks) else {}
+
+
+def _as_it_was(
+    lake: "Lakehouse",
+    table: Table,
+    metadata: Mapping[str, dg.MetadataValue],
+    standing: Mapping[dg.AssetCheckKey, Verdict],
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """What was told of the table when it was judged, which still holds."""
+    from battery_platform.store.builds import table_version
+
+    return dg.MaterializeResult(
+        metadata={**metadata, "unchanged": True, "snapshot": lake.snapshot()},
+        data_version=dg.DataVersion(table_version(lake, table.name)),
+        check_results=[
+            verdict.again(check, "the table and its rules are unchanged")
+            for check, verdict in standing.items()
+        ],
+    )
+
+
+def _judged(lake: "Lakehouse", table: Table, version: str) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """What an audit says of the table, and what people see of its rows."""
+    from battery_platform.store.audit import audit
+    from battery_platform.store.builds import table_version
+
+    found = audit(lake, table)
+    return dg.MaterializeResult(
+        metadata=_table_metadata(lake, table, lake.snapshot()),
+        data_version=dg.DataVersion(table_version(lake, table.name)),
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=name,
+                passed=not problems,
+                description="; ".join(problems) or "passed",
+                metadata={
+                    "rows": found.rows,
+                    "problems": "; ".join(problems) or "none",
+                    AUDITED: version,
+                },
+            )
+            for name, problems in zip(CHECKS_OF_A_TABLE, found.problems, strict=True)
+        ],
+    )
 
 
 def _listing(

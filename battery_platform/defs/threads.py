@@ -45,7 +45,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.base import Executor
 from dagster._utils.error import serializable_error_info_from_exc_info
 
-STEPS_AT_ONCE = 2
+STEPS_AT_ONCE = 3
 PULSE_S = 0.2
 """How often a run that only waits looks for a stop, a free pool or a retry that is due."""
 GRACE_S = 20.0
@@ -255,6 +255,9 @@ class ThreadsExecutor(Executor):
     },
 )
 def threads_executor(init_context: dg.InitExecutorContext) -> Executor:
-    """Up to two independent steps at a time, in the run's own process."""
+    """Up to three independent steps at a time, in the run's own process.
+
+    One simulates, in worker processes; the others read, build and train beside it.
+    """
     config: dict[str, Any] = dict(init_context.executor_config)
     return ThreadsExecutor(config["steps_at_once"])

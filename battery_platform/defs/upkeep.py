@@ -25,7 +25,7 @@ def _export(context: dg.AssetExecutionContext, lake: "Lakehouse", config: Any) -
     return Outcome(
         sum(export.rows.values()),
         "",
-        f"snapshot {export.snapshot}",
+        f"snapshot {export.snapshot}" if export.is_new else "",
         numbers={"path": dg.MetadataValue.path(str(export.warehouse))},
         tables={"tables": [{"table": name, "rows": n} for name, n in export.rows.items()]},
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtr
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(48)
 
 
 def within(mean: np.ndarray, deviation: np.ndarray, wanted: float, tolerance: float) -> np.ndarray:
     """Probability of wanted ± tolerance under a normal distribution."""
+    from scipy.special import ndtr
+
     low, high = (wanted - tolerance - mean) / deviation, (wanted + tolerance - mean) / deviation
     probability: np.ndarray = ndtr(high) - ndtr(low)
     return probability
@@ -45,6 +46,8 @@ def within_both(
     correlation: float,
 ) -> np.ndarray:
     """Probability of both, by quadrature over the first and the second given the first."""
+    from scipy.special import ndtr
+
     low = np.clip((wanted[0] - tolerance[0] - mean[0]) / deviation[0], -9, 9)[:, None]
     high = np.clip((wanted[0] + tolerance[0] - mean[0]) / deviation[0], -9, 9)[:, None]
     half = 0.5 * (high - low)

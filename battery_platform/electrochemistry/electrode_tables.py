@@ -10,17 +10,32 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
+from battery_platform.electrochemistry.assumptions import digest
 from battery_platform.electrochemistry.half_cell import cell
-from battery_platform.electrochemistry.half_cell.assumptions import SIZE_GROUPS
+from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL, SIZE_GROUPS
 from battery_platform.electrochemistry.half_cell.cell import HalfCell, check_load
 from battery_platform.electrochemistry.half_cell.electrode import Electrode, structure
-from battery_platform.electrochemistry.half_cell_runs import RATED_SPACE, SERIES, SPACE, Asked
+from battery_platform.electrochemistry.half_cell_runs import (
+    HALF_CELLS,
+    RATED_SPACE,
+    SERIES,
+    SPACE,
+    Asked,
+    discharge_id,
+    half_cell_code,
+    sweep,
+)
 from battery_platform.errors import PlatformError
+from battery_platform.made.fingerprint import fingerprint
+from battery_platform.made.kept import digest_of
+from battery_platform.made.remembered import recall, remember
+from battery_platform.made.studies import Studied, unless_missing
 from battery_platform.store.lakehouse import Lakehouse, sql_name
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MEASURED = "mart_electrodes"
 NAMES = ("electrode_id", "name", "subject")
@@ -159,6 +174,34 @@ def loading_series() -> list[Asked]:
         )
         for loading in range(8, 41, 2)
     ]
+
+
+def sweep_space(lake: Lakehouse, count: int, c_rate: float, lower_v: float) -> Studied:
+    """Discharges of the space, of a quarter as many points with their loads, and of the series.
+
+    The electrodes are made only where a row is missing.
+    """
+    digest_now = digest_of(
+        fingerprint(space, rated_space, loading_series, discharge_id),
+        half_cell_code(),
+        digest(HALF_CELL),
+        f"{c_rate!r} {lower_v!r}",
+    )
+    title = f"half-cell space of {count}"
+    known = recall(lake.settings, title, digest_now) or []
+    there = unless_missing(lake, HALF_CELLS, [name for _, _, name in known]) if known else None
+    if there is not None:
+        subjects = [{"origin": origin, "subject": subject} for origin, subject, _ in known]
+        return Studied([who | row for who, row in zip(subjects, there.rows, strict=True)], 0)
+    asked = [
+        *space(count, c_rate, lower_v),
+        *loading_series(),
+        *rated_space(count // 4, lower_v),
+    ]
+    studied = sweep(lake, asked)
+    links = [(row["origin"], row["subject"], row["discharge_id"]) for row in studied.rows]
+    remember(lake.settings, title, digest_now, links)
+    return studied
 
 
 def space(count: int, c_rate: float = 1.0, lower_v: float = 3.2, seed: int = 0) -> list[Asked]:

@@ -23,7 +23,8 @@ from battery_platform.electrochemistry.solving import (
     Settings,
 )
 from battery_platform.made.fingerprint import fingerprint
-from battery_platform.made.kept import now
+from battery_platform.made.kept import digest_of, now
+from battery_platform.made.remembered import recall, remember
 from battery_platform.made.studies import (
     Progress,
     Studied,
@@ -32,6 +33,7 @@ from battery_platform.made.studies import (
     name_of,
     silent,
     study,
+    unless_missing,
 )
 from battery_platform.store.lakehouse import Lakehouse
 
@@ -176,6 +178,19 @@ def diverse_designs(count: int, seed: int = 20260101) -> list[Design]:
             Design(positive, negative, *means, at["positive_thickness_um"], at["c_rate"])
         )
     return designs
+
+
+def sweep_space(lake: Lakehouse, count: int) -> Studied:
+    """A row for each of the diverse designs, which are made only where a row is missing."""
+    digest_now = digest_of(fingerprint(diverse_designs, run_id), graded_code(), digest(GRADED))
+    title = f"graded space of {count}"
+    names = recall(lake.settings, title, digest_now)
+    there = unless_missing(lake, GRADED_CELLS, names) if names else None
+    if there is not None:
+        return there
+    studied = sweep(lake, diverse_designs(count))
+    remember(lake.settings, title, digest_now, [row["run_id"] for row in studied.rows])
+    return studied
 
 
 def unsolved(design: Design) -> Result:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from battery_platform.compute.importing import IMPORTING
 from battery_platform.errors import PlatformError
 from battery_platform.factors.clusters import ancova
 from battery_platform.factors.components import Correlations, correlations, principal_components
@@ -44,6 +45,9 @@ MACHINE_SCATTER = 0.02
 """Standard deviation of each setting, as a share of its middle value, that is propagated."""
 SMALLEST = 30
 SIGNIFICANT = 0.05
+SOBOL_ALONE, SOBOL_IN_ALL, TOLERANCE = "Sobol, alone", "Sobol, in all", "tolerance of 2 %"
+OF_SURROGATES = (SOBOL_ALONE, SOBOL_IN_ALL, TOLERANCE)
+"""Methods that ask a registered model."""
 
 Ask = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 Surrogate = Callable[[str, str, tuple[str, ...]], Ask | None]
@@ -187,26 +191,44 @@ def analyse(lake: Lakehouse, ask: Surrogate, versions: Mapping[str, int | None])
         "critical_factors",
         {},
         basis,
-        lambda: _made(chosen, _analysed(chosen, ask, basis, gathered)),
+        lambda: _made(chosen, _analysed(chosen, ask, basis, gathered), versions),
     )
     return Findings(kept, gathered)
 
 
-def _made(chosen: list[Campaign], rows: list[dict[str, Any]]) -> Made:
+def _made(
+    chosen: list[Campaign], rows: list[dict[str, Any]], versions: Mapping[str, int | None]
+) -> Made:
+    """Rows with what they came from: all rows of a campaign, and for some methods a champion."""
     links = [
         link
         for campaign in chosen
         for link in made_from("campaign", campaign.name, campaign.row_kind, campaign.row_names)
     ]
+    models = {
+        (campaign.name, target): model
+        for campaign in chosen
+        for target, model in campaign.targets.items()
+    }
+    for row in rows:
+        model = models.get((row["campaign"], row["target"]))
+        version = versions.get(model) if model else None
+        if version is not None and row["method"] in OF_SURROGATES:
+            name = "/".join(row[column] for column in ("campaign", "target", "method", "factor"))
+            links += made_from("factor", f"factor/{name}", "model version", [f"{model}/{version}"])
     return Made(
         {"critical_factors": rows, "made_from": links},
-        {"made_from": {"child_kind": ["campaign"]}},
+        {"made_from": {"child_kind": ["campaign", "factor"]}},
     )
 
 
 def _analysed(
     chosen: list[Campaign], ask: Surrogate, basis: Basis, gathered: Gathered
 ) -> list[dict[str, Any]]:
+    with IMPORTING:
+        import sklearn.cluster
+        import sklearn.linear_model
+        import sklearn.metrics  # noqa: F401 -- all that the methods below ask for
     rows: list[dict[str, Any]] = []
     for campaign in chosen:
         for target, model in campaign.targets.items():
@@ -301,8 +323,8 @@ def _rows(
         yield from rows_of_relevance(analysis.relevances)
     for index in analysis.sensitivity.indices if analysis.sensitivity else ():
         for name, value, low, high in (
-            ("Sobol, alone", index.first, index.first_low, index.first_high),
-            ("Sobol, in all", index.total, index.total_low, index.total_high),
+            (SOBOL_ALONE, index.first, index.first_low, index.first_high),
+            (SOBOL_IN_ALL, index.total, index.total_low, index.total_high),
         ):
             yield size | {
                 "method": name,
@@ -373,7 +395,7 @@ def _tolerances(analysis: Analysis, surrogate: Ask) -> Iterator[dict[str, Any]]:
     )
     for share in propagation.inputs:
         yield {
-            "method": "tolerance of 2 %",
+            "method": TOLERANCE,
             "factor": share.name,
             "value": share.share,
             "low": share.low,

@@ -9,18 +9,25 @@ neither is what stores, carries and orders results (the lake, worker processes, 
 A text that is the name of one of our modules, or `module:function`, counts as a reference to it. Of the
 libraries that compute, the installed version counts where they are used. What no name can show (a
 function fetched by `getattr`) is stated as a declared version beside the functions.
+
+Reading all sources costs most of a second. What was found is noted beside Python's own compiled files
+and valid for these very sources and libraries.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
+import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from threading import get_ident
 from types import ModuleType
 from typing import Any
 
@@ -66,16 +73,61 @@ def reached(*makers: Maker, without: Iterable[Maker] = ()) -> frozenset[Symbol]:
 
 def forget_sources() -> None:
     """Read the source files anew: for whoever changes them while the process runs."""
-    for cached in (_path, _module, _closure, _digest):
+    for cached in (_path, _module, _closure, _digest, _noted):
         cached.cache_clear()
 
 
 @lru_cache(maxsize=1024)
 def _digest(roots: frozenset[Symbol], cut: frozenset[Symbol], declared: str) -> str:
+    question = repr((sorted(roots), sorted(cut), declared))
+    notes = {} if _OUTSIDE else _noted()
+    if question not in notes:
+        notes[question] = _worked_out(roots, cut, declared)
+        if not _OUTSIDE:
+            _note(notes)
+    return notes[question]
+
+
+def _worked_out(roots: frozenset[Symbol], cut: frozenset[Symbol], declared: str) -> str:
     hasher = hashlib.blake2b(declared.encode(), digest_size=8)
     for module, name in sorted(_closure(roots, cut)):
         state = _module(module).meaning(name) if name else _release(module)
         hasher.update(f"{module}:{name}={state};".encode())
+    return hasher.hexdigest()
+
+
+NOTES = "__pycache__/fingerprints.json"
+
+
+@lru_cache(maxsize=1)
+def _noted() -> dict[str, str]:
+    """Fingerprints by what was asked, as they were worked out from the sources as they are."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        notes = json.loads((ROOT / NOTES).read_text(encoding="utf-8"))
+        if notes["sources"] == _sources():
+            return dict(notes["fingerprints"])
+    return {}
+
+
+def _note(fingerprints: dict[str, str]) -> None:
+    with contextlib.suppress(OSError):  # an installation that may only be read works all the same
+        place = ROOT / NOTES
+        place.parent.mkdir(exist_ok=True)
+        fresh = place.with_suffix(f".{os.getpid()}.{get_ident()}")
+        fresh.write_text(
+            json.dumps({"sources": _sources(), "fingerprints": fingerprints}), encoding="utf-8"
+        )
+        fresh.replace(place)
+
+
+def _sources() -> str:
+    """Changes with any source file of the package, and with a release of a library that computes."""
+    hasher = hashlib.blake2b(digest_size=8)
+    for path in sorted(ROOT.rglob("*.py")):
+        state = path.stat()
+        hasher.update(f"{path} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns};".encode())
+    for library in LIBRARIES:
+        hasher.update(f"{library} {_release(library)};".encode())
     return hasher.hexdigest()
 
 

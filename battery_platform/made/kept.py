@@ -12,12 +12,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from battery_platform.made.products import Rows, Scope, put, where
 from battery_platform.store.lakehouse import Lakehouse, sql_name
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FIRST = "first time"
 RECORDS = "made_results"

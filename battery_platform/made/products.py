@@ -1,22 +1,20 @@
 """What the platform made itself goes into the lake: checked, in one transaction, once per key.
 
 Records from outside take the way of `store.commit`, which can quarantine; a product that breaks its
-contract is refused as a whole.
+contract is refused as a whole. Contracts cost a second to import, which only storing needs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
-import polars as pl
-
-from battery_platform.contracts.base import columns, keys
-from battery_platform.contracts.products import PRODUCTS
-from battery_platform.contracts.verdicts import judge
 from battery_platform.errors import StoreError
 from battery_platform.store.lakehouse import Lakehouse, sql_name
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Sequence[Row]]
@@ -29,6 +27,9 @@ def put(lake: Lakehouse, products: Rows, instead_of: Mapping[str, Scope] | None 
 
     `instead_of` names, by table, the rows that leave in the same transaction.
     """
+    from battery_platform.contracts.base import keys
+    from battery_platform.contracts.products import PRODUCTS
+
     frames = {name: _checked(name, rows) for name, rows in products.items() if rows}
 
     def work(cursor: duckdb.DuckDBPyConnection) -> None:
@@ -72,6 +73,12 @@ def made_from(
 
 
 def _checked(name: str, rows: Sequence[Row]) -> pl.DataFrame:
+    import polars as pl
+
+    from battery_platform.contracts.base import columns
+    from battery_platform.contracts.products import PRODUCTS
+    from battery_platform.contracts.verdicts import judge
+
     contract = PRODUCTS[name].contract
     schema = {column.name: column.dtype for column in columns(contract)}
     frame = pl.DataFrame([dict(row) for row in rows], schema=schema, strict=True)

@@ -76,6 +76,12 @@ def study(
     return Studied([rows[name] for name in names], len(missing))
 
 
+def unless_missing(lake: Lakehouse, plan: Study[D], names: Sequence[str]) -> Studied | None:
+    """The rows of these names, if the lake has all of them: then their designs need not be made."""
+    rows = stored(lake, plan, names)
+    return Studied([rows[name] for name in names], 0) if all(n in rows for n in names) else None
+
+
 def stored(lake: Lakehouse, plan: Study[D], names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The rows that the lake has, by name."""
     rows: dict[str, dict[str, Any]] = {}

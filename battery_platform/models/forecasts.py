@@ -118,6 +118,29 @@ def score(lake: Lakehouse, model: Specification) -> int:
     return len(arrived)
 
 
+def bias_between_batches(
+    errors: np.ndarray, batches: Sequence[str]
+) -> tuple[float | None, float | None, float | None]:
+    """The mean error of a batch, and its 95 % interval from how much batches differ in it.
+
+    Electrodes of one batch are off together, so that batches are what is counted; too few of them give
+    no interval.
+    """
+    if not len(errors):
+        return None, None, None
+    _, batch, count = np.unique(batches, return_inverse=True, return_counts=True)
+    of_batches = np.bincount(batch, errors) / count
+    bias = float(of_batches.mean())
+    if len(of_batches) < FEWEST_BATCHES:
+        return bias, None, None
+    from scipy.special import stdtrit
+
+    reach = float(
+        stdtrit(len(of_batches) - 1, 0.975) * of_batches.std(ddof=1) / np.sqrt(len(of_batches))
+    )
+    return bias, bias - reach, bias + reach
+
+
 def scoreboard(
     lake: Lakehouse, model: Specification, version: int | None, predict: Predict | None
 ) -> Scoreboard:
@@ -132,13 +155,7 @@ def scoreboard(
         [model.name],
     )
     errors = np.array([row["predicted"] - row["measured"] for row in rows])
-    # errors within a batch are correlated, so batches are counted
-    _, batch, count = np.unique(
-        [row["batch"] for row in rows], return_inverse=True, return_counts=True
-    )
-    of_batches = np.bincount(batch, errors) / count if rows else errors
-    enough = len(of_batches) >= FEWEST_BATCHES
-    reach = 1.96 * of_batches.std(ddof=1) / np.sqrt(len(of_batches)) if enough else None
+    bias, low, high = bias_between_batches(errors, [row["batch"] for row in rows])
     (seen,) = lake.records(
         """SELECT count(*) AS frozen, avg(CASE WHEN in_domain THEN 0.0 ELSE 1.0 END) AS outside
            FROM model_forecasts WHERE model_name = ?""",
@@ -150,9 +167,9 @@ def scoreboard(
         scored_now,
         len(rows),
         float(np.mean([row["hit"] for row in rows])) if rows else None,
-        float(of_batches.mean()) if rows else None,
-        float(of_batches.mean() - reach) if reach is not None else None,
-        float(of_batches.mean() + reach) if reach is not None else None,
+        bias,
+        low,
+        high,
         seen["frozen"],
         seen["outside"],
     )

@@ -14,16 +14,20 @@ import duckdb
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from battery_platform.made.kept import now, why_anew
+from battery_platform.compute.importing import IMPORTING
+from battery_platform.errors import NoRows
+from battery_platform.made.kept import digest_of, now, why_anew
 from battery_platform.made.products import made_from, put
+from battery_platform.made.remembered import recall, remember
 from battery_platform.models import registry
 from battery_platform.models.evaluation import ALL_ROWS
 from battery_platform.models.events import GATE, PROMOTED, REFUSED, event
 from battery_platform.models.gate import Judged, Standing, of_all
 from battery_platform.models.kinds.kind import code_of, read_material
-from battery_platform.models.kinds.surrogate import Learnt
+from battery_platform.models.kinds.surrogate import Learnt, Material
 from battery_platform.models.specification import Specification
 from battery_platform.models.training import TrainingSet
+from battery_platform.store.builds import learning_version
 from battery_platform.store.lakehouse import Lakehouse
 from battery_platform.store.upkeep import pin
 
@@ -43,17 +47,51 @@ class Release:
     judged: Sequence[Judged] = ()
 
 
+class _RowsOf:
+    """The rows of a model, which are read only if their hash is not known from the last time.
+
+    It is known as long as nothing changed that they can rest on: the lake's tables, the code, the entry.
+    """
+
+    def __init__(self, lake: Lakehouse, model: Specification, version: str) -> None:
+        self._lake = lake
+        self._model = model
+        self._version = version
+        self._name = f"rows of {model.name}"
+        self._material: Material | None = None
+
+    def digest(self) -> str:
+        """The hash of the rows; where there are too few of them, that is raised again."""
+        known = recall(self._lake.settings, self._name, self._version)
+        if known is None:
+            return self.read().digest
+        if "digest" in known:
+            return str(known["digest"])
+        raise NoRows(known["says"], known["remedy"])
+
+    def read(self) -> Material:
+        """The rows themselves."""
+        if self._material is None:
+            try:
+                with IMPORTING:
+                    self._material = read_material(self._lake, self._model)
+            except NoRows as lacking:
+                self._remember({"says": lacking.says, "remedy": lacking.remedy})
+                raise
+            self._remember({"digest": self._material.digest})
+        return self._material
+
+    def _remember(self, answer: Mapping[str, str]) -> None:
+        remember(self._lake.settings, self._name, self._version, answer)
+
+
 def release(
     lake: Lakehouse, model: Specification, progress: Progress = lambda said: None
 ) -> Release:
     """Train, judge, register and perhaps promote; or find that nothing has changed."""
-    material = read_material(lake, model)
-    training = material.training
-    hashes = {
-        "data": material.digest,
-        "code": code_of(model),
-        "parameters": model.digest,
-    }
+    hashes = {"code": code_of(model), "parameters": model.digest}
+    rows = _RowsOf(lake, model, digest_of(*hashes.values(), learning_version(lake)))
+    hashes["data"] = rows.digest()
     registered = registry.tags(lake.settings, model.name)
     standing = registry.aliases(lake.settings, model.name).get(registry.CHAMPION)
     newest = _newest(lake, model.name)
@@ -76,6 +114,8 @@ def release(
             "nothing changed: data, code and parameters are those of the newest version",
             newest["is_synthetic"],
         )
+    material = rows.read()
+    training, hashes["data"] = material.training, material.digest
     progress(f"{model.name}: {because}; evaluating")
     with threadpool_limits(1):  # matrices this small only wait for each other's threads
         learnt = material.learn(

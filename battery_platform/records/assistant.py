@@ -13,10 +13,10 @@ from battery_platform.errors import RefusedFile
 from battery_platform.records import mapping as mappings
 from battery_platform.records.cyclers import open_file
 from battery_platform.records.cyclers.header import find_table
-from battery_platform.records.ingest import first_cells, reader_of
+from battery_platform.records.ingest import reader_of
 from battery_platform.records.instruments.readers import INSTRUMENTS
 from battery_platform.records.mapping import Placement
-from battery_platform.records.reading import kind_of, refuse, sheets
+from battery_platform.records.reading import first_cells, kind_of, refuse, sheets
 from battery_platform.settings import Settings
 
 _CYCLER = """\

@@ -150,7 +150,7 @@ def entries() -> dict[str, Entry]:
     by_id = {}
     for source in sorted(folder.iterdir(), key=lambda item: item.name):
         if source.name.endswith(".yaml"):
-            entry = _entry(yaml.safe_load(source.read_text(encoding="utf-8")), folder)
+            entry = _entry(yaml.load(source.read_bytes(), yaml.CSafeLoader), folder)
             by_id[entry.id] = entry
     return by_id
 

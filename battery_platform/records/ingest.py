@@ -27,7 +27,7 @@ from battery_platform.records.cycling import (
 from battery_platform.records.judging import judge_sheet
 from battery_platform.records.known_files import KnownBytes, content_hash, look_up
 from battery_platform.records.mapping import Mapping
-from battery_platform.records.reading import Sheet, kind_of, refuse, sheets
+from battery_platform.records.reading import Sheet, first_cells, kind_of, refuse, sheets
 from battery_platform.records.text_way import Subject, Tally
 from battery_platform.store.commit import (
     Origin,
@@ -521,17 +521,6 @@ def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[M
     for name, problem in zip(skipped, problems, strict=True):
         pairs[0][1].notes.append(f"sheet '{name}' was not taken: {problem.says}")
     return [mapping for mapping, _ in pairs], pairs
-
-
-def first_cells(sheet: Sheet) -> pl.DataFrame:
-    """The first batch of a sheet, which stays in front of the others."""
-    from itertools import chain
-
-    first = next(sheet.rows, None)
-    if first is None:
-        return pl.DataFrame(schema={f"c{i}": pl.String for i in range(len(sheet.header))})
-    sheet.rows = chain([first], sheet.rows)
-    return first.cells
 
 
 def known_report(path: Path, manifest: list[dict[str, Any]]) -> Report:

@@ -14,7 +14,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -573,3 +573,12 @@ def _as_text(dtype: pl.DataType, name: str) -> pl.Expr:
     if isinstance(dtype, pl.List | pl.Struct | pl.Array | pl.Binary):
         return pl.lit(None, dtype=pl.String)
     return value.cast(pl.String)
+
+
+def first_cells(sheet: Sheet) -> pl.DataFrame:
+    """The first batch of a sheet, which stays in front of the others."""
+    first = next(sheet.rows, None)
+    if first is None:
+        return pl.DataFrame(schema={f"c{i}": pl.String for i in range(len(sheet.header))})
+    sheet.rows = chain([first], sheet.rows)
+    return first.cells

@@ -14,10 +14,9 @@ import polars as pl
 
 from battery_platform.contracts.registry import table
 from battery_platform.errors import PlatformError
-from battery_platform.records.ingest import first_cells
 from battery_platform.records.mapping import factor, header_position, propose
 from battery_platform.records.parsing import parse_cells
-from battery_platform.records.reading import sheets
+from battery_platform.records.reading import first_cells, sheets
 from battery_platform.settings import Settings
 
 TABLE = "electrode_sheets"

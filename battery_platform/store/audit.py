@@ -6,7 +6,6 @@ and anything that reached the lake by another way.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import polars as pl
@@ -14,8 +13,6 @@ import polars as pl
 from battery_platform.contracts.base import columns, keys
 from battery_platform.contracts.registry import TABLES, Table
 from battery_platform.contracts.verdicts import judge, passes
-from battery_platform.store.builds import data_version
-from battery_platform.store.expected import contracts_digest
 from battery_platform.store.lakehouse import Lakehouse
 
 BATCH_ROWS = 500_000
@@ -51,22 +48,6 @@ def stated_ids(table: Table, target: Table) -> str | None:
     if table.name == target.name:
         return keys(target.contract)[0]
     return SHEET_KEYS.get(target.name) if table.name == "electrode_sheets" else None
-
-
-def audited_versions(lake: Lakehouse) -> dict[str, str]:
-    """By table, what an audit is valid for: the rules, all deliveries, and the rows that are counted.
-
-    An audit with the same version need not be made again. Rows that came or went by another way than
-    a delivery show in the count; a value overwritten in place does not.
-    """
-    counts = " UNION ALL ".join(
-        f"SELECT '{table.name}', count(*) FROM {table.raw}" for table in TABLES.values()
-    )
-    state = f"{contracts_digest()} {data_version(lake)}"
-    return {
-        name: hashlib.blake2b(f"{state} {name} {rows}".encode(), digest_size=8).hexdigest()
-        for name, rows in lake.rows(counts)
-    }
 
 
 def audit(lake: Lakehouse, table: Table) -> Audit:

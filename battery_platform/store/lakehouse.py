@@ -77,6 +77,7 @@ class Lakehouse:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._root: duckdb.DuckDBPyConnection | None = None
+        self._readers: list[duckdb.DuckDBPyConnection] = []
         self._guard = RLock()
 
     # -- opening ---------------------------------------------------------------------------
@@ -161,10 +162,8 @@ class Lakehouse:
     @contextlib.contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection for one piece of work; closed whatever happens."""
-        with self._guard:
-            cursor = self._open().cursor()
+        cursor = self._new_cursor()
         try:
-            cursor.execute(f"USE {LAKE}")
             yield cursor
         except duckdb.Error as error:
             if is_disk_full(error):
@@ -173,8 +172,44 @@ class Lakehouse:
         finally:
             cursor.close()
 
+    def _new_cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._guard:
+            cursor = self._open().cursor()
+        try:
+            cursor.execute(f"USE {LAKE}")
+        except duckdb.Error as error:
+            cursor.close()
+            if is_disk_full(error):
+                raise self._full(error) from error
+            raise
+        return cursor
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection for one question, which serves the next one too: telling a new one which lake
+        it works on costs as much as a small question. After an error it is closed.
+        """
+        with self._guard:
+            root = self._open()
+            reader = self._readers.pop() if self._readers else None
+        reader = reader or self._new_cursor()
+        try:
+            yield reader
+        except BaseException as error:
+            reader.close()
+            if isinstance(error, duckdb.Error) and is_disk_full(error):
+                raise self._full(error) from error
+            raise
+        with self._guard:
+            if self._root is root:
+                self._readers.append(reader)
+                return
+        reader.close()
+
     def close(self) -> None:
         with self._guard:
+            while self._readers:
+                self._readers.pop().close()
             if self._root is not None:
                 self._root.close()
                 self._root = None
@@ -182,13 +217,13 @@ class Lakehouse:
     # -- reading ---------------------------------------------------------------------------
 
     def rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
-        with self.cursor() as cursor:
-            return cursor.execute(sql, parameters or []).fetchall()
+        with self._reader() as reader:
+            return reader.execute(sql, parameters or []).fetchall()
 
     def records(self, sql: str, parameters: Parameters = None) -> list[dict[str, Any]]:
         """Rows as dictionaries, for tables that people or JSON readers see."""
-        with self.cursor() as cursor:
-            result = cursor.execute(sql, parameters or [])
+        with self._reader() as reader:
+            result = reader.execute(sql, parameters or [])
             names = [column[0] for column in result.description or []]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 

@@ -70,6 +70,26 @@ def test_a_second_run_takes_nothing_again(resource: LakehouseResource) -> None:
     assert after == before
 
 
+def test_a_table_that_is_as_it_was_is_not_judged_again(resource: LakehouseResource) -> None:
+    table = next(asset for asset in raw_tables.ASSETS if asset.key.path[-1] == "electrodes")
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(resource, instance, synthetic_plant, *raw_tables.ASSETS)
+        again = run(resource, instance, synthetic_plant, table)
+        resource.lake().write(
+            lambda cursor: cursor.execute("UPDATE raw_electrodes SET porosity_pct = 400").fetchall()
+        )
+        overwritten = run(resource, instance, table)
+    checks = {check.check_name: check for check in again.get_asset_check_evaluations()}
+    assert len(checks) == 4
+    assert all(check.passed for check in checks.values())
+    assert all("Not judged again" in str(check.description) for check in checks.values())
+    metadata = again.asset_materializations_for_node("raw__electrodes")[0].metadata
+    assert metadata["unchanged"].value is True
+    assert "data:image/png" in str(metadata["picture"].value)
+    failed = [c.check_name for c in overwritten.get_asset_check_evaluations() if not c.passed]
+    assert failed == ["contract_holds"]
+
+
 def test_public_entry_is_empty_until_it_is_fetched(resource: LakehouseResource) -> None:
     entry = next(asset for asset in sources.ASSETS if asset.key.path[-1] == "cunha2020_nmc111")
     with dg.DagsterInstance.ephemeral() as instance:

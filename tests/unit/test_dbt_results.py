@@ -131,7 +131,7 @@ def test_a_verdict_stands_while_a_run_only_plans_to_judge(
 
 
 def test_an_audit_is_valid_until_rows_or_deliveries_change(lake, take) -> None:  # type: ignore[no-untyped-def]
-    from battery_platform.store.audit import audited_versions
+    from battery_platform.store.builds import audited_versions
 
     before = audited_versions(lake)
     assert audited_versions(lake) == before

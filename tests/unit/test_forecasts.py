@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import polars as pl
 
-from battery_platform.models.forecasts import Scoreboard, scoreboard
+from battery_platform.models.forecasts import Scoreboard, bias_between_batches, scoreboard
 from battery_platform.models.specification import MODELS
 from battery_platform.store.lakehouse import Lakehouse
 
@@ -69,3 +70,46 @@ def test_too_few_forecasts_are_no_verdict() -> None:
     assert not board(5, 0.9, bias_low=0.2).drifts
     assert board(40, 0.9, outside=0.4).drifts
     assert "40 frozen, 10% of them outside of the data; bias 1 (-1 to 3)" in board(40, 0.9).drift
+
+
+def errors_of(
+    seed: int, batches: int, bias: float = 0.0, shared: float = 1.0
+) -> tuple[np.ndarray, list[str]]:
+    """Errors of eight electrodes a batch, most of which a batch has in common."""
+    random = np.random.default_rng(seed)
+    of_batch = np.repeat(shared * random.standard_normal(batches), 8)
+    errors = bias + of_batch + 0.2 * random.standard_normal(8 * batches)
+    return errors, [f"batch-{number // 8:02d}" for number in range(8 * batches)]
+
+
+def alarms(seed: int, batches: int, bias: float = 0.0) -> bool:
+    mean, low, high = bias_between_batches(*errors_of(seed, batches, bias))
+    assert mean is not None
+    assert low is not None
+    assert high is not None
+    assert low <= mean <= high
+    return not low <= 0 <= high
+
+
+def test_batches_that_are_off_together_are_no_drift() -> None:
+    """Counting electrodes instead of batches, a third and more of these cases would alarm."""
+    raised = sum(alarms(seed, batches=8) for seed in range(30))
+    rows_counted = 0
+    for seed in range(30):
+        errors, _ = errors_of(seed, 8)
+        reach = 1.96 * errors.std(ddof=1) / np.sqrt(len(errors))
+        rows_counted += abs(errors.mean()) > reach
+    assert raised <= 3
+    assert rows_counted >= 10
+
+
+def test_a_bias_of_all_batches_is_a_drift() -> None:
+    assert all(alarms(seed, batches=8, bias=3.0) for seed in range(30))
+
+
+def test_one_batch_gives_no_interval() -> None:
+    errors, batches = errors_of(1, 1)
+    assert bias_between_batches(errors, batches)[1:] == (None, None)
+    errors, batches = errors_of(1, 4)
+    assert bias_between_batches(errors, batches)[1:] == (None, None)
+    assert bias_between_batches(np.array([]), []) == (None, None, None)

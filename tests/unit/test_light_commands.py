@@ -13,8 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from battery_platform.design.inverse import design_id
+from battery_platform.design.stored import keep
+from battery_platform.design.targets import DEFAULT, answering, parse
 from battery_platform.models import registry, registry_file, saved
-from battery_platform.models.specification import MODELS
+from battery_platform.models.registry import connected as registry_of
+from battery_platform.models.specification import MODELS, RECIPE, Specification
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
 
@@ -27,7 +31,7 @@ try:
     main()
 except SystemExit as end:
     status = end.code or 0
-print(json.dumps([status, sorted({name.split(".")[0] for name in sys.modules})]))
+print(json.dumps([status, sorted(sys.modules)]))
 """
 
 
@@ -36,17 +40,17 @@ def imported_by(settings: Settings, lake: Lakehouse) -> Callable[..., set[str]]:
     lake.snapshot()  # a lake is there, and what the code expects of it is remembered
     lake.close()
 
-    def ask(*words: str) -> set[str]:
+    def ask(*words: str, before: str = "") -> set[str]:
         done = subprocess.run(
-            [sys.executable, "-c", _ASK, *words],
+            [sys.executable, "-c", before + _ASK, *words],
             capture_output=True,
             text=True,
             check=True,
             env={**os.environ, "BATTERY_PLATFORM_HOME": str(settings.home)},
         )
         status, modules = json.loads(done.stdout.splitlines()[-1])
-        assert status == 0, done.stdout + done.stderr
-        return set(modules)
+        assert status == 0, done.stderr
+        return set(modules) | {name.split(".")[0] for name in modules}
 
     return ask
 
@@ -64,6 +68,100 @@ def test_doctor_is_light(imported_by: Callable[..., set[str]], registry: Path) -
 
     prepare_manifest()
     assert imported_by("doctor") & HEAVY == set()
+
+
+_KNOWN = """
+from battery_platform.design import inverse
+inverse.answering_versions = lambda lake, models: {}
+"""
+"""Versions of models are no matter here."""
+
+
+def test_a_design_that_is_known_is_found_without_what_searches(
+    imported_by: Callable[..., set[str]], lake: Lakehouse
+) -> None:
+    target = parse(DEFAULT)
+    rows = {
+        "designs": [
+            {
+                **{"probability": 0.9, "residual_correlation": 0.0, "in_domain": True},
+                **{"distance": 0.1, "note": None, "candidates": 7, "active_material": "NMC"},
+                **{"loading_basis": "coating", "snapshot_id": 1, "code_hash": "c"},
+                **{"licence": "CC0-1.0", "is_synthetic": True},
+            }
+        ],
+        "design_targets": [
+            {
+                **{"quantity": wanted.quantity, "place": place, "wanted": wanted.value},
+                **{"tolerance": wanted.tolerance, "predicted": wanted.value},
+                **{"standard_deviation": 1.0, "probability": 0.9, "version": 1},
+                "model_name": answering()[wanted.quantity].name,
+            }
+            for place, wanted in enumerate(target, start=1)
+        ],
+        "design_variables": [
+            {"variable": name, "place": place, "value": 1.0}
+            for place, name in enumerate(RECIPE, start=1)
+        ],
+    }
+    keep(lake, design_id(target, []), rows, is_standing=True)
+    lake.close()
+    modules = imported_by("design", "--target", DEFAULT, before=_KNOWN)
+    # DuckDB itself imports pandas for any question with parameters
+    assert modules & (HEAVY - {"pandas", "polars"}) == set()
+
+
+def test_a_prediction_imports_what_reads_the_file_and_no_more(
+    settings: Settings, imported_by: Callable[..., set[str]], registry: Path, tmp_path: Path
+) -> None:
+    model = MODELS["mass-loading"]
+    code, recipes = tmp_path / "loading.py", tmp_path / "recipes.csv"
+    code.write_text(_ANSWERS.format(outputs=list(model.outputs.values())))
+    recipes.write_text(f"{','.join(model.inputs)}\n94,60,5,120\n")
+    _register(settings, code, model)
+    modules = imported_by("predict", model.name, "--input", str(recipes))
+    assert modules & {"mlflow", "sklearn", "dagster", "dbt", "pybamm"} == set()
+    assert "battery_platform.records.ingest" not in modules
+
+
+_ANSWERS = """
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
+
+
+class Same(PythonModel):
+    def load_context(self, context):
+        pass
+
+    def predict(self, context, model_input, params=None):
+        answers = pd.DataFrame({{name: 1.0 for name in {outputs}}}, index=model_input.index)
+        return answers.assign(in_domain=True, distance=0.1, note="", synthetic=True)
+
+
+set_model(Same())
+"""
+
+
+def _register(settings: Settings, code: Path, model: Specification) -> None:
+    """As champion, a version that answers the same to everything."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    with registry_of(settings) as client:
+        place = settings.registry_artifacts.as_uri()
+        mlflow.set_experiment(experiment_id=client.create_experiment("e", artifact_location=place))
+        mlflow.pyfunc.log_model(
+            name=model.name,
+            python_model=str(code),
+            artifacts={"code": str(code)},
+            signature=ModelSignature(Schema([ColSpec("double", name) for name in model.inputs])),
+            pip_requirements=["pandas"],
+            registered_model_name=model.name,
+        )
+        mlflow.end_run()
+        client.set_registered_model_alias(model.name, "champion", "1")
 
 
 def test_help_does_not_even_open_a_database(imported_by: Callable[..., set[str]]) -> None:

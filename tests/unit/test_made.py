@@ -15,6 +15,7 @@ from battery_platform.made import fingerprint as fingerprints
 from battery_platform.made.fingerprint import fingerprint, reached
 from battery_platform.made.kept import Basis, Kept, Made, now, unless_same, why_anew
 from battery_platform.made.products import put
+from battery_platform.made.remembered import FILE, recall, remember
 from battery_platform.models.kinds.kind import code_of
 from battery_platform.models.specification import MODELS
 from battery_platform.store.lakehouse import Lakehouse
@@ -57,8 +58,8 @@ def test_a_function_that_a_result_calls_changes_it_however_far_away(change: Chan
     before = fingerprint(RESEEDS), fingerprint(FACTORS)
     change(
         "models/splits.py",
-        '"""Train and test positions: about this share of the whole groups',
-        'return None  # type: ignore\n    """Train and test positions: about this share of',
+        "    tested = max(1, ",
+        "    return None  # type: ignore\n    tested = max(1, ",
     )
     assert fingerprint(RESEEDS) != before[0]
     assert fingerprint(FACTORS) == before[1], "no factor is found by a single holdout"
@@ -82,7 +83,7 @@ def test_a_picture_makes_nothing_stale(change: Change) -> None:
     ("old", "new"),
     [
         ("import numpy as np", "import numpy as np  # for arrays"),
-        ('"""Train and test positions; whole', '"""Positions to train and to test; whole'),
+        ('"""Train and', '"""Otherwise worded: Train and'),
         (
             "    names = np.unique(groups)\n    if len(names) < 2:",
             "    names = np.unique( groups )\n\n    if len(names) < 2:",
@@ -144,6 +145,21 @@ def test_libraries_that_compute_count_and_those_that_carry_do_not(
     assert fingerprint(GRADED) != before
     fingerprints._release.cache_clear()
     fingerprints.forget_sources()
+
+
+def test_what_is_remembered_holds_for_one_digest(lake: Lakehouse) -> None:
+    settings = lake.settings
+    assert recall(settings, "names", "a") is None  # not even a folder is there
+    lake.snapshot()
+    remember(settings, "names", "a", ["one", "two"])
+    assert recall(settings, "names", "a") == ["one", "two"]
+    remember(settings, "names", "b", {"three": 3})
+    assert recall(settings, "names", "b") == {"three": 3}
+    assert recall(settings, "names", "a") is None
+    (settings.home / "lake" / FILE).write_bytes(
+        b"no database, but long enough to be taken for one" * 9
+    )
+    assert recall(settings, "names", "b") is None
 
 
 @pytest.mark.parametrize("maker", ["battery_platform.nowhere:f", "battery_platform.sizes:nothing"])

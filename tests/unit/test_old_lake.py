@@ -309,9 +309,9 @@ CHILD = textwrap.dedent(
                 threading.Thread(target=die).start() if delay else die()
             return self.root.execute(*words)
 
-    def watched(root):
+    def watched(root, tables):
         mortal = Mortal(root)
-        create(mortal)
+        create(mortal, tables)
         print(mortal.count)
 
     lakehouse._create_tables = watched

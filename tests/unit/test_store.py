@@ -125,6 +125,19 @@ def test_export_is_published_whole(lake: Lakehouse, settings: Settings) -> None:
     assert len([path for path in settings.export_folder.iterdir() if not path.is_symlink()]) == 2
 
 
+def test_an_export_of_the_same_snapshot_stands(lake: Lakehouse, settings: Settings) -> None:
+    with lake.cursor() as cursor:
+        cursor.execute("CREATE TABLE mart_electrodes AS SELECT 'E1' AS electrode_id")
+    first, again = export_marts(lake), export_marts(lake)
+    assert (first.is_new, again.is_new) == (True, False)
+    assert (again.snapshot, again.rows) == (first.snapshot, first.rows)
+    (settings.export_folder / "parquet" / "mart_electrodes.parquet").unlink()
+    assert export_marts(lake).is_new
+    with lake.cursor() as cursor:
+        cursor.execute("INSERT INTO mart_electrodes VALUES ('E2')")
+    assert export_marts(lake).rows["mart_electrodes"] == 2
+
+
 def test_a_contract_that_gained_a_column_gains_it_in_the_lake(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
