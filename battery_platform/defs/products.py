@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from battery_platform.defs.gates import require_fit
 from battery_platform.defs.metadata import (
     OWNERS,
     Draw,
@@ -115,6 +116,7 @@ def product_asset(
         config: asked,  # type: ignore[valid-type]
         lakehouse: LakehouseResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        require_fit(context)
         lake = lakehouse.lake()
         outcome = make(context, lake, config)
         return dg.MaterializeResult(
