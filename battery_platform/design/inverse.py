@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from battery_platform.design.probability import within, within_all
 from battery_platform.design.recipes import candidates
@@ -32,12 +31,18 @@ from battery_platform.design.targets import (
     parse,
 )
 from battery_platform.errors import PlatformError
+from battery_platform.lazily import Lazily
 from battery_platform.made.fingerprint import fingerprint
 from battery_platform.made.products import Rows
 from battery_platform.made.studies import name_of
 from battery_platform.models import registry
 from battery_platform.models.specification import RECIPE
-from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.store.lakehouse import Lakehouse, sql_texts
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = Lazily("pandas")
 
 SHOWN_NEIGHBOURS = 3
 PLACE = ("electrode_id", "file_name", "line", "is_synthetic")
@@ -173,14 +178,12 @@ def design(lake: Lakehouse, target: Target, once: bool = False) -> tuple[dict[st
 
 def _versions(lake: Lakehouse, versions: dict[str, int]) -> list[dict[str, Any]]:
     """The lake's rows of these versions, in order."""
-    rows = [
-        lake.records(
-            "SELECT * EXCLUDE (card) FROM model_versions WHERE model_name = ? AND version = ?",
-            [name, version],
-        )
-        for name, version in versions.items()
-    ]
-    return [row for of_version in rows for row in of_version]
+    wanted = sql_texts(f"{name}/{version}" for name, version in versions.items())
+    return lake.records(
+        f"""SELECT * EXCLUDE (card) FROM model_versions
+            WHERE model_name || '/' || version IN {wanted}
+            ORDER BY list_position({wanted}, model_name || '/' || version)"""
+    )
 
 
 def _runs(lake: Lakehouse, versions: dict[str, int]) -> list[str]:

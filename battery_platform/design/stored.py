@@ -15,7 +15,7 @@ from battery_platform.errors import PlatformError
 from battery_platform.made.kept import now
 from battery_platform.made.products import Rows, put
 from battery_platform.models.specification import unit_of
-from battery_platform.store.lakehouse import Lakehouse, sql_name
+from battery_platform.store.lakehouse import Lakehouse, sql_name, sql_text, sql_texts
 
 DESIGNS, TARGETS, VARIABLES = "designs", "design_targets", "design_variables"
 NEIGHBOURS, NEIGHBOUR_VALUES = "design_neighbours", "design_neighbour_values"
@@ -81,7 +81,9 @@ def target_of(design: dict[str, Any]) -> Target:
 
 def is_stored(lake: Lakehouse, identifier: str) -> bool:
     """Whether the lake has a design with that identifier."""
-    return bool(lake.value(f"SELECT count(*) FROM {DESIGNS} WHERE design_id = ?", [identifier]))
+    return bool(
+        lake.value(f"SELECT count(*) FROM {DESIGNS} WHERE design_id = {sql_text(identifier)}")
+    )
 
 
 def find(lake: Lakehouse, identifier: str) -> dict[str, Any]:
@@ -98,12 +100,12 @@ def find(lake: Lakehouse, identifier: str) -> dict[str, Any]:
 
 def all_designs(lake: Lakehouse, identifiers: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """All designs, or those with these identifiers, in the order in which they were made."""
-    condition = "TRUE" if identifiers is None else "design_id IN (SELECT unnest($names::VARCHAR[]))"
-    parameters = {} if identifiers is None else {"names": list(identifiers)}
+    # literals, as DuckDB imports pandas in order to bind a parameter
+    condition = "TRUE" if identifiers is None else f"design_id IN {sql_texts(identifiers)}"
     by_design: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for table, order in ORDER.items():
         for row in lake.records(
-            f"SELECT * FROM {sql_name(table)} WHERE {condition} ORDER BY {order}", parameters
+            f"SELECT * FROM {sql_name(table)} WHERE {condition} ORDER BY {order}"
         ):
             if table == DESIGNS:
                 by_design[row["design_id"]] = {name: [] for name in ORDER}
