@@ -57,8 +57,8 @@ def judged(
     for name, miss in misses.items():
         error = np.repeat(np.broadcast_to(miss, BATCHES), 2) * np.tile([1.0, -1.0], BATCHES)
         held[name] = HeldOut(name, (rows.target + error)[None, :], np.ones((1, len(rows))))
-        found = float(np.sqrt((error**2).mean()))
-        scores.append(Score(name, ALL_ROWS, "rmse", found, None, None, len(rows)))
+        root_mean_square = float(np.sqrt((error**2).mean()))
+        scores.append(Score(name, ALL_ROWS, "rmse", root_mean_square, None, None, len(rows)))
     scores.append(Score(PROCESS, ALL_ROWS, "coverage_90", coverage, None, None, len(rows)))
     return Evaluation(MODEL, rows, held, scores)
 
@@ -179,11 +179,11 @@ def test_an_error_that_is_no_number_is_refused() -> None:
 def test_the_least_error_of_those_with_honest_intervals_is_picked(
     rmse: float, coverage: float, picked: str
 ) -> None:
-    one = judged()
-    rows = one.training
-    held = dict(one.held_out) | {TREES: one.held_out[PROCESS]}
+    evaluation = judged()
+    rows = evaluation.training
+    held = dict(evaluation.held_out) | {TREES: evaluation.held_out[PROCESS]}
     scores = [
-        *one.scores,
+        *evaluation.scores,
         Score(TREES, ALL_ROWS, "rmse", rmse, None, None, len(rows)),
         Score(TREES, ALL_ROWS, "coverage_90", coverage, None, None, len(rows)),
     ]
