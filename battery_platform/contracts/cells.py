@@ -53,6 +53,8 @@ class Cells(Contract):
         MASS_SOURCES, "How that mass is known", ("mass source", "massenquelle"), optional=True
     )
     assembled_at: Moment = moment("Time of sealing", ("assembled", "montiert am", "assemble le"))
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
     @rule(
         "active_mass_source",

@@ -34,6 +34,17 @@ MATERIAL_KINDS = (
 LOADING_BASES = ("coating", "active_material")
 
 
+def zone(place: int) -> float:
+    """The air temperature of one zone of a dryer, counted in the direction of the web."""
+    said = f"Air temperature in zone {place} of the dryer"
+    return number(said, 15, 250, optional=True)  # type: ignore[no-any-return]
+
+
+def collector_thickness() -> float:
+    """The thickness of the foil, without which a coating's thickness is given."""
+    return number("Thickness of the collector's foil", 1, 200, optional=True)  # type: ignore[no-any-return]
+
+
 class MaterialLots(Contract):
     """A delivered lot of one material."""
 
@@ -141,6 +152,8 @@ class SlurryBatches(RecipeLaws):
         optional=True,
     )
     mixed_at: Moment = moment("End of mixing", ("mixed", "mixed at", "gemischt am", "melange le"))
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
 
 class Coatings(Contract):
@@ -182,6 +195,8 @@ class Coatings(Contract):
         optional=True,
     )
     coated_at: Moment = moment("End of the run", ("coated", "beschichtet am", "enduit le"))
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
     @rule(
         "wet_thickness_um",
@@ -218,6 +233,16 @@ class Dryings(Contract):
         optional=True,
     )
     dried_at: Moment = moment("End of drying", ("dried", "getrocknet am", "seche le"))
+    drying_zone_1_degc: float = zone(1)
+    drying_zone_2_degc: float = zone(2)
+    drying_zone_3_degc: float = zone(3)
+    drying_zone_4_degc: float = zone(4)
+    drying_zone_5_degc: float = zone(5)
+    drying_zone_6_degc: float = zone(6)
+    drying_zone_7_degc: float = zone(7)
+    drying_zone_8_degc: float = zone(8)
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
 
 class Calenderings(Contract):
@@ -261,6 +286,8 @@ class Calenderings(Contract):
         optional=True,
     )
     calendered_at: Moment = moment("Time of the pass", ("calendered", "kalandriert am"))
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
     @rule(
         "thickness_after_um",
@@ -336,3 +363,6 @@ class Electrodes(GeometryLaws):
         optional=True,
     )
     measured_at: Moment = moment("Time of the measurements", ("measured", "gemessen am"))
+    collector_thickness_um: float = collector_thickness()
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")

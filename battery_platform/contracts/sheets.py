@@ -24,7 +24,24 @@ from battery_platform.contracts.laws import (
     RecipeLaws,
     fractions_sum,
 )
-from battery_platform.contracts.process import LOADING_BASES
+from battery_platform.contracts.process import LOADING_BASES, collector_thickness, zone
+
+ADDED_TO_SHEETS = (
+    "shear_rate_1_s",
+    "mixing_time_min",
+    "wet_thickness_um",
+    *(f"drying_zone_{place}_degc" for place in range(1, 9)),
+    "drying_time_min",
+    "residual_solvent_ppm",
+    "roll_temperature_degc",
+    "line_load_n_mm",
+    "area_cm2",
+    "collector_thickness_um",
+    "operator",
+    "remark",
+)
+"""Columns that sheets of earlier versions had not: where a sheet does not fill them, they take no part
+in an identifier that is derived from the row, so that it stays what it was."""
 
 CLASS_LABELS = ("low", "medium", "high")
 
@@ -235,6 +252,29 @@ class ElectrodeSheets(RecipeLaws, GeometryLaws, CapacityLaws):
         "How the active mass behind the specific capacity is known", ("mass source", "massenquelle")
     )
     measured_at: Moment = moment("Time of the measurements", ("measured", "date", "datum"))
+    shear_rate_1_s: float = number(
+        "Shear rate at which the viscosity was read", 1e-3, 1e5, optional=True
+    )
+    mixing_time_min: float = number("Duration of mixing", 0.1, 2880, optional=True)
+    wet_thickness_um: float = number("Thickness of the wet film", 5, 2000, optional=True)
+    drying_zone_1_degc: float = zone(1)
+    drying_zone_2_degc: float = zone(2)
+    drying_zone_3_degc: float = zone(3)
+    drying_zone_4_degc: float = zone(4)
+    drying_zone_5_degc: float = zone(5)
+    drying_zone_6_degc: float = zone(6)
+    drying_zone_7_degc: float = zone(7)
+    drying_zone_8_degc: float = zone(8)
+    drying_time_min: float = number("Time in the dryer", 0.05, 4320, optional=True)
+    residual_solvent_ppm: float = number(
+        "Solvent left in the dry coating, by weight", 0, 200000, optional=True
+    )
+    roll_temperature_degc: float = number("Roll temperature of the calender", 10, 250, optional=True)
+    line_load_n_mm: float = number("Force of the calender's rolls per width", 0.1, 5000, optional=True)
+    area_cm2: float = number("Coated area of the electrode", 0.01, 10000, optional=True)
+    collector_thickness_um: float = collector_thickness()
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
     @rule(
         "active_material_pct",

@@ -24,8 +24,21 @@ from battery_platform.contracts.base import Column, columns
 from battery_platform.contracts.registry import TABLES, table
 from battery_platform.contracts.units import conversion, is_unit, shown_unit, unit_of
 from battery_platform.errors import RefusedFile
-from battery_platform.records.headers import CERTAIN, best_table, match_header, split_header
+from battery_platform.records.headers import (
+    CERTAIN,
+    CERTAINLY,
+    NEARLY,
+    best_table,
+    counts_active_material,
+    is_clock,
+    language_of,
+    match_header,
+    split_header,
+    usual_units,
+    with_foil,
+)
 from battery_platform.records.identity import derivable
+from battery_platform.records.notation import as_number
 from battery_platform.records.reading import Sheet, refuse
 
 MISSING = ("", "-", "--", "na", "n/a", "null", "none", "#n/a", "#na")
@@ -50,6 +63,10 @@ class Place:
     header: str = ""
     column: int | None = None
     unit: str | None = None
+    minus: str = ""
+    """The header of what is taken off: a foil's thickness."""
+    clock: str = ""
+    """The header of the time of day that belongs to a date."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +92,10 @@ class Mapping:
     constants: dict[str, Any] = field(default_factory=dict)
     values: dict[str, dict[str, str]] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+    """Headers that are left out on purpose; `*` stands for any characters."""
+    extra: tuple[str, ...] = ()
+    """Headers without a column whose values are kept beside the rows; `*` as above."""
     automatic: bool = False
     """Whether it was made from the headers, without anybody naming the source."""
     reader: str | None = None
@@ -92,6 +113,8 @@ class Mapping:
                     ("header", place.header),
                     ("column", place.column),
                     ("unit", place.unit),
+                    ("minus", place.minus),
+                    ("clock", place.clock),
                 )
                 if value not in (None, "")
             }
@@ -122,6 +145,9 @@ class Mapping:
                 made[name] = getattr(self, name)
         if self.missing != MISSING:
             made["missing"] = list(self.missing)
+        for name in ("leave_out", "extra"):
+            if getattr(self, name):
+                made[name] = list(getattr(self, name))
         if places:
             made["columns"] = places
         for name in ("constants", "values"):
@@ -135,8 +161,9 @@ class Mapping:
 
 
 def digest(mappings: list[Mapping]) -> str:
-    """Hash of everything in a mapping that decides how a file is read."""
-    text = json.dumps([mapping.as_dict() for mapping in mappings], sort_keys=True, default=str)
+    """Hash of everything in a mapping that decides what is stored of a file."""
+    stored = [replace(mapping, leave_out=()).as_dict() for mapping in mappings]
+    text = json.dumps(stored, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -206,6 +233,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "constants": (dict,),
     "values": (dict,),
     "assumed": (list, tuple),
+    "leave_out": (list, tuple),
+    "extra": (list, tuple),
     "reader": (str, type(None)),
     "positive_current": (str,),
     "efficiency": (str,),
@@ -259,7 +288,8 @@ def _one(content: dict[str, Any], path: Path) -> Mapping:
     _check_columns(given, path)
     if "missing" in given:
         given["missing"] = tuple(str(word) for word in given["missing"])
-    given["assumed"] = tuple(given.get("assumed", ()))
+    for name in ("assumed", "leave_out", "extra"):
+        given[name] = tuple(str(word) for word in given.get(name, ()))
     _check_words(given, path)
     return Mapping(**given)
 
@@ -294,9 +324,11 @@ def _places(content: dict[str, Any], path: Path) -> dict[str, Place]:
     places = {}
     for name, given in content["columns"].items():
         place = {"header": given} if isinstance(given, str) else given
-        if not isinstance(place, dict) or not set(place) <= {"header", "column", "unit"}:
+        if not isinstance(place, dict) or not set(place) <= set(Place.__dataclass_fields__):
             raise refuse(
-                path, f"the place of '{name}' must be a header, or header/column and unit.", _SEE
+                path,
+                f"the place of '{name}' must be a header, or header/column and unit, minus, clock.",
+                _SEE,
             )
         unit = place.get("unit")
         if unit is not None and str(unit) == "fraction":
@@ -317,6 +349,8 @@ def _places(content: dict[str, Any], path: Path) -> dict[str, Place]:
             str(place.get("header", "")),
             column,
             None if unit is None else str(unit),
+            str(place.get("minus", "")),
+            str(place.get("clock", "")),
         )
     return places
 
@@ -444,6 +478,11 @@ class Placement:
     confidence: float
     why: str
 
+    @property
+    def used(self) -> bool:
+        """Whether it is sure enough to be used without asking."""
+        return self.column is not None and self.confidence >= CERTAIN
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -465,58 +504,18 @@ def propose(
     table_name = table_name or best_table(sheet.header)
     if table_name is None:
         return None
-    placements: list[Placement] = []
-    taken: dict[str, tuple[float, int]] = {}
-    for position, text in enumerate(sheet.header):
-        match = (
-            match_header(text, table_name, _is_numeric(sample[f"c{position}"])) if text else None
-        )
-        if match is None:
-            placements.append(
-                Placement(text, None, None, 0.0, "no column of that name" if text else "no header")
-            )
-            continue
-        unit = split_header(text).unit
-        before = taken.get(match.column)
-        if before is not None and before[0] >= match.confidence:
-            placements.append(Placement(text, None, unit, 0.0, f"{match.column} is placed already"))
-            continue
-        if before is not None:
-            other = placements[before[1]]
-            placements[before[1]] = replace(
-                other, column=None, why=f"{match.column} fits another header better"
-            )
-        taken[match.column] = (match.confidence, position)
-        placements.append(Placement(text, match.column, unit, match.confidence, match.why))
-    places: dict[str, Place] = {}
-    assumed: list[str] = []
-    for position, placed in enumerate(placements):
-        if placed.column is None or placed.confidence < CERTAIN:
-            continue
-        unit = placed.unit
-        if (
-            unit is None
-            and unit_of(placed.column) is not None
-            and split_header(placed.header).unit is None
-        ):
-            unit, note = _unit_without_a_word(placed.column, sample[f"c{position}"])
-            assumed.append(note)
-        places[placed.column] = Place(header=placed.header, unit=unit)
-    constants: dict[str, Any] = {}
+    guess = _Guess(sheet, sample, table_name)
+    guess.place_headers()
+    guess.settle_rivals()
+    guess.state_units()
+    guess.take_off_the_foil()
+    guess.join_clocks()
+    places, constants, assumed = guess.places(), guess.constants(), guess.assumed
     wanted = {column.name: column for column in columns(table(table_name).contract)}
-    if (
-        "loading_basis" in wanted
-        and "mass_loading_mg_cm2" in places
-        and "loading_basis" not in places
-    ):
-        constants["loading_basis"] = "coating"
-        assumed.append("loading_basis: the file does not say; the whole dry coating is assumed")
-    moments = [
-        sample[f"c{position}"]
-        for position, placed in enumerate(placements)
-        if placed.column in places and wanted[placed.column].role == "moment"
-    ]
     datetime_format = None
+    moments = [
+        guess.joined(name, place) for name, place in places.items() if wanted[name].role == "moment"
+    ]
     if moments:
         assumed.append("timezone: the file does not say; time stamps are taken as UTC")
         datetime_format, note = _datetime_format(moments)
@@ -543,7 +542,238 @@ def propose(
         constants=constants,
         assumed=tuple(assumed),
     )
-    return Proposal(mapping, tuple(placements), missing)
+    return Proposal(mapping, tuple(guess.placements), missing)
+
+
+_DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}"
+_CLOCK = r"^(.* )?\d{1,2}:\d\d(:\d\d(\.\d+)?)?$"
+
+
+class _Guess:
+    """What the headers of one sheet mean, beside each other and beside what stands below them."""
+
+    def __init__(self, sheet: Sheet, sample: pl.DataFrame, table_name: str) -> None:
+        self.header = sheet.header
+        self.sample = sample
+        self.table_name = table_name
+        self.decimal = sheet.dialect.decimal if sheet.dialect else "."
+        self.wanted = {column.name: column for column in columns(table(table_name).contract)}
+        self.placements: list[Placement] = []
+        self.assumed: list[str] = []
+        self.minus: dict[str, str] = {}
+        self.clocks: dict[str, str] = {}
+
+    def cells(self, position: int) -> pl.Series:
+        return self.sample[f"c{position}"].str.strip_chars().replace("", None).drop_nulls()
+
+    def place_headers(self) -> None:
+        """Each header by itself: its words, and whether numbers, dates or words stand below it."""
+        language = language_of(self.header)
+        for position, text in enumerate(self.header):
+            cells = self.cells(position).head(2000)
+            numeric = is_numeric(cells, self.decimal)
+            match = match_header(text, self.table_name, numeric, language) if text else None
+            unit = split_header(text).unit
+            if match is None:
+                why = "no column of that name" if text else "no header"
+                self.placements.append(Placement(text, None, unit, 0.0, why))
+                continue
+            dates = len(cells) > 0 and 2 * cells.str.contains(_DATE).sum() > len(cells)
+            is_moment = self.wanted[match.column].role == "moment"
+            if len(cells) and dates != is_moment and (is_moment or unit_of(match.column)):
+                stands = "dates" if dates else "no dates"
+                why = f"{match.column} by its words, but {stands} stand below it"
+                self.placements.append(Placement(text, None, unit, 0.0, why))
+                continue
+            self.placements.append(Placement(text, match.column, unit, match.confidence, match.why))
+
+    def settle_rivals(self) -> None:
+        """Where several headers mean one column, the surest counts; equals do not count at all."""
+        claims: dict[str, list[int]] = {}
+        for position, placed in enumerate(self.placements):
+            if placed.column is not None:
+                claims.setdefault(placed.column, []).append(position)
+        for column, positions in claims.items():
+            if len(positions) == 1:
+                continue
+            ranks = {
+                position: (self.placements[position].confidence, self._stated(position))
+                for position in positions
+            }
+            best = max(ranks.values())
+            leading = [position for position in positions if ranks[position] == best]
+            if len(leading) > 1 and self._alike(leading):
+                leading = leading[:1]
+            others = " and ".join(f"'{self.header[position]}'" for position in leading)
+            for position in positions:
+                if leading == [position]:
+                    continue
+                why = (
+                    f"{column} fits {others} better"
+                    if len(leading) == 1
+                    else f"{others} could each be {column}"
+                )
+                self.placements[position] = replace(
+                    self.placements[position], column=None, confidence=0.0, why=why
+                )
+
+    def _stated(self, position: int) -> bool:
+        return self.placements[position].unit is not None
+
+    def _alike(self, positions: list[int]) -> bool:
+        """Whether these columns say the very same in every row."""
+        first, *others = (self.sample[f"c{position}"] for position in positions)
+        return len(first) > 0 and all((first == other).all() for other in others)
+
+    def state_units(self) -> None:
+        """Units that headers do not state, where the values leave no doubt."""
+        for position, placed in enumerate(self.placements):
+            column = placed.column
+            if column is None or placed.unit is not None or unit_of(column) is None:
+                continue
+            if split_header(placed.header).unit is not None or placed.confidence == 1.0:
+                continue
+            unit, sure, note = self._unit_by_values(column, position)
+            if sure and placed.confidence in (NEARLY, CERTAINLY) and "close to" not in placed.why:
+                self.placements[position] = replace(placed, unit=unit, confidence=CERTAINLY)
+                self.assumed.append(note)
+            elif not sure:
+                self.placements[position] = replace(placed, confidence=NEARLY, why=note)
+
+    def _unit_by_values(self, column: str, position: int) -> tuple[str | None, bool, str]:
+        """The unit in which the values are usual, whether it is the only one, and what to say."""
+        numbers = as_numbers(self.cells(position), self.decimal).drop_nulls()
+        shown = shown_unit(column)
+        if column.endswith("_pct") and len(numbers):
+            if float(numbers.abs().max()) <= 1.0:  # type: ignore[arg-type]
+                says = "all values lie within 1, so fractions are assumed"
+                return "fraction", True, f"{column}: no unit is stated; {says}"
+        known = usual_units(column, self.table_name)
+        usual = known.usual if known else {}
+        fitting = [
+            unit for unit, (low, high) in usual.items() if numbers.is_between(low, high).all()
+        ]
+        if not usual and not (known and known.asks):
+            return None, True, f"{column}: no unit is stated; {shown} is assumed"
+        if len(numbers) and len(fitting) == 1:
+            unit = fitting[0]
+            said = f"the values are usual in {unit.replace('**', '^').replace('*', '·')} only"
+            return unit, True, f"{column}: no unit is stated; {said}, which is assumed"
+        doubt = "its values do not tell" if usual else "its numbers could be in several units"
+        return None, False, f"{column}, but no unit is stated and {doubt}: write one into the header"
+
+    def take_off_the_foil(self) -> None:
+        """A thickness with the foil is a thickness where the foil's own stands beside it."""
+        foils = [p for p in self.placements if p.used and p.column == "collector_thickness_um"]
+        if len(foils) != 1:
+            return
+        taken = {placed.column for placed in self.placements if placed.used}
+        for position, placed in enumerate(self.placements):
+            if placed.used or split_header(placed.header).unit is None:
+                continue
+            column = with_foil(placed.header, self.table_name)
+            if column is None or column in taken:
+                continue
+            taken.add(column)
+            self.minus[column] = foils[0].header
+            why = f"'{placed.header}' minus '{foils[0].header}'"
+            self.placements[position] = replace(
+                placed, column=column, confidence=CERTAINLY, why=why
+            )
+            self.assumed.append(f"{column}: derived as {why}")
+
+    def join_clocks(self) -> None:
+        """A date and a time of day beside it are one moment."""
+        moments = [
+            (position, placed)
+            for position, placed in enumerate(self.placements)
+            if placed.used and self.wanted[str(placed.column)].role == "moment"
+        ]
+        clocks = [
+            position
+            for position, placed in enumerate(self.placements)
+            if not placed.used and is_clock(placed.header) and self._holds_clocks(position)
+        ]
+        if len(moments) != 1 or len(clocks) != 1:
+            return
+        position, placed = moments[0]
+        days = self.cells(position)
+        if days.str.contains(r"\d:\d\d").any() and not days.str.contains(r"[ T]00:00(:00)?").all():
+            return
+        clock = self.placements[clocks[0]].header
+        column = str(placed.column)
+        self.clocks[column] = clock
+        why = f"'{placed.header}' and '{clock}' are one moment"
+        self.placements[clocks[0]] = Placement(clock, column, None, CERTAINLY, why)
+        self.assumed.append(f"{column}: {why}")
+
+    def _holds_clocks(self, position: int) -> bool:
+        cells = self.cells(position)
+        return len(cells) > 0 and bool(cells.str.contains(_CLOCK).all())
+
+    def places(self) -> dict[str, Place]:
+        """The columns with their headers; the clock of a moment stands within its place."""
+        clocks = set(self.clocks.values())
+        return {
+            placed.column: Place(
+                header=placed.header,
+                unit=placed.unit,
+                column=self._position(position),
+                minus=self.minus.get(placed.column, ""),
+                clock=self.clocks.get(placed.column, ""),
+            )
+            for position, placed in enumerate(self.placements)
+            if placed.used and placed.column and placed.header not in clocks
+        }
+
+    def _position(self, position: int) -> int | None:
+        """A header's position, where another header reads the same."""
+        spelled = [spelling(text) for text in self.header]
+        return position + 1 if spelled.count(spelled[position]) > 1 else None
+
+    def joined(self, name: str, place: Place) -> pl.Series:
+        """The time stamps of a column of the sample, with the time of day that belongs to them."""
+        position = self._at(place.header)
+        days = self.sample[f"c{position}"]
+        if not place.clock:
+            return days
+        clocks = self.sample[f"c{self._at(place.clock)}"]
+        return pl.DataFrame({"day": days, "clock": clocks}).select(
+            one_moment(pl.col("day"), pl.col("clock"))
+        )["day"]
+
+    def _at(self, header: str) -> int:
+        return self.header.index(header)
+
+    def constants(self) -> dict[str, Any]:
+        """What the headers say besides: the shear rate of a viscosity; and the basis of a loading."""
+        placed = {p.column: p.header for p in self.placements if p.used}
+        constants: dict[str, Any] = {}
+        if "viscosity_pa_s" in placed and "shear_rate_1_s" in self.wanted.keys() - placed.keys():
+            rate = split_header(placed["viscosity_pa_s"]).shear_rate
+            if rate is not None:
+                constants["shear_rate_1_s"] = rate
+                self.assumed.append(
+                    f"shear_rate_1_s: {rate:g} 1/s, as '{placed['viscosity_pa_s']}' says"
+                )
+        if "mass_loading_mg_cm2" in placed and "loading_basis" in self.wanted.keys() - placed.keys():
+            header = placed["mass_loading_mg_cm2"]
+            if counts_active_material(header):
+                constants["loading_basis"] = "active_material"
+                self.assumed.append(f"loading_basis: active material, as '{header}' says")
+            else:
+                constants["loading_basis"] = "coating"
+                self.assumed.append(
+                    "loading_basis: the file does not say; the whole dry coating is assumed"
+                )
+        return constants
+
+
+def one_moment(day: pl.Expr, clock: pl.Expr) -> pl.Expr:
+    """The text of a date and of a time of day as one time stamp; workbooks add midnight to a date."""
+    date = day.str.strip_chars().str.replace(r"[ T]00:00(:00(\.0+)?)?$", "")
+    time = clock.str.strip_chars().str.replace(r"^.* ", "")
+    return pl.when(time.fill_null("") == "").then(date).otherwise(pl.format("{} {}", date, time))
 
 
 _DATETIME_FORMATS = tuple(
@@ -578,30 +808,18 @@ def _datetime_format(columns_: list[pl.Series]) -> tuple[str | None, str]:
     return best[0], ""
 
 
-def _is_numeric(cells: pl.Series) -> bool | None:
+def is_numeric(cells: pl.Series, decimal: str) -> bool | None:
     """Whether most filled cells are numbers; None if all cells are empty."""
-    filled = cells.str.strip_chars().replace("", None).drop_nulls().head(200)
+    filled = cells.head(200)
     if filled.is_empty():
         return None
-    numbers = filled.str.replace(",", ".").cast(pl.Float64, strict=False)
-    return numbers.null_count() < 0.5 * len(filled)
+    return as_numbers(filled, decimal).null_count() < 0.5 * len(filled)
 
 
-def _unit_without_a_word(column: str, cells: pl.Series) -> tuple[str | None, str]:
-    """The unit of a column whose header states none; percent columns may hold fractions."""
-    numbers = (
-        cells.str.strip_chars()
-        .str.replace(",", ".")
-        .cast(pl.Float64, strict=False)
-        .drop_nulls()
-        .drop_nans()
-    )
-    if column.endswith("_pct") and len(numbers) and float(numbers.abs().max()) <= 1.0:  # type: ignore[arg-type]
-        return (
-            "fraction",
-            f"{column}: no unit is stated; all values lie within 1, so fractions are assumed",
-        )
-    return None, f"{column}: no unit is stated; {shown_unit(column)} is assumed"
+def as_numbers(cells: pl.Series, decimal: str) -> pl.Series:
+    """The numbers among cells of text; what is none is null."""
+    bare = pl.col("cell").str.strip_suffix("%").str.strip_chars()
+    return pl.DataFrame({"cell": cells}).select(as_number(bare, decimal).alias("cell"))["cell"]
 
 
 def as_yaml(mappings: list[Mapping]) -> str:
@@ -624,30 +842,54 @@ def as_yaml(mappings: list[Mapping]) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
-def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int]:
+@dataclass(frozen=True)
+class Positions:
+    """Where a sheet has what a mapping places, by contract column."""
+
+    columns: dict[str, int]
+    minus: dict[str, int]
+    clocks: dict[str, int]
+
+    @property
+    def taken(self) -> dict[int, str]:
+        """The column to which each position of the sheet contributes."""
+        return {
+            position: name
+            for places in (self.clocks, self.minus, self.columns)
+            for name, position in places.items()
+        }
+
+
+def positions_of(mapping: Mapping, sheet: Sheet, path: Path) -> Positions:
     """Position of each contract column in the sheet; a missing header refuses the file."""
     spelled: dict[str, int] = {}
     for position, text in enumerate(sheet.header):
-        spelled.setdefault(_spelling(text), position)
-        spelled.setdefault(_spelling(split_header(text).words), position)
-    positions: dict[str, int] = {}
+        spelled.setdefault(spelling(text), position)
+    for position, text in enumerate(sheet.header):
+        spelled.setdefault(spelling(split_header(text).words), position)
     absent: list[str] = []
+    found = Positions({}, {}, {})
     for name, place in mapping.columns.items():
-        if place.column is not None:
-            if not 1 <= place.column <= len(sheet.header):
-                raise refuse(
-                    path,
-                    f"the mapping takes {name} from column {place.column}, the sheet has "
-                    f"{len(sheet.header)}.",
-                    "Correct `column` in the mapping.",
-                )
-            positions[name] = place.column - 1
-            continue
-        position_or_none = spelled.get(_spelling(place.header))
-        if position_or_none is None:
-            absent.append(f"'{place.header}' ({name})")
-        else:
-            positions[name] = position_or_none
+        for header, into in (
+            (place.header, found.columns),
+            (place.minus, found.minus),
+            (place.clock, found.clocks),
+        ):
+            if into is found.columns and place.column is not None:
+                if not 1 <= place.column <= len(sheet.header):
+                    raise refuse(
+                        path,
+                        f"the mapping takes {name} from column {place.column}, the sheet has "
+                        f"{len(sheet.header)}.",
+                        "Correct `column` in the mapping.",
+                    )
+                into[name] = place.column - 1
+            elif header or into is found.columns:
+                position_or_none = spelled.get(spelling(header))
+                if position_or_none is None:
+                    absent.append(f"'{header}' ({name})")
+                else:
+                    into[name] = position_or_none
     if absent:
         raise refuse(
             path,
@@ -655,26 +897,30 @@ def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int
             f"{', '.join(text for text in sheet.header if text)}.",
             "Export the column, or correct the header in the mapping.",
         )
-    return positions
+    return found
 
 
-def _spelling(text: str) -> str:
+def spelling(text: str) -> str:
+    """A header without differences of case and blanks."""
     return " ".join(text.replace("\u00a0", " ").replace("\ufeff", "").split()).casefold()
 
 
 def factor(mapping: Mapping, column: str, header: str, path: Path) -> tuple[float, float]:
     """Factor and offset from the source's unit to the contract's."""
-    place = mapping.columns[column]
+    return _factor(column, header, mapping.columns[column].unit, path)
+
+
+def factor_of_what_is_taken_off(column: str, header: str, path: Path) -> tuple[float, float]:
+    """The same for the column that a mapping takes off; its unit stands in its header."""
+    return _factor(column, header, None, path)
+
+
+def _factor(column: str, header: str, unit: str | None, path: Path) -> tuple[float, float]:
     if unit_of(column) is None:
         return 1.0, 0.0
-    stated = split_header(header).unit
-    unit = place.unit or stated
+    unit = unit or split_header(header).unit
     if unit is None:
-        bracket = re.search(r"[\[(]([^\])]{1,12})[\])]\s*$", header)
-        if bracket and bracket[1].strip() and is_unit(bracket[1]):
-            unit = bracket[1]
-        else:
-            return 1.0, 0.0
+        return 1.0, 0.0
     both = conversion(unit, column)
     if both is None:
         raise refuse(
