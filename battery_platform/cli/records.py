@@ -188,12 +188,15 @@ def map_file(
         str | None, typer.Option(help="Name of the source; otherwise the file's.")
     ] = None,
     write: Annotated[bool, typer.Option(help="Write NAME.map.yaml beside the file.")] = True,
+    leave_out: LeaveOut = None,
+    keep_extra: KeepExtra = False,
     as_json: AsJson = False,
 ) -> None:
     """Propose a mapping: which header is which column, how sure that is, and what found no place."""
     from battery_platform.contracts.registry import table as table_of
     from battery_platform.records import mapping as mappings
     from battery_platform.records.assistant import suggest
+    from battery_platform.records.ingest import Settle
 
     source = source or mappings.safe_source(path.stem)
     if not mappings.SOURCE_ID.match(source):
@@ -201,18 +204,16 @@ def map_file(
             f"The source name {source!r} cannot be used.", "Use letters, digits, . - _"
         )
     table_name = table_of(table).name if table else None
-    found = suggest(path, Settings.from_env(), source, table_name)
-    rows = [
-        {
-            "sheet": sheet,
-            "header": one.header,
-            "column": one.column or "not placed",
-            "unit": one.unit or "",
-            "confidence": one.confidence,
-            "why": one.why,
-        }
-        for sheet, one in found.placements
-    ]
+    settle = Settle(tuple(leave_out or ()), keep_extra)
+    found = suggest(path, Settings.from_env(), source, table_name, settle)
+    rows = [fate.row() for fate in found.fates]
+    if not as_json:
+        shown = ("sheet", "header", "outcome", "column", "unit", "confidence", "why")
+        rows = [
+            {name: row[name] for name in shown if name != "sheet" or any(r["sheet"] for r in rows)}
+            | {"column": row["column"] or "not placed"}
+            for row in rows
+        ]
     show(rows, as_json, title=f"{path.name}: headers", empty="a binary file: no headers to place")
     if not found.text:
         raise PlatformError(

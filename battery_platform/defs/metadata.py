@@ -110,9 +110,7 @@ def ingest_metadata(reports: Sequence[Report], snapshot: int) -> dict[str, Any]:
     }
     fates = [(report.path.name, fate) for report in reports for fate in report.fates]
     outcomes = Counter(fate.outcome for _, fate in fates)
-    elsewhere = [
-        {"file": name} | fate.row() for name, fate in fates if fate.outcome != "placed"
-    ]
+    elsewhere = [{"file": name} | fate.row() for name, fate in fates if fate.outcome != "placed"]
     return {
         "dagster/row_count": total["accepted"],
         "files": len(reports),

@@ -24,6 +24,7 @@ from battery_platform.records.mapping import (
     spelling,
 )
 from battery_platform.records.reading import Sheet, first_cells, readable_name
+from battery_platform.store.lakehouse import Lakehouse
 
 PLACED, LEFT_OUT, EXTRA, UNPLACED = "placed", "left out", "extra", "unplaced"
 
@@ -99,7 +100,7 @@ def account(
         else:
             confidence = 0.0
             outcome, decided = _decided(mapping, header, position)
-            why = decided or (guess.why if guess else "the mapping does not name it")
+            why = decided or (_thought(guess) if guess else "the mapping does not name it")
             if outcome == UNPLACED:
                 filled = _filled(cells[f"c{position}"], missing)
                 idle = _idle(filled, cells, position, taken)
@@ -121,6 +122,10 @@ def account(
             )
         )
     return fates
+
+
+def _thought(guess: Placement) -> str:
+    return f"perhaps {guess.column}: {guess.why}" if guess.column else guess.why
 
 
 def _decided(mapping: Mapping, header: str, position: int) -> tuple[str, str]:
@@ -174,7 +179,11 @@ def unsettled(path: Path, fates: Sequence[Fate]) -> Unsettled | None:
     shown = "; ".join(f"'{fate.name}' ({fate.holds}: {fate.why})" for fate in open_[:SHOWN])
     more = f"; and {len(open_) - SHOWN} more" if len(open_) > SHOWN else ""
     one = len(open_) == 1
-    what = "a column found no place and holds" if one else f"{len(open_)} columns found no place and hold"
+    what = (
+        "a column found no place and holds"
+        if one
+        else f"{len(open_)} columns found no place and hold"
+    )
     return Unsettled(
         f"{readable_name(path)}: {what} values that would be lost: {shown}{more}.",
         "Place them in a mapping (`battery-platform map FILE` begins one), say `--leave-out NAME` for "
@@ -185,6 +194,16 @@ def unsettled(path: Path, fates: Sequence[Fate]) -> Unsettled | None:
 
 
 SHOWN = 12
+
+
+def known_fates(lake: Lakehouse, file_id: str) -> list[Fate]:
+    """What became of the columns of a file that was taken before."""
+    rows = lake.rows(
+        "SELECT table_name, sheet, position, header, unit, outcome, column_name, confidence, why "
+        "FROM raw_columns WHERE file_id = ? ORDER BY table_name, sheet, position",
+        [file_id],
+    )
+    return [Fate(*row) for row in rows]
 
 
 def summary(fates: Sequence[Fate]) -> list[str]:

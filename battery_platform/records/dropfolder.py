@@ -81,7 +81,7 @@ def take(lake: Lakehouse, progress: Progress = NO_PROGRESS) -> list[Report]:
         beside = path.with_name(path.stem + MAP)
         if beside.is_file():
             beside.replace(target.with_name(target.stem + MAP))
-        if report.status == "refused" or report.total("rows_quarantined"):
+        if report.status == "refused" or report.total("rows_quarantined") or report.unplaced:
             target.with_name(target.name + REASON).write_text(explain(report), encoding="utf-8")
         report.path = target
         reports.append(report)

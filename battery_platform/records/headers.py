@@ -112,7 +112,8 @@ _PLAIN_UNIT = re.compile(
     r"[/%²³°µμ^]|^(um|mm|nm|cm2|pct|microns?|m?pas|cps?|ppm|mah|m?wh|degc|mv|gsm|k?pa|mg)$", re.I
 )
 _SHEAR_RATE = re.compile(
-    r"\s*(?:@|\b(?:at|bei|à|a)\b)\s*(\d+(?:[.,]\d+)?)\s*(?:1/s|/s|s\^?[-\u2212\u207b][1\u00b9])", re.I
+    r"\s*(?:@|\b(?:at|bei|à|a)\b)\s*(\d+(?:[.,]\d+)?)\s*(?:1/s|/s|s\^?[-\u2212\u207b][1\u00b9])",
+    re.I,
 )
 
 
@@ -124,14 +125,19 @@ def split_header(text: str) -> Header:
     if at:
         rest = split_header(" ".join((text[: at.start()] + " " + text[at.end() :]).split()))
         return Header(rest.words, rest.unit, float(at[1].replace(",", ".")))
-    for pattern in (_BRACKETED, _TRAILING, _LAST, _FIRST, _DIVIDED):
+    for pattern in (_BRACKETED, _TRAILING):
         match = pattern.match(text)
-        told = match and (pattern not in (_LAST, _FIRST) or _PLAIN_UNIT.search(match["unit"]))
-        if match and told and is_unit(match["unit"]):
+        if match and is_unit(match["unit"]):
             return Header(match["words"].strip(), match["unit"].strip())
-    unit = unit_of(text.casefold())
-    if unit is not None and len(unit.suffix) < len(text):
-        return Header(text[: -len(unit.suffix)], unit.pint)
+    suffix = unit_of(text.casefold())
+    if suffix is not None and len(suffix.suffix) < len(text):
+        unit = "C" if suffix.suffix == "_c" else suffix.pint  # C is a rate or a temperature
+        return Header(text[: -len(suffix.suffix)], unit)
+    for pattern in (_LAST, _FIRST, _DIVIDED):
+        match = pattern.match(text)
+        bare = pattern is not _DIVIDED
+        if match and (not bare or _PLAIN_UNIT.search(match["unit"])) and is_unit(match["unit"]):
+            return Header(match["words"].strip(), match["unit"].strip())
     return _r_style(text) or Header(text, None)
 
 
@@ -216,6 +222,7 @@ def usual_units(column: str, table_name: str) -> Meaning | None:
 
 
 # -- from words to concepts ----------------------------------------------------------------
+
 
 @lru_cache(maxsize=16384)
 def _readings(words: str) -> tuple[tuple[tuple[Reading, ...], ...], int, int]:
@@ -433,8 +440,7 @@ def _fitting(
         claimed = [
             (column, size)
             for column, size in claimed
-            if conversion(unit, column.name) is not None
-            or (unit_of(column.name) is None and bare)
+            if conversion(unit, column.name) is not None or (unit_of(column.name) is None and bare)
         ]
     quantities = [claim for claim in claimed if unit_of(claim[0].name) is not None]
     others = [claim for claim in claimed if unit_of(claim[0].name) is None]

@@ -17,7 +17,15 @@ import polars as pl
 from battery_platform.contracts.registry import TABLES
 from battery_platform.errors import PlatformError, RefusedFile, StoreError
 from battery_platform.records import mapping as mappings
-from battery_platform.records.accounting import Fate, Unsettled, account, summary, unsettled
+from battery_platform.records.accounting import (
+    UNPLACED,
+    Fate,
+    Unsettled,
+    account,
+    known_fates,
+    summary,
+    unsettled,
+)
 from battery_platform.records.cycling import (
     Export,
     Inherits,
@@ -165,6 +173,11 @@ class Report:
             )
         return told
 
+    @property
+    def unplaced(self) -> bool:
+        """Whether a column found no place and nobody decided about it."""
+        return any(fate.outcome == UNPLACED for fate in self.fates)
+
     def counts(self) -> dict[str, int]:
         """How many columns came to which end."""
         return dict(Counter(fate.outcome for fate in self.fates))
@@ -261,7 +274,7 @@ def _ingest(
         manifest = seen.manifest_in(lake)
         before = _under_mapping(manifest, chosen)
         if before and not replaces:
-            return known_report(path, before)
+            return known_report(lake, path, before)
         displaced = _displaced(manifest)
     reader = chosen[0].reader if chosen else reader_of(path)
     if reader is None:
@@ -599,9 +612,10 @@ def _automatic(path: Path, lake: Lakehouse, settle: Settle) -> list[Delivery]:
     return deliveries
 
 
-def known_report(path: Path, manifest: list[dict[str, Any]]) -> Report:
+def known_report(lake: Lakehouse, path: Path, manifest: list[dict[str, Any]]) -> Report:
     first = manifest[0]
     report = Report(path, "known", first["source_id"], first["file_id"])
+    report.fates = known_fates(lake, first["file_id"])
     report.reason = f"the same bytes were taken on {first['ingested_at']:%Y-%m-%d %H:%M} as {first['file_name']}"
     report.outcomes = [
         Outcome(

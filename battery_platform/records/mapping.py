@@ -508,6 +508,7 @@ def propose(
     guess.place_headers()
     guess.settle_rivals()
     guess.state_units()
+    guess.weigh_the_loading()
     guess.take_off_the_foil()
     guess.join_clocks()
     places, constants, assumed = guess.places(), guess.constants(), guess.assumed
@@ -545,6 +546,8 @@ def propose(
     return Proposal(mapping, tuple(guess.placements), missing)
 
 
+COATING_DENSITY_G_CM3 = (0.5, 5.0)
+"""Of a coating with its pores, from felts of carbon to pressed oxides."""
 _DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}"
 _CLOCK = r"^(.* )?\d{1,2}:\d\d(:\d\d(\.\d+)?)?$"
 
@@ -597,7 +600,7 @@ class _Guess:
             if len(positions) == 1:
                 continue
             ranks = {
-                position: (self.placements[position].confidence, self._stated(position))
+                position: (self.placements[position].confidence, self._states_unit(position))
                 for position in positions
             }
             best = max(ranks.values())
@@ -617,9 +620,6 @@ class _Guess:
                     self.placements[position], column=None, confidence=0.0, why=why
                 )
 
-    def _stated(self, position: int) -> bool:
-        return self.placements[position].unit is not None
-
     def _alike(self, positions: list[int]) -> bool:
         """Whether these columns say the very same in every row."""
         first, *others = (self.sample[f"c{position}"] for position in positions)
@@ -631,7 +631,7 @@ class _Guess:
             column = placed.column
             if column is None or placed.unit is not None or unit_of(column) is None:
                 continue
-            if split_header(placed.header).unit is not None or placed.confidence == 1.0:
+            if placed.confidence == 1.0:
                 continue
             unit, sure, note = self._unit_by_values(column, position)
             if sure and placed.confidence in (NEARLY, CERTAINLY) and "close to" not in placed.why:
@@ -660,7 +660,45 @@ class _Guess:
             said = f"the values are usual in {unit.replace('**', '^').replace('*', '·')} only"
             return unit, True, f"{column}: no unit is stated; {said}, which is assumed"
         doubt = "its values do not tell" if usual else "its numbers could be in several units"
-        return None, False, f"{column}, but no unit is stated and {doubt}: write one into the header"
+        return (
+            None,
+            False,
+            f"{column}, but no unit is stated and {doubt}: write one into the header",
+        )
+
+    def weigh_the_loading(self) -> None:
+        """A loading without a unit has the one in which the coating beside it has a density."""
+        at = {placed.column: position for position, placed in enumerate(self.placements)}
+        loading, thickness = at.get("mass_loading_mg_cm2"), at.get("thickness_um")
+        if loading is None or thickness is None or not self.placements[thickness].used:
+            return
+        placed, unit = self.placements[loading], self.placements[thickness].unit or "um"
+        if self._states_unit(loading) or placed.confidence not in (NEARLY, CERTAINLY):
+            return
+        scale, _ = conversion(unit, "thickness_um") or (1.0, 0.0)
+        depth = as_numbers(self.sample[f"c{thickness}"], self.decimal) * scale
+        weight = as_numbers(self.sample[f"c{loading}"], self.decimal)
+        fitting = []
+        for stated, factor_ in (("mg/cm**2", 1.0), ("g/m**2", 0.1)):
+            density = (weight * factor_ / (0.1 * depth)).drop_nulls()
+            if len(density) and density.is_between(*COATING_DENSITY_G_CM3).all():
+                fitting.append(stated)
+        self.assumed = [note for note in self.assumed if not note.startswith(placed.column or " ")]
+        if len(fitting) == 1:
+            self.placements[loading] = replace(placed, unit=fitting[0], confidence=CERTAINLY)
+            self.assumed.append(
+                f"{placed.column}: no unit is stated; {fitting[0].replace('**', '^')} is assumed, in "
+                "which the thickness beside it gives a density that coatings have"
+            )
+        else:
+            why = (
+                f"{placed.column}, but no unit is stated and the thickness beside it does not tell: "
+                "write one into the header"
+            )
+            self.placements[loading] = replace(placed, unit=None, confidence=NEARLY, why=why)
+
+    def _states_unit(self, position: int) -> bool:
+        return split_header(self.header[position]).unit is not None
 
     def take_off_the_foil(self) -> None:
         """A thickness with the foil is a thickness where the foil's own stands beside it."""
@@ -756,7 +794,10 @@ class _Guess:
                 self.assumed.append(
                     f"shear_rate_1_s: {rate:g} 1/s, as '{placed['viscosity_pa_s']}' says"
                 )
-        if "mass_loading_mg_cm2" in placed and "loading_basis" in self.wanted.keys() - placed.keys():
+        if (
+            "mass_loading_mg_cm2" in placed
+            and "loading_basis" in self.wanted.keys() - placed.keys()
+        ):
             header = placed["mass_loading_mg_cm2"]
             if counts_active_material(header):
                 constants["loading_basis"] = "active_material"
@@ -822,8 +863,8 @@ def as_numbers(cells: pl.Series, decimal: str) -> pl.Series:
     return pl.DataFrame({"cell": cells}).select(as_number(bare, decimal).alias("cell"))["cell"]
 
 
-def as_yaml(mappings: list[Mapping]) -> str:
-    """The YAML of one mapping, or of one per sheet."""
+def as_yaml(mappings: list[Mapping], undecided: Sequence[str] = ()) -> str:
+    """The YAML of one mapping, or of one per sheet, with the headers that somebody has to decide about."""
     if len(mappings) == 1:
         content: dict[str, Any] = mappings[0].as_dict()
     else:
@@ -839,7 +880,17 @@ def as_yaml(mappings: list[Mapping]) -> str:
         for name in ("table", "columns"):
             content.setdefault(name, content["sheets"][mappings[0].sheet][name])
         content = {"source": mappings[0].source, "sheets": content["sheets"]}
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    if undecided:
+        named = yaml.safe_dump(
+            list(undecided), allow_unicode=True, width=10**6, default_flow_style=True
+        )
+        text += (
+            "# No column was found for the following; place each under `columns`, or name it under\n"
+            "# `leave_out` (not wanted) or `extra` (kept beside the rows).\n"
+            f"# leave_out: {named}"
+        )
+    return text
 
 
 @dataclass(frozen=True)

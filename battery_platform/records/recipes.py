@@ -45,7 +45,9 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
     twice = [
         name
         for name in wanted
-        if any(why.endswith(f"could each be {name}") or why.startswith(f"{name} fits") for why in ways)
+        if any(
+            why.endswith(f"could each be {name}") or why.startswith(f"{name} fits") for why in ways
+        )
     ]
     if twice:
         raise PlatformError(

@@ -135,7 +135,9 @@ class TextWay:
             self.absent,
             self.subject.mapping.automatic,
         ).with_columns(typed.select(self.unnamed))
-        typed = typed.select("row_number", *[column.name for column in columns(self.subject.contract)])
+        typed = typed.select(
+            "row_number", *[column.name for column in columns(self.subject.contract)]
+        )
         verdict = judge(typed, self.subject.contract, problems)
         if verdict.accepted.height:
             self.write_accepted(verdict.accepted)
