@@ -16,13 +16,9 @@ import polars as pl
 
 from battery_platform.errors import RefusedFile
 from battery_platform.records.headers import means_identifier, split_header
-from battery_platform.records.mapping import (
-    Mapping,
-    Placement,
-    is_numeric,
-    positions_of,
-    spelling,
-)
+from battery_platform.records.mapping import Mapping, positions_of, spelling
+from battery_platform.records.notation import is_numeric
+from battery_platform.records.proposing import Placement
 from battery_platform.records.reading import Sheet, first_cells, readable_name
 from battery_platform.store.lakehouse import Lakehouse
 

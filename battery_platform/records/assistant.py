@@ -17,6 +17,7 @@ from battery_platform.records.cyclers.header import find_table
 from battery_platform.records.ingest import NOTHING_SETTLED, Settle, reader_of
 from battery_platform.records.instruments.readers import INSTRUMENTS
 from battery_platform.records.mapping import Mapping
+from battery_platform.records.proposing import propose
 from battery_platform.records.reading import first_cells, kind_of, refuse, sheets
 from battery_platform.settings import Settings
 
@@ -77,7 +78,7 @@ def _of_a_form(
     made: list[Mapping] = []
     missing: dict[str, tuple[str, ...]] = {}
     for sheet in sheets(path, settings):
-        proposal = mappings.propose(sheet, source, first_cells(sheet), table_name)
+        proposal = propose(sheet, source, first_cells(sheet), table_name)
         if proposal is None:
             fates += [
                 _fate("", sheet.name, place, text, None, "no table fits")

@@ -37,6 +37,7 @@ from battery_platform.records.cycling import (
 from battery_platform.records.judging import judge_sheet
 from battery_platform.records.known_files import KnownBytes, content_hash, look_up
 from battery_platform.records.mapping import Mapping
+from battery_platform.records.proposing import propose
 from battery_platform.records.reading import Sheet, first_cells, kind_of, refuse, sheets
 from battery_platform.records.text_way import Subject, Tally
 from battery_platform.store.commit import (
@@ -590,7 +591,7 @@ def _automatic(path: Path, lake: Lakehouse, settle: Settle) -> list[Delivery]:
     deliveries: list[Delivery] = []
     problems: list[tuple[str, RefusedFile]] = []
     for sheet in sheets(path, lake.settings):
-        proposal = mappings.propose(sheet, source, first_cells(sheet))
+        proposal = propose(sheet, source, first_cells(sheet))
         if proposal is None:
             problems.append((sheet.name, mappings.no_table(path, sheet)))
         elif not proposal.usable:

@@ -14,8 +14,9 @@ import polars as pl
 
 from battery_platform.contracts.registry import table
 from battery_platform.errors import PlatformError
-from battery_platform.records.mapping import factor, positions_of, propose
+from battery_platform.records.mapping import factor, positions_of
 from battery_platform.records.parsing import parse_cells
+from battery_platform.records.proposing import propose
 from battery_platform.records.reading import first_cells, sheets
 from battery_platform.settings import Settings
 

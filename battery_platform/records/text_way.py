@@ -24,13 +24,13 @@ from battery_platform.records.mapping import (
     Mapping,
     factor,
     factor_of_what_is_taken_off,
-    one_moment,
     positions_of,
 )
+from battery_platform.records.notation import one_moment
 from battery_platform.records.parsing import SUMMARY_WORDS, parse_cells
 from battery_platform.records.reading import Batch, Sheet, readable_name
-from battery_platform.store.commit import PARQUET, Part, Workbench
 from battery_platform.store import schema
+from battery_platform.store.commit import PARQUET, Part, Workbench
 from battery_platform.store.schema import QUARANTINE, raw_columns
 
 Progress = Callable[[int], None]

@@ -19,7 +19,8 @@ from battery_platform.contracts.units import conversion
 from battery_platform.records import catalogue
 from battery_platform.records.headers import CERTAIN, match_header, split_header
 from battery_platform.records.ingest import Report, ingest, retry
-from battery_platform.records.mapping import load, parse, propose
+from battery_platform.records.mapping import load, parse
+from battery_platform.records.proposing import propose
 from battery_platform.records.reading import sheets
 from battery_platform.records.sources import take_public
 from battery_platform.settings import Settings
