@@ -131,6 +131,14 @@ def words_of(text: str, idle: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for word in _folded(text).split() if word not in idle)
 
 
+def spoken(column: str, table_name: str) -> str:
+    """The concepts that name a column, for people who look up what is recognised."""
+    meaning = usual_units(column, table_name)
+    if meaning is None:
+        return ""
+    return ", ".join(" + ".join(sorted(concepts)) for concepts in meaning.means)
+
+
 def usual_units(column: str, table_name: str) -> Meaning | None:
     """What the vocabulary knows of a column of a table."""
     known = vocabulary().columns
