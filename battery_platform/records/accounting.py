@@ -17,12 +17,13 @@ import polars as pl
 from battery_platform.errors import RefusedFile
 from battery_platform.records.headers import means_identifier, split_header
 from battery_platform.records.mapping import Mapping, positions_of, spelling
-from battery_platform.records.notation import is_numeric
+from battery_platform.records.notation import as_number
 from battery_platform.records.proposing import Placement
 from battery_platform.records.reading import Sheet, first_cells, readable_name
 from battery_platform.store.lakehouse import Lakehouse
 
 PLACED, LEFT_OUT, EXTRA, UNPLACED = "placed", "left out", "extra", "unplaced"
+DECIDED = {LEFT_OUT: "on purpose", EXTRA: "kept beside the row"}
 
 
 @dataclass(frozen=True)
@@ -84,24 +85,31 @@ def account(
     taken = positions_of(mapping, sheet, path).taken
     cells = first_cells(sheet)
     decimal = mapping.decimal or (sheet.dialect.decimal if sheet.dialect else ".")
-    missing = {word.casefold() for word in mapping.missing}
+    decided = {
+        position: _decided(mapping, header, position)
+        for position, header in enumerate(sheet.header)
+        if position not in taken
+    }
+    undecided = [position for position, outcome in decided.items() if outcome is None]
+    below = _below(cells, undecided, taken, mapping.missing, decimal)
     fates = []
     for position, header in enumerate(sheet.header):
         guess = placements[position] if placements else None
-        column, holds = taken.get(position), ""
-        confidence = guess.confidence if guess else 1.0
-        why = guess.why if guess else "as the mapping says"
+        column, confidence, holds = taken.get(position), 0.0, ""
         if column is not None:
-            outcome = PLACED
+            outcome, why = PLACED, guess.why if guess else "as the mapping says"
+            confidence = guess.confidence if guess else 1.0
+        elif (said := decided[position]) is not None:
+            outcome, why = said, DECIDED[said]
+        elif below[position].idle:
+            outcome, why = LEFT_OUT, below[position].idle
         else:
-            confidence = 0.0
-            outcome, decided = _decided(mapping, header, position)
-            why = decided or (_thought(guess) if guess else "the mapping does not name it")
-            if outcome == UNPLACED:
-                filled = _filled(cells[f"c{position}"], missing)
-                idle = _idle(filled, cells, position, taken)
-                outcome, why = (LEFT_OUT, idle) if idle else (UNPLACED, why)
-                holds = "" if idle else _holds(header, filled, guess, decimal)
+            outcome = UNPLACED
+            why = _thought(guess) if guess else "the mapping does not name it"
+            named = means_identifier(header) or bool(
+                guess and guess.column and guess.column.endswith("_id")
+            )
+            holds = "identifiers" if named else below[position].holds
         unit = split_header(header).unit
         fates.append(
             Fate(
@@ -124,7 +132,7 @@ def _thought(guess: Placement) -> str:
     return f"perhaps {guess.column}: {guess.why}" if guess.column else guess.why
 
 
-def _decided(mapping: Mapping, header: str, position: int) -> tuple[str, str]:
+def _decided(mapping: Mapping, header: str, position: int) -> str | None:
     """What the mapping says of a column that it does not place; a name counts before a pattern."""
     names = {spelling(header), f"#{position + 1}"} - {""}
     for exactly in (True, False):
@@ -132,39 +140,95 @@ def _decided(mapping: Mapping, header: str, position: int) -> tuple[str, str]:
             for pattern in patterns:
                 asked = spelling(pattern)
                 if asked in names if exactly else any(fnmatchcase(name, asked) for name in names):
-                    return outcome, "on purpose" if outcome == LEFT_OUT else "kept beside the row"
-    return UNPLACED, ""
+                    return outcome
+    return None
 
 
-def _filled(cells: pl.Series, missing: set[str]) -> pl.Series:
-    bare = cells.str.strip_chars()
-    return bare.filter(~bare.str.to_lowercase().is_in(list(missing | {""}))).head(2000)
+@dataclass(frozen=True)
+class _Below:
+    """What stands below a header without a place."""
+
+    idle: str
+    """Why the column says nothing: it is empty, counts the rows, or repeats another; or ''."""
+    holds: str
+    """`identifiers` or `numbers` where somebody would miss the column."""
 
 
-def _idle(filled: pl.Series, cells: pl.DataFrame, position: int, taken: dict[int, str]) -> str:
-    """Why a column says nothing: it is empty, counts the rows, or repeats another; or ''."""
-    if filled.is_empty():
+def _below(
+    cells: pl.DataFrame,
+    positions: Sequence[int],
+    taken: dict[int, str],
+    missing: Sequence[str],
+    decimal: str,
+) -> dict[int, _Below]:
+    """What stands in these columns: all at once, as a sheet may have thousands."""
+    if not positions or cells.is_empty():
+        return {position: _Below("it is empty", "") for position in positions}
+    rows = max(SAMPLE_ROWS, SAMPLE_CELLS // len(positions))
+    names = {f"c{position}": position for position in (*positions, *taken)}
+    cell, gone = pl.col("cell"), [*(word.casefold() for word in missing), ""]
+    bare = cell.str.strip_chars()
+    found = (
+        cells.head(rows)
+        .select(*names)
+        .unpivot(variable_name="name", value_name="cell")
+        .select(
+            "name",
+            cell.hash().alias("hash"),
+            pl.when(~bare.str.to_lowercase().is_in(gone)).then(bare).alias("cell"),
+        )
+        .with_columns(
+            as_number(cell.str.strip_suffix("%").str.strip_chars(), decimal).alias("number"),
+            (cell.str.contains(r"^\S*\d\S*$") & cell.str.contains(r"\pL")).alias("code"),
+            (cell.cast(pl.Int64, strict=False) - pl.int_range(pl.len()).over("name")).alias("step"),
+        )
+        .group_by("name", maintain_order=True)
+        .agg(
+            pl.col("hash").sum(),
+            pl.len().alias("height"),
+            cell.count().alias("filled"),
+            cell.n_unique().alias("different"),
+            pl.col("number").count().alias("numbers"),
+            pl.col("code").all().alias("codes"),
+            pl.col("step").count().alias("steps"),
+            pl.col("step").min().alias("least"),
+            pl.col("step").max().alias("most"),
+        )
+    )
+    profiles = {names[row["name"]]: row for row in found.iter_rows(named=True)}
+    repeated = {profiles[position]["hash"]: position + 1 for position in reversed(list(taken))}
+    return {
+        position: _Below(
+            _idle(cells, position, profiles[position], repeated), _holds(profiles[position])
+        )
+        for position in positions
+    }
+
+
+SAMPLE_ROWS, SAMPLE_CELLS = 200, 2_000_000
+SOME_ROWS = 3
+"""With fewer rows a column that counts them, or repeats another, may do so by chance."""
+
+
+def _idle(
+    cells: pl.DataFrame, position: int, profile: dict[str, Any], repeated: dict[int, int]
+) -> str:
+    if not profile["filled"] and not cells[f"c{position}"].str.strip_chars().str.len_chars().sum():
         return "it is empty"
-    own = cells[f"c{position}"]
-    if len(filled) == min(cells.height, 2000) and cells.height > 2:
-        numbers = filled.cast(pl.Int64, strict=False)
-        if numbers.null_count() == 0 and numbers[0] in (0, 1) and (numbers.diff()[1:] == 1).all():
-            return "it counts the rows"
-    if own.n_unique() > 2:
-        for other in taken:
-            if bool((own == cells[f"c{other}"]).all()):
-                return f"it repeats column {other + 1}"
+    if profile["height"] < SOME_ROWS:
+        return ""
+    if profile["steps"] == profile["height"] and profile["least"] == profile["most"] in (0, 1):
+        return "it counts the rows"
+    other = repeated.get(profile["hash"]) if profile["different"] >= SOME_ROWS else None
+    if other and bool((cells[f"c{position}"] == cells[f"c{other - 1}"]).all()):
+        return f"it repeats column {other}"
     return ""
 
 
-def _holds(header: str, filled: pl.Series, guess: Placement | None, decimal: str) -> str:
-    """`identifiers` or `numbers` where somebody would miss the column."""
-    if means_identifier(header) or (guess and guess.column and guess.column.endswith("_id")):
-        return "identifiers"
-    if is_numeric(filled, decimal):
+def _holds(profile: dict[str, Any]) -> str:
+    if 2 * profile["numbers"] > profile["filled"]:
         return "numbers"
-    codes = filled.str.contains(r"^\S*\d\S*$") & filled.str.contains(r"\pL")
-    return "identifiers" if codes.all() and filled.n_unique() > 1 else ""
+    return "identifiers" if profile["codes"] and profile["different"] > 1 else ""
 
 
 def unsettled(path: Path, fates: Sequence[Fate]) -> Unsettled | None:

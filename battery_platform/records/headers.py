@@ -31,6 +31,8 @@ from battery_platform.records.vocabulary import (
 CERTAIN = 0.9
 """Placements at least this sure are used without asking; weaker ones are only proposed."""
 CERTAINLY, NEARLY, GUESSED, TORN = 0.95, 0.7, 0.6, 0.5
+ENOUGH = 3
+"""So many quantities beside its key make a table, however many columns it does not know."""
 READINGS = 64
 """So many ways of reading a header are looked at; one with more words of several meanings names nothing."""
 
@@ -175,7 +177,7 @@ def _by_meaning(
     header: Header, table_name: str, numeric: bool | None, language: str | None
 ) -> Match | None:
     words, unknown, guessed = readings_of(header.words)
-    if not words or unknown > 1:
+    if unknown > 1 or not _holds_known_word(header.words):
         return None
     if language is not None:
         words = tuple(
@@ -319,6 +321,22 @@ def _sure(column: Column, header: Header, numeric: bool | None, why: str) -> Mat
     return Match(column.name, CERTAINLY, why)
 
 
+def says_something(text: str) -> bool:
+    """Whether a header holds a known word, or is the name of a column of any table."""
+    words = split_header(text).words
+    return _holds_known_word(words) or bool({plain(text), plain(words)} & _all_names())
+
+
+def _holds_known_word(words: str) -> bool:
+    readings, _, _ = readings_of(words)
+    return any(not concept.isdecimal() for word in readings for one, _ in word for concept in one)
+
+
+@lru_cache(maxsize=1)
+def _all_names() -> frozenset[str]:
+    return frozenset(name for table_name in TABLES for name in _names(table_name))
+
+
 def best_table(header: list[str]) -> str | None:
     """The table whose contract fits the headers best, or None if none fits.
 
@@ -329,11 +347,12 @@ def best_table(header: list[str]) -> str | None:
 
     named = [text for text in header if text]
     language = language_of(named)
+    speaking = [text for text in dict.fromkeys(named) if says_something(text)]
     scores: list[tuple[float, int, str]] = []
     for rank, name in enumerate(TABLES):
         placed = {
             match.column
-            for text in named
+            for text in speaking
             if (match := match_header(text, name, language=language)) is not None
         }
         wanted = columns(TABLES[name].contract)
@@ -346,7 +365,7 @@ def best_table(header: list[str]) -> str | None:
         quantities = [column for column in placed if unit_of(column) is not None]
         if not own_key and (wanted[0].name not in derived or len(quantities) < 2):
             continue
-        if 3 * len(placed) < len(named):
+        if 3 * len(placed) < len(named) and (not own_key or missing or len(quantities) < ENOUGH):
             continue
         score = len(placed) - 2.0 * missing + (0.5 if own_key else 0.0)
         scores.append((score, -rank, name))

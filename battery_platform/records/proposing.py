@@ -24,6 +24,7 @@ from battery_platform.records.headers import (
     is_clock,
     language_of,
     match_header,
+    says_something,
     split_header,
     with_foil,
 )
@@ -139,13 +140,17 @@ class _Guess:
         """Each header by itself: its words, and whether numbers, dates or words stand below it."""
         language = language_of(self.header)
         for position, text in enumerate(self.header):
+            if not says_something(text):
+                why = "no column of that name" if text else "no header"
+                unit = split_header(text).unit
+                self.placements.append(Placement(text, None, unit, 0.0, why))
+                continue
             cells = self.cells(position).head(2000)
             numeric = is_numeric(cells, self.decimal)
-            match = match_header(text, self.table_name, numeric, language) if text else None
+            match = match_header(text, self.table_name, numeric, language)
             unit = split_header(text).unit
             if match is None:
-                why = "no column of that name" if text else "no header"
-                self.placements.append(Placement(text, None, unit, 0.0, why))
+                self.placements.append(Placement(text, None, unit, 0.0, "no column of that name"))
                 continue
             dates = len(cells) > 0 and 2 * cells.str.contains(_DATE).sum() > len(cells)
             is_moment = self.wanted[match.column].role == "moment"

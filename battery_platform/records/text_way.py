@@ -157,25 +157,32 @@ class TextWay:
 
     def write_extra(self, cells: pl.DataFrame) -> None:
         """Keep what no contract has a column for, as it stands in the file."""
-        subject, part = self.subject, self.tally.part
-        kept = [
-            cells.select(
+        subject = self.subject
+        told = pl.DataFrame(
+            {
+                "cell": [f"c{fate.position - 1}" for fate in self.extra],
+                "position": [fate.position for fate in self.extra],
+                "name": [fate.name for fate in self.extra],
+                "unit": pl.Series([fate.unit for fate in self.extra], dtype=pl.String),
+            }
+        )
+        kept = (
+            cells.select("row_number", *told["cell"])
+            .unpivot(index="row_number", variable_name="cell", value_name="value")
+            .with_columns(pl.col("value").str.strip_chars())
+            .filter(pl.col("value") != "")
+            .join(told, on="cell", how="left", maintain_order="left")
+            .with_columns(
                 pl.lit(subject.file_id).alias("file_id"),
                 pl.lit(subject.mapping.source).alias("source_id"),
                 pl.lit(subject.mapping.table).alias("table_name"),
                 pl.lit(subject.sheet.name).alias("sheet"),
-                "row_number",
-                pl.lit(fate.position, dtype=pl.Int64).alias("position"),
-                pl.lit(fate.name).alias("name"),
-                pl.lit(fate.unit, dtype=pl.String).alias("unit"),
-                pl.col(f"c{fate.position - 1}").str.strip_chars().alias("value"),
                 pl.lit(subject.mapping.synthetic).alias("is_synthetic"),
-            ).filter(pl.col("value") != "")
-            for fate in self.extra
-        ]
+            )
+        )
         path = self.bench.path("raw_extra")
-        pl.concat(kept).select(*schema.EXTRA).write_parquet(path, **PARQUET)
-        part.extra.append(path)
+        kept.select(*schema.EXTRA).write_parquet(path, **PARQUET)
+        self.tally.part.extra.append(path)
 
     def write_accepted(self, accepted: pl.DataFrame) -> None:
         path = self.bench.path(self.tally.part.table.raw)

@@ -219,6 +219,7 @@ def _compound(token: str, abbreviated: bool) -> tuple[tuple[Reading, ...], ...] 
     return None
 
 
+@lru_cache(maxsize=16384)
 def _near(token: str) -> str | None:
     """The word that a misspelt one is close to."""
     if len(token) < 5 or not token.isalpha():
