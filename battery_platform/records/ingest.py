@@ -666,7 +666,8 @@ def in_order(lake: Lakehouse, paths: Iterable[Path]) -> list[Path]:
         table_ranks = [ranks[mapping.table] for mapping in chosen if mapping.table]
         return (min(table_ranks, default=len(ranks)), path.name)
 
-    return sorted(paths, key=rank)
+    chosen_paths = list(paths)
+    return sorted(chosen_paths, key=rank) if len(chosen_paths) > 1 else chosen_paths
 
 
 def files_below(paths: Iterable[Path]) -> list[Path]:

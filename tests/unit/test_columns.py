@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -382,3 +384,24 @@ def test_wide_tables_take_time_in_proportion(lake: Lakehouse, write: Write) -> N
     report = check(lake, write("wide.csv", content.write_csv()))
     assert report.status == "refused"
     assert len(report.reason) < 2000
+
+
+def test_a_small_file_is_looked_at_once(
+    lake: Lakehouse, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look at the first bytes serves all who ask what a file is."""
+    path = worked(write)
+    long_ago = 1_700_000_000
+    os.utime(path, (long_ago, long_ago))
+    time.sleep(0.06)  # what changed a moment ago is read anew
+    opened: list[Path] = []
+    plain_open = Path.open
+
+    def counting(self: Path, *words: Any, **more: Any) -> Any:
+        if self == path:
+            opened.append(self)
+        return plain_open(self, *words, **more)
+
+    monkeypatch.setattr(Path, "open", counting)
+    assert check(lake, path).total("rows_accepted") == 9
+    assert len(opened) <= 6
