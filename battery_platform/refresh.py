@@ -74,7 +74,7 @@ def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False
     from battery_platform.defs.jobs import size_config
     from battery_platform.defs.launching import create_run, run_here
 
-    job = build_defs().resolve_job_def("refresh")
+    definitions = build_defs()
     run_config = {
         **size_config(size, rebuild),
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
@@ -87,8 +87,8 @@ def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False
         redirect_stdout(log),
         redirect_stderr(log),
     ):
-        run = create_run(instance, job, run_config)
-        for event in run_here(instance, job, run):
+        run = create_run(instance, definitions, "refresh", run_config)
+        for event in run_here(instance, definitions, run):
             progress.take(event)
     if progress.interrupted:
         raise KeyboardInterrupt

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markdown import Markdown
 from rich.text import Text
 
 from battery_platform.cli.printing import SYNTHETIC, AsJson, err, open_lake, out, plain, show
@@ -110,6 +109,8 @@ def models_card(
         )
         show([{**rows[0], "evaluations": scores}], True)
         return
+    from rich.markdown import Markdown
+
     out.print(Markdown(rows[0]["card"]))
     out.print(
         f"Load it wherever the registry {opened.settings.registry_url.split('@')[-1]} and its files "

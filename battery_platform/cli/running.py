@@ -143,13 +143,13 @@ def trace(
     name, _, alias = identifier.removeprefix("models:/").partition("@")
     if name in MODELS:
         alias = alias or "champion"
-        found_version = aliases(Settings.from_env(), name).get(alias)
-        if found_version is None:
+        version = aliases(Settings.from_env(), name).get(alias)
+        if version is None:
             raise PlatformError(
                 f"No version of {name} is called {alias}.",
                 "`battery-platform models list` shows them.",
             )
-        identifier = f"{name}/{found_version}"
+        identifier = f"{name}/{version}"
     found = walk(open_lake(), identifier)
     for origin in found.origins:
         if origin.get("row_number") and origin["path"]:
@@ -159,30 +159,41 @@ def trace(
         return
     label = " SYNTHETIC" if found.is_synthetic else ""
     tree = Tree(Text(f"{found.kind} {found.subject}{label} (lake at snapshot {found.snapshot})"))
-    branches = (
-        ("stated in", found.origins, _origin_text),
-        (
-            "made from",
-            found.upstream,
-            lambda row: f"{row['kind']} {row['id']}  {row.get('files', '')}",
-        ),
-        ("went into", found.downstream, _downstream_text),
-        ("rows in marts", found.marts, lambda row: f"{row['mart']}: {row['rows']}"),
-        ("falls if this was wrong", found.falls, _downstream_text),
-    )
-    for title, rows, text in branches:
-        if not rows:
-            continue
-        branch = tree.add(Text(title))
-        if rows is found.origins and len(rows) > 20:
-            for said in _by_file(rows):
-                branch.add(Text(said))
-            continue
-        for row in rows[:20]:
-            branch.add(Text(text(row)))
-        if len(rows) > 20:
-            branch.add(Text(f"... and {len(rows) - 20} more (--json shows all)"))
+    many_origins = len(found.origins) > FEW
+    branches = {
+        "stated in": _by_file(found.origins)
+        if many_origins
+        else [_origin_text(row) for row in found.origins],
+        "made from": _by_kind(found.upstream),
+        "went into": _by_kind(found.downstream),
+        "rows in marts": [f"{row['mart']}: {row['rows']}" for row in found.marts],
+        "falls if this was wrong": _by_kind(found.falls),
+    }
+    for title, texts in branches.items():
+        if texts:
+            branch = tree.add(Text(title))
+            for text in texts:
+                branch.add(Text(text))
     out.print(tree, soft_wrap=True)
+
+
+FEW = 8
+"""As many things of a kind are listed one by one; more are counted."""
+
+
+def _by_kind(rows: list[dict[str, Any]]) -> list[str]:
+    """Things of each kind: one by one where they are few, otherwise their number and the first ones."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        kinds.setdefault(row.get("kind", ""), []).append(row)
+    texts = []
+    for kind, alike in kinds.items():
+        if len(alike) <= FEW or "id" not in alike[0]:
+            texts += [_thing_text(row) for row in alike]
+        else:
+            first = ", ".join(str(row["id"]) for row in alike[:3])
+            texts.append(f"{kind}: {len(alike)}, e.g. {first} (--json lists them)")
+    return texts
 
 
 def _by_file(origins: list[dict[str, Any]]) -> list[str]:
@@ -212,11 +223,11 @@ def _origin_text(row: dict[str, Any]) -> str:
     return f"{row['path'] or row['file_name']}{sheet} row {row['row_number']}  source {row['source_id']}{label}{line}"
 
 
-def _downstream_text(row: dict[str, Any]) -> str:
+def _thing_text(row: dict[str, Any]) -> str:
     if "quote" in row:
         return f"{row['property']} at {row['start_offset']}-{row['end_offset']}: {row['quote']}"
     if "id" in row:
-        return f"{row['kind']} {row['id']}"
+        return f"{row['kind']} {row['id']}  {row.get('files') or ''}".rstrip()
     return f"{row['kind']}: {row['records']}, {row['stated_in_the_file']} of them stated in the file, e.g. {row['first_id']}"
 
 

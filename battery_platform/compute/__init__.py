@@ -1,8 +1,8 @@
-"""Heavy maps: thousands of runs that may hang or kill their process, none of which harms another.
+"""Heavy maps: thousands of runs that may hang or kill their process without affecting each other.
 
-`map_batches` works on processes of this machine, or on a Dask cluster where the setting names one.
-`spread` is for fits and the like: results in order, here while they are few, else over the same processes.
-All maps of a process share its worker processes, one per core, which stay for the next map.
+`map_batches` uses processes of this machine, or a Dask cluster if one is configured. `spread` is for fits
+and the like: results in order, in this process while there are few, otherwise over the same worker
+processes. All maps of a process share its worker processes, one per core, which are kept for the next map.
 """
 
 from battery_platform.compute.batches import map_batches

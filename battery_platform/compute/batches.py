@@ -1,4 +1,4 @@
-"""The one way to a heavy map: the same call for local processes and for a cluster."""
+"""Heavy maps, with the same call for local processes and for a cluster."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def map_batches(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Generator[Done[R], None, None]:
-    """Each item's result or error, exactly once, as it comes and in any order.
+    """The result or error of each item, exactly once, as it becomes available and in any order.
 
-    `function` takes a batch and gives one result per item. If it is a generator, a result counts
-    from the moment it is yielded: prefer that where items may hang. An item gets `limit_s`, a batch
-    that is not yielded item by item gets it times its items. `prepare` is called once in each
-    process, to build what is used for all batches; it and the imports get `start_s`. `workers` is
-    the most local processes that it has at once. There is one per core, which all maps of this
-    process share, whichever thread asks, and which stay for the next map; a cluster has its own.
+    `function` takes a batch and returns one result per item. If it is a generator, a result counts as
+    soon as it is yielded; prefer this where items may hang. Each item is allowed `limit_s`; a batch
+    that is not yielded item by item is allowed that time per item. `prepare` is called once in each
+    process, to build what all batches use; it and the imports are allowed `start_s`. `workers` limits the
+    local processes used at once. There is one process per core, shared by all maps and threads of this
+    process and kept for the next map; a cluster has its own.
     """
     if batch < 1 or limit_s <= 0 or (workers is not None and workers < 1):
         raise ValueError("batch and workers must be at least 1, limit_s above 0")

@@ -1,10 +1,10 @@
-"""What runs in a worker process: take a batch of any function, send each result as soon as it is there.
+"""The worker process: takes batches of any function and sends each result as soon as it is available.
 
-It ends with its parent however that ends. A thread that watches would not do: C code that hangs
-with the GIL lets no thread run. So the kernel is told to send SIGIO, which ends a process, when
-the last writer of a pipe that only the parent holds is gone.
+It ends with its parent, however the parent ends. A watching thread would not suffice: C code that hangs
+while holding the GIL lets no thread run. So the kernel is asked to send SIGIO, which ends a process, when
+the last writer of a pipe held only by the parent is gone.
 
-Nothing is imported before a batch names it: a process that fits models never pays for a solver.
+Nothing is imported before a batch needs it: a process that fits models never loads a solver.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from battery_platform.compute import job
 from battery_platform.compute.job import Function, find, text_of
 
 READY, BEGUN, RESULT, END, FAILED, BROKEN = b"S", b"P", b"R", b"E", b"F", b"B"
-"""The first byte of a message: started, prepared for a batch, one result, end of the batch, its
-failure, no use going on."""
+"""The first byte of a message: started, prepared for a batch, one result, end of the batch, failure of
+the batch, the function cannot work."""
 
 START = (
     "import sys; sys.path[:] = sys.argv[3:]; "
@@ -33,7 +33,7 @@ START = (
 
 
 class _NotOneEach(Exception):  # noqa: N818 -- it names what is wrong
-    """The function does not give one result per item."""
+    """The function does not return one result per item."""
 
 
 class _DoesNotStart(Exception):  # noqa: N818 -- it names what is wrong
@@ -41,7 +41,7 @@ class _DoesNotStart(Exception):  # noqa: N818 -- it names what is wrong
 
 
 def main(pipe_fd: str, life_fd: str) -> None:
-    """Serve batches until the pipe ends."""
+    """Process batches until the pipe is closed."""
     _end_with_parent(int(life_fd))
     job.in_worker = True
     pipe: Connection[bytes, bytes] = Connection(int(pipe_fd))
@@ -70,7 +70,7 @@ def _work_off(
     names: tuple[str, str],
     batch: bytes,
 ) -> bytes:
-    """Send the results; what is returned is the last message about the batch."""
+    """Send the results; returns the final message about the batch."""
     try:
         if names not in prepared:
             prepared[names] = _prepared(*names)
@@ -96,7 +96,7 @@ def _prepared(function: str, prepare: str) -> Function:
 
 
 def _one_each(results: Any, count: int) -> Iterator[Any]:
-    """The results, as long as there is one for each item."""
+    """The results, checked to be one per item."""
     if isinstance(results, Sized) and len(results) != count:
         raise _NotOneEach(f"it gave {len(results)} results for {count} items")
     given = 0

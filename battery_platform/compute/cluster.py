@@ -1,6 +1,6 @@
-"""The same map on a Dask cluster: each batch is a task, worked off by a child of its Dask worker.
+"""The same map on a Dask cluster: each batch is a task, processed by a child of its Dask worker.
 
-What a Dask worker loses when it dies itself, the scheduler has done elsewhere.
+If a Dask worker itself dies, the scheduler has its tasks done elsewhere.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ CONNECT_S = 8
 WORKERS_S = 30
 CLOSE_S = 5
 RETRIES = 2
-"""A Dask worker that can start no process hands its batch to another so many times."""
+"""How often a batch is passed on by Dask workers that cannot start a process."""
 
 
 def run(
     address: str, job: Job, items: Sequence[Any], batch: int
 ) -> Generator[Done[Any], None, None]:
-    """Each item's `Done` as it comes; whatever ends this early calls the tasks off."""
+    """`Done` of each item as it becomes available; ending the generator early cancels the tasks."""
     client = _connect(address)
     try:
         yield from _Map(client, address, job, items).run(batch)
@@ -38,7 +38,7 @@ def run(
 
 
 def _distributed() -> Any:
-    """Dask's module: an optional one, with types for half of what it offers."""
+    """Dask's module, which is optional and only partly typed."""
     try:
         return importlib.import_module("distributed")
     except ImportError as error:
@@ -72,7 +72,7 @@ def _connect(address: str) -> Any:
 
 
 def _within(seconds: float, make: Callable[[], Any]) -> Any:
-    """What is made, for Dask itself waits without end for a server that accepts and is silent."""
+    """The result of `make`, with a time limit, as Dask waits forever for a server that never answers."""
     made: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
     def run() -> None:
@@ -89,10 +89,10 @@ def _within(seconds: float, make: Callable[[], Any]) -> Any:
 
 
 class _Map:
-    """The tasks of one map, and which items each of them has.
+    """The tasks of one map, and the items of each.
 
-    Dask blames each task that a dying worker was to do, not only the one that killed it. So tasks
-    that it gives up are suspects: each runs again by itself once all others are done.
+    When a worker dies, Dask blames all of its tasks, not only the one that killed it. So tasks that Dask
+    gives up are suspects: each runs again by itself once all others are done.
     """
 
     def __init__(self, client: Any, address: str, job: Job, items: Sequence[Any]) -> None:
@@ -112,7 +112,7 @@ class _Map:
                 yield from self._cut(chunk, "its Dask worker died, again and again")
 
     def _submit(self, wanted: Iterable[range]) -> Iterator[Done[Any]]:
-        """Bytes are sent, for Dask would look into each item for tasks of its own."""
+        """Submit batches as bytes, as Dask would otherwise search each item for tasks."""
         sent: list[range] = []
         contents: list[bytes] = []
         for chunk in wanted:
@@ -135,7 +135,7 @@ class _Map:
             self._suspects.extendleft(reversed(pieces(chunk, streams=False)))
 
     def _collect(self, given_up: Callable[[range], None]) -> Iterator[Done[Any]]:
-        """Results of all that is under way; batches without are told to `given_up`."""
+        """Results of all running tasks; batches without a result are passed to `given_up`."""
         for future in self._finished:
             chunk = self._chunks.pop(future.key)
             content = self._content(future)
@@ -146,7 +146,7 @@ class _Map:
                 yield Done(chunk[done.index], done.result, done.error)
 
     def _content(self, future: Any) -> bytes | None:
-        """What the task gave; None if each worker that had it died."""
+        """The result of the task; None if every worker that ran it died."""
         if future.cancelled():
             raise PlatformError(
                 f"The Dask scheduler {self._address} was lost or dropped the work.",
@@ -169,7 +169,7 @@ class _Map:
 
 
 def work_off(job: Job, content: bytes) -> bytes:
-    """The task: one batch in a child of this Dask worker, which stays for the next one."""
+    """The task: one batch in a child of this Dask worker, which is kept for the next batch."""
     items = pickle.loads(content)  # noqa: S301 -- from our own client
     worker = _distributed().get_worker()
     try:
@@ -180,7 +180,7 @@ def work_off(job: Job, content: bytes) -> bytes:
 
 
 def _called_off(worker: Any) -> Callable[[], bool]:
-    """Whether nobody waits for the task any more: Dask itself stops no thread."""
+    """Whether the task has been cancelled, as Dask does not stop running threads."""
     key = worker.get_current_task()
 
     def asked() -> bool:

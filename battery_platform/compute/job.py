@@ -1,7 +1,7 @@
-"""What is worked off and what comes back; functions travel by name, never by value.
+"""Jobs and their results; functions are sent by name, never by value.
 
-A name keeps state out of what is sent: the process that works imports the function's module and
-builds there what the function needs.
+A name keeps state out of messages: the worker process imports the function's module and builds what the
+function needs.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Function = Callable[..., Any]
 TEXT_MAX = 500
 
 in_worker = False
-"""Whether this process is one that works off batches: it starts no further ones."""
+"""Whether this process is a worker, which starts no further processes."""
 
 
 @dataclass(frozen=True)
 class Done(Generic[R]):
-    """One item's result, or the sentence that says why there is none."""
+    """The result of one item, or a sentence that says why there is none."""
 
     index: int
     result: R | None
@@ -35,7 +35,7 @@ class Done(Generic[R]):
 
 @dataclass(frozen=True)
 class Job:
-    """A function, what to call once in each process before it, and how long each may take."""
+    """A function, what to call before it once in each process, and how long each may take."""
 
     function: str
     prepare: str
@@ -45,7 +45,7 @@ class Job:
 
     @property
     def names(self) -> tuple[str, str]:
-        """What a process has to build for it."""
+        """The functions that a process must import and prepare for it."""
         return self.function, self.prepare
 
 
@@ -79,13 +79,13 @@ def name_of(function: Function) -> str:
 def find(name: str) -> Function:
     """The function of a `module:name`."""
     module, _, inner = name.partition(":")
-    found: Function = _member(importlib.import_module(module), inner)
-    return found
+    function: Function = _member(importlib.import_module(module), inner)
+    return function
 
 
 def _member(holder: Any, name: str) -> Any:
-    for part in name.split("."):
-        holder = getattr(holder, part, None)
+    for attribute in name.split("."):
+        holder = getattr(holder, attribute, None)
     return holder
 
 

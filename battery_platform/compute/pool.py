@@ -33,13 +33,13 @@ from battery_platform.compute.worker import Surroundings, Worker
 from battery_platform.errors import PlatformError
 
 IDLE_S = 60.0
-"""A process that had nothing to do for so long ends."""
+"""A process that has been idle for this long ends."""
 PULSE_S = 0.5
-"""How often it is asked whether the work is still wanted, and whether a slow reader has caught up."""
+"""How often to check whether the work is still wanted and whether a slow reader has caught up."""
 BAD_STARTS = 3
-"""Processes that may end without a result, one after the other."""
+"""Consecutive processes that may end without a result."""
 AHEAD = 1000
-"""Results that may wait for a slow reader before its map gets no further batches."""
+"""Results that may wait for a slow reader before its map gets no more batches."""
 
 
 class CalledOff(Exception):  # noqa: N818 -- not an error: nobody wants the work any more
@@ -52,7 +52,7 @@ class _Finished:
 
 @dataclass(frozen=True)
 class _Sent:
-    """A result as the process sent it; who asked for it unpacks it."""
+    """A result as sent by the process; the reader unpacks it."""
 
     index: int
     content: bytes
@@ -63,17 +63,17 @@ Message = _Sent | Done[Any] | PlatformError | _Finished
 
 @dataclass(eq=False)
 class _Map:
-    """What one caller wants worked off, and what goes back to it."""
+    """One caller's map: what is to be done, and the messages back to the caller."""
 
     job: Job
     items: Sequence[Any]
     waiting: deque[range]
     most: int
-    """Processes that it may have at once."""
+    """Most processes that it may use at once."""
     surroundings: Surroundings
     messages: SimpleQueue[Message] = field(default_factory=SimpleQueue)
     workers: set[Worker] = field(default_factory=set)
-    """Those that work for it or start on its account."""
+    """Processes that work for it or are being started for it."""
     bad_starts: int = 0
     turn: int = 0
     """When it was served last."""
@@ -99,7 +99,7 @@ def run(
     workers: int | None = None,
     called_off: Callable[[], bool] = lambda: False,
 ) -> Generator[Done[Any], None, None]:
-    """Each item's `Done` as it comes; whatever ends this early ends the processes that are at it."""
+    """`Done` of each item as it becomes available; ending the generator early ends its working processes."""
     if not len(items):
         return
     crew = _crew()
@@ -124,7 +124,7 @@ def run(
 
 
 def cores() -> int:
-    """The cores that this process may use, where the system tells them."""
+    """The number of cores that this process may use, if the system reports it."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -218,7 +218,7 @@ class Crew:
         return max(soonest - time.monotonic(), 0.0) if math.isfinite(soonest) else None
 
     def _hand_out(self) -> None:
-        """A process for each map that wants one, as long as there are any."""
+        """Assign processes to the maps that want more, while there are any."""
         left = list(self._maps)
         while hungry := [each for each in left if each in self._maps and each.wants_more]:
             wanted = min(hungry, key=lambda each: (len(each.workers), each.turn))
@@ -233,7 +233,7 @@ class Crew:
                 left.remove(wanted)
 
     def _hire(self, wanted: _Map) -> bool:
-        """A new process, in the place of an idle one if there is no room for more."""
+        """Start a process, in place of an idle one if there is no room for more."""
         if len(self.workers) >= self.size:
             idle = [worker for worker in self.workers if worker.idle]
             if not idle:
@@ -273,7 +273,7 @@ class Crew:
         return next((wanted for wanted in self._maps if worker in wanted.workers), None)
 
     def _hear(self, worker: Worker) -> None:
-        """All that a process has sent; if it is late or gone, what follows from that."""
+        """Read everything that a process has sent, and handle it being late or gone."""
         late = not worker.pipe.poll() and time.monotonic() > worker.deadline
         if late:
             worker.kill()  # what it has sent by now is still read
@@ -327,7 +327,7 @@ class Crew:
             wanted.workers.discard(worker)
 
     def _lose(self, worker: Worker, late: bool) -> None:
-        """What becomes of the batch of a process that is gone."""
+        """Handle the batch of a process that is gone."""
         wanted, batch = self._map_of(worker), worker.batch
         self.workers.remove(worker)
         how = worker.bury()
@@ -353,7 +353,7 @@ class Crew:
         self._finish_if_done(wanted)
 
     def _blame(self, wanted: _Map, chunk: range, given: int, why: str) -> None:
-        """What is left of a batch of so many items failed: alone, the item is the culprit."""
+        """Handle the failed rest of a batch: a single item is to blame, several are split up."""
         if given == 1:
             for index in chunk:
                 wanted.messages.put(Done(index, None, why))
@@ -370,7 +370,7 @@ class Crew:
         self._end(wanted)
 
     def _end(self, wanted: _Map) -> None:
-        """End what works for a map; what only starts, or has said all, may serve another one."""
+        """End the processes working for a map; those only starting, or finished, may serve another map."""
         if wanted in self._maps:
             self._maps.remove(wanted)
         at_it = [worker for worker in wanted.workers if worker.batch and worker.batch.todo]
@@ -403,7 +403,7 @@ def _crew() -> Crew:
 
 
 def processes() -> Iterator[Worker]:
-    """The worker processes that are there now."""
+    """The current worker processes."""
     for crew in tuple(_crews):
         yield from tuple(crew.workers)
 

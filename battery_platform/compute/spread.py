@@ -1,9 +1,9 @@
-"""Small maps whose results are wanted in order: here while they are few, else over the worker processes.
+"""Small maps with results in order: in this process while tasks are few, otherwise over worker processes.
 
-A map over processes must pay: a process imports what the function needs before it is of use, and each
-task travels there and back. So tasks are done on the spot at first, and what is left goes to the
-processes once the tasks done so far say that it is worth `WORTH_S`. Where a task is done changes nothing
-of its result: all have one thread of linear algebra and take all they need as arguments.
+A map over processes must pay off: a process first imports what the function needs, and each task is sent
+there and back. So tasks start in this process, and the remaining ones go to the workers once the time
+taken so far suggests that they need more than `WORTH_S`. Where a task runs does not affect its result:
+all use one thread of linear algebra and take everything they need as arguments.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ Task = tuple[Any, ...]
 """The arguments of one call."""
 
 WORTH_S = 1.0
-"""CPU seconds of work that are worth the way to the processes; importing takes one as long."""
+"""CPU seconds of work that justify using the processes; a process needs as long for its imports."""
 LIMIT_S = 3600.0
 START_S = 120.0
 
 
 def spread(function: Callable[..., R], tasks: Sequence[Task]) -> Iterator[R]:
-    """What a function at the level of its module says of each task, in order.
+    """The results of a module-level function for all tasks, in order.
 
-    An error is the function's own, with its stack: what failed elsewhere is done again here.
+    Errors are the function's own, with their stack: a task that failed in a worker is repeated here.
     """
     spent = 0.0
     for number, task in enumerate(tasks):
@@ -43,7 +43,7 @@ def spread(function: Callable[..., R], tasks: Sequence[Task]) -> Iterator[R]:
 
 
 def apply_each(calls: Sequence[tuple[str, Task]]) -> Iterator[Any]:
-    """What the processes do: call functions by name."""
+    """Call functions by name, in a worker process."""
     for function, task in calls:
         yield find(function)(*task)
 

@@ -1,4 +1,4 @@
-"""One worker process as its parent sees it: what it does, until when, and how it ended."""
+"""A worker process as seen by its parent: what it is doing, its deadline, and how it ended."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ ONE_THREAD = dict.fromkeys(
 
 
 OF_LIBRARIES = ("_", "KMP_", "CASADIPATH")
-"""How names of variables begin that libraries set for themselves while they are imported; a process is
-no staler for them."""
+"""Prefixes of environment variables that libraries set for themselves when imported; they do not make a
+process stale."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a process inherits; one that inherited something else serves no longer."""
+    """What a process inherits; a process with other surroundings is no longer used."""
 
     environment: dict[str, str] = field(compare=False)
     settings: dict[str, str]
-    """The environment but for what libraries set."""
+    """The environment, except for what libraries set."""
     path: tuple[str, ...]
     folder: str
 
@@ -59,24 +59,24 @@ class Surroundings:
 
 @dataclass(eq=False)
 class Batch:
-    """Items that one process has, and what is not there yet of them."""
+    """Items given to a process, and which of them are not done yet."""
 
     todo: range
     given: int
     begun: bool = False
-    """Whether the function is ready there: before that no item can be to blame."""
+    """Whether the function has started; before that no item can be to blame."""
 
 
 @dataclass(eq=False)
 class Worker:
-    """A process, its batch if it has one, and the moment at which it is stopped."""
+    """A process, its batch if it has one, and its deadline."""
 
     surroundings: Surroundings
     deadline: float
     ready: bool = False
     batch: Batch | None = None
     served: set[tuple[str, str]] = field(default_factory=set)
-    """Functions, with what prepared them, that it has built."""
+    """Functions, with their `prepare`, that this process has already built."""
     idle_since: float = math.inf
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ class Worker:
                 stdout=subprocess.DEVNULL,
                 env={**self.surroundings.environment, **ONE_THREAD},
                 pass_fds=fds,
-                process_group=0,  # Ctrl-C is for the parent, and its children's children go along
+                process_group=0,  # Ctrl-C goes to the parent only, and killing the group ends grandchildren
             )
 
     @property
@@ -117,7 +117,7 @@ class Worker:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def bury(self) -> str:
-        """Kill and reap the process; says how it ended."""
+        """Kill and reap the process; returns how it ended."""
         self.kill()
         status = self._process.wait()
         self.leave()
@@ -126,6 +126,6 @@ class Worker:
         return f"its process died ({signal.Signals(-status).name})"
 
     def leave(self) -> None:
-        """Close what leads to it; where nobody else holds that, the process ends."""
+        """Close the pipes to the process; if nobody else holds them, the process ends."""
         self.pipe.close()
         self._life.close()

@@ -1,9 +1,9 @@
 """How a table's contract is written, and the rules it compiles to.
 
-A contract is a Pandera model. Columns come from `key`, `reference`, `text`, `choice`, `number`,
-`count` and `moment`; physics between columns comes from `@rule`. `rules(model)` reads the very
-same Pandera schema back as Polars expressions, so that a rule is written once and judged either
-by Pandera or in a streaming pass. What happens to a row that fails is `verdicts`' business.
+A contract is a Pandera model. Columns come from `key`, `reference`, `text`, `choice`, `number`, `count`
+and `moment`; physics between columns comes from `@rule`. `rules(model)` reads the same Pandera schema
+back as Polars expressions, so that a rule is written once and checked either by Pandera or in a
+streaming pass. What happens to rows that fail is decided in `verdicts`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _meta(role: str, names: Sequence[str], remedy: str, **more: Any) -> dict[str
 
 
 def key(description: str, names: Sequence[str] = ()) -> Any:
-    """An identifier that (alone or with other keys) names the record."""
+    """An identifier that (alone or with other keys) identifies the record."""
     remedy = "Give the record an identifier; it links the record to the steps before and after."
     return pa.Field(
         str_length={"min_value": 1, "max_value": 200},
@@ -50,14 +50,14 @@ def key(description: str, names: Sequence[str] = ()) -> Any:
 
 
 def key_count(description: str, names: Sequence[str] = ()) -> Any:
-    """A running number that, with the other keys, names the record."""
+    """A running number that, together with the other keys, identifies the record."""
     return pa.Field(ge=0, description=description, metadata=_meta("key", names, ""))
 
 
 def reference(
     table: str, description: str, names: Sequence[str] = (), optional: bool = False
 ) -> Any:
-    """The identifier of a record in another table, which must be known."""
+    """The identifier of a record in another table, which must exist."""
     remedy = (
         f"Hand in the {table} record first, or correct the identifier; then `quarantine retry`."
     )
@@ -72,7 +72,7 @@ def reference(
 def text(
     description: str, names: Sequence[str] = (), optional: bool = True, verbatim: bool = False
 ) -> Any:
-    """Words. Blanks around them are dropped, unless offsets into the text must hold (`verbatim`)."""
+    """Text. Surrounding blanks are dropped, unless offsets into the text must stay valid (`verbatim`)."""
     metadata = _meta("verbatim" if verbatim else "text", names, "")
     return pa.Field(nullable=optional, description=description, metadata=metadata)
 
@@ -80,7 +80,7 @@ def text(
 def choice(
     allowed: Sequence[str], description: str, names: Sequence[str] = (), optional: bool = False
 ) -> Any:
-    """One of a few words; `aliases` in a mapping translate a plant's own words."""
+    """One of a few words; `values` in a mapping translates a plant's own words."""
     remedy = "A mapping's `values` translates a plant's own words."
     return pa.Field(
         isin=list(allowed),
@@ -98,7 +98,7 @@ def number(
     optional: bool = False,
     remedy: str = "",
 ) -> Any:
-    """A measured or set quantity within the range that the process allows at all."""
+    """A measured or set quantity within its physically possible range."""
     return pa.Field(
         ge=ge,
         le=le,
@@ -121,7 +121,7 @@ def count(
 
 
 def moment(description: str, names: Sequence[str] = (), optional: bool = True) -> Any:
-    """A time stamp in UTC; a mapping's `timezone` says what the source's clock showed."""
+    """A time stamp in UTC; `timezone` in a mapping gives the time zone of the source."""
     return pa.Field(
         nullable=optional,
         description=description,
@@ -135,10 +135,10 @@ def flag(description: str) -> Any:
 
 
 def rule(field: str, says: str, remedy: str) -> Callable[[Callable[..., pl.Expr]], Any]:
-    """Physics between columns: the method returns an expression that is true where all is well.
+    """Physics between columns: the method returns an expression that is true for valid rows.
 
-    `says` may name columns in braces; they are filled with the row's values. A null operand
-    makes no verdict.
+    `says` may contain column names in braces, which are replaced by the row's values. If an operand is
+    null, the row passes.
     """
 
     def decorate(method: Callable[..., pl.Expr]) -> Any:
@@ -168,9 +168,9 @@ class Rule:
     message: pl.Expr
     remedy: pl.Expr
     pandera_key: tuple[str | None, int]
-    """Where Pandera has it: the column (None for physics between columns) and the check's place."""
+    """Its place in Pandera: the column (None for physics between columns) and the number of the check."""
     reads: tuple[str, ...] = ()
-    """The columns that physics between columns looks at."""
+    """The columns used by physics between columns."""
 
 
 def _format(template: str) -> pl.Expr:
@@ -192,10 +192,10 @@ def _unit_hint(column: str, low: float | None, high: float | None, remedy: str) 
             fits = fits & (converted >= low)
         if high is not None:
             fits = fits & (converted <= high)
-        said = (
+        suggestion = (
             f"The value would fit if it was given in {shown}: set the column's unit in the mapping."
         )
-        hint = pl.when(fits & (value != 0)).then(pl.lit(said)).otherwise(hint)
+        hint = pl.when(fits & (value != 0)).then(pl.lit(suggestion)).otherwise(hint)
     return hint
 
 
@@ -232,12 +232,12 @@ def _column_rule(
 
 @lru_cache(maxsize=64)
 def rules(contract: type[Contract]) -> tuple[Rule, ...]:
-    """The contract's rules in the order in which they are told: presence, ranges, physics."""
+    """The contract's rules in the order in which they are reported: presence, ranges, physics."""
     schema = contract.to_schema()
-    found: list[Rule] = []
+    collected: list[Rule] = []
     for column, spec in schema.columns.items():
         if not spec.nullable:
-            found.append(
+            collected.append(
                 Rule(
                     "present",
                     column,
@@ -258,14 +258,14 @@ def rules(contract: type[Contract]) -> tuple[Rule, ...]:
             else pl.lit(remedy)
         )
         for position, check in enumerate(spec.checks):
-            found.append(_column_rule(column, position, check, hint))
+            collected.append(_column_rule(column, position, check, hint))
     physics = [
         (position, check, *_law(contract, check.name))
         for position, check in enumerate(schema.checks)
     ]
-    # Shared laws are told before those of the contract itself, which often follow from them.
+    # Shared laws are reported before those of the contract itself, which often follow from them.
     for position, check, expression, _ in sorted(physics, key=lambda item: -item[3]):
-        found.append(
+        collected.append(
             Rule(
                 check.name,
                 check.title,
@@ -276,11 +276,11 @@ def rules(contract: type[Contract]) -> tuple[Rule, ...]:
                 tuple(expression.meta.root_names()),
             )
         )
-    return tuple(found)
+    return tuple(collected)
 
 
 def _law(contract: type[Contract], name: str) -> tuple[pl.Expr, int]:
-    """The expression of a `@rule`, and how far up the contract's ancestors it stands."""
+    """The expression of a `@rule`, and how far up the contract's ancestors it is defined."""
     for distance, owner in enumerate(contract.__mro__):
         method = _EXPRESSIONS.get((owner.__module__, owner.__qualname__, name))
         if method is not None:
@@ -290,7 +290,7 @@ def _law(contract: type[Contract], name: str) -> tuple[pl.Expr, int]:
 
 @dataclass(frozen=True)
 class Column:
-    """What other modules need to know of a contract's column, without Pandera's types."""
+    """What other modules need to know about a contract's column, without Pandera's types."""
 
     name: str
     dtype: pl.DataType
@@ -316,14 +316,14 @@ class Column:
 @lru_cache(maxsize=64)
 def columns(contract: type[Contract]) -> tuple[Column, ...]:
     """The contract's columns in order."""
-    found = []
+    result = []
     for name, spec in contract.to_schema().columns.items():
         meta = spec.metadata or {}
         stats: dict[str, Any] = {}
         for check in spec.checks:
             stats.update(check.statistics or {})
         is_number = meta.get("role") in {"number", "count"}
-        found.append(
+        result.append(
             Column(
                 name=name,
                 dtype=spec.dtype.type,
@@ -337,11 +337,11 @@ def columns(contract: type[Contract]) -> tuple[Column, ...]:
                 allowed=tuple(stats.get("allowed_values", ())),
             )
         )
-    return tuple(found)
+    return tuple(result)
 
 
 def keys(contract: type[Contract]) -> tuple[str, ...]:
-    """The columns that together name a record."""
+    """The columns that together identify a record."""
     return tuple(column.name for column in columns(contract) if column.role == "key")
 
 

@@ -13,7 +13,7 @@ from battery_platform.contracts.laws import solid_density_g_cm3
 
 GRAPHITE_MAH_G = 372.0
 ABOVE_THEORY = 1.02
-"""A measured mass may be a little off."""
+"""Tolerance for a slightly wrong measured mass."""
 VERDICTS = ("ok", "formation_incomplete", "cycling_incomplete", "electrode_out_of_tolerance")
 SHARES = (
     "graphite_pct",
@@ -30,8 +30,8 @@ _LIST = rf"^\s*\[\s*(?:{_NUMBER})(?:\s*,\s*(?:{_NUMBER}))*\s*\]\s*$"
 
 
 def _share(description: str, names: tuple[str, ...]) -> float:
-    said = f"{description}, share of the dry coating"
-    return number(said, 0, 100, names, optional=True)  # type: ignore[no-any-return]
+    full_description = f"{description}, share of the dry coating"
+    return number(full_description, 0, 100, names, optional=True)  # type: ignore[no-any-return]
 
 
 def _theory() -> pl.Expr:
@@ -39,9 +39,9 @@ def _theory() -> pl.Expr:
 
 
 def _curve() -> pl.Expr:
-    """The capacities of the list; what is no number is null."""
-    one = pl.element().str.strip_chars().cast(pl.Float64, strict=False)
-    return pl.col("capacities_mah_g").str.strip_chars(" []").str.split(",").list.eval(one)
+    """The capacities in the list; entries that are no numbers become null."""
+    capacity = pl.element().str.strip_chars().cast(pl.Float64, strict=False)
+    return pl.col("capacities_mah_g").str.strip_chars(" []").str.split(",").list.eval(capacity)
 
 
 class CellCases(Contract):

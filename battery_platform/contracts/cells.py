@@ -21,6 +21,7 @@ from battery_platform.contracts.base import (
     rule,
     text,
 )
+from battery_platform.contracts.bounds import COUNTERS_AGREE_PCT
 from battery_platform.contracts.laws import CapacityLaws, TimeLaws
 
 CELL_FORMATS = ("coin", "pouch", "cylindrical", "prismatic", "swagelok", "other")
@@ -184,6 +185,13 @@ class TestCycles(CapacityLaws):
     )
     charge_end_v: float = number("Voltage at which charging ended", -5, 6, optional=True)
     discharge_end_v: float = number("Voltage at which discharging ended", -5, 6, optional=True)
+    counters_off_pct: float = number(
+        "Difference between the counters and the current over time, of the larger charge; beyond "
+        f"{COUNTERS_AGREE_PCT:g} % the cycle is not complete",
+        0,
+        1e6,
+        optional=True,
+    )
     ir_drop_mv: float = number(
         "Voltage step when the discharge was switched on, seen within 10 s", 0, 5000, optional=True
     )

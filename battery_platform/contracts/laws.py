@@ -1,6 +1,6 @@
 """Physics that several contracts share, as bases to inherit from.
 
-A law here names columns that the inheriting contract must have.
+A law uses columns that the inheriting contract must have.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which tables there are. Light enough to import at code-location load: no Pandera here."""
+"""The list of raw tables. Light enough to import when a code location is loaded: no Pandera here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """A raw table: its name without `raw_`, the contract behind it, and what people call it."""
+    """A raw table: its name without `raw_`, its contract and its title."""
 
     name: str
     module: str
@@ -68,7 +68,7 @@ TABLES: dict[str, Table] = {
 
 def table(name: str) -> Table:
     """The table of that name, with or without `raw_`."""
-    found = TABLES.get(name.removeprefix("raw_"))
-    if found is None:
+    known = TABLES.get(name.removeprefix("raw_"))
+    if known is None:
         raise PlatformError(f"There is no table '{name}'.", f"Tables are: {', '.join(TABLES)}.")
-    return found
+    return known

@@ -1,7 +1,7 @@
-"""Units: which one a column's name carries, how to write it, and what people confuse it with.
+"""Units: which one a column has, how it is written, and what it is often confused with.
 
-A column name ends in its unit (`thickness_um`). This module is the only place that knows the
-endings. Conversion itself is Pint's.
+A column name ends in its unit (`thickness_um`). Only this module knows the endings. Conversion itself is
+done by Pint.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit as it ends a column name, as people read it, and as Pint parses it."""
+    """A unit as the ending of a column name, as shown to users, and as parsed by Pint."""
 
     suffix: str
     shown: str
@@ -105,7 +105,7 @@ _POWERS = str.maketrans({"²": "**2", "³": "**3", "⁻": "-", "¹": "1", "µ": 
 
 
 def unit_of(column: str) -> Unit | None:
-    """The unit that a column's name ends with, or None for a name without one."""
+    """The unit at the end of a column's name, or None if it has none."""
     fitting = [unit for unit in UNITS if column.endswith(unit.suffix)]
     return max(fitting, key=lambda unit: len(unit.suffix), default=None)
 
@@ -147,7 +147,7 @@ def normalise_unit(text: str) -> str:
 
 @lru_cache(maxsize=2048)
 def conversion(source: str, column: str) -> tuple[float, float] | None:
-    """Factor and offset that bring `source` to the column's unit; None if they do not fit."""
+    """Factor and offset that convert `source` to the column's unit; None if they are incompatible."""
     target = unit_of(column)
     if target is None:
         return None
@@ -157,27 +157,27 @@ def conversion(source: str, column: str) -> tuple[float, float] | None:
     try:
         unit = registry.Unit(normalise_unit(source))
         zero = registry.Quantity(0.0, unit).to(target.pint).magnitude
-        one = registry.Quantity(1.0, unit).to(target.pint).magnitude
-    except Exception:  # Pint raises a dozen unrelated types on text that is no unit
+        unity = registry.Quantity(1.0, unit).to(target.pint).magnitude
+    except Exception:  # Pint raises many unrelated types for text that is not a unit
         return None
     # Rounding removes the last-bit noise of Pint's chain of factors (0.1 instead of 0.09999999).
-    return float(f"{one - zero:.12g}"), float(f"{zero:.12g}")
+    return float(f"{unity - zero:.12g}"), float(f"{zero:.12g}")
 
 
 @lru_cache(maxsize=4096)
 def is_unit(text: str) -> bool:
-    """Whether a text is a unit that some column could be in."""
+    """Whether a text is a unit that some column can be given in."""
     return any(conversion(text, f"x{unit.suffix}") is not None for unit in UNITS)
 
 
 @lru_cache(maxsize=512)
 def confusions(column: str) -> tuple[tuple[str, float, float], ...]:
-    """Units that people mistake for the column's: name, factor, offset."""
+    """Units often mistaken for the column's unit: name, factor, offset."""
     unit = unit_of(column)
-    found = []
+    result = []
     for name in unit.confusions if unit else ():
         both = conversion(name, column)
         if both is not None:
             shown = "a fraction" if name == "dimensionless" else name.replace("**", "^")
-            found.append((shown, *both))
-    return tuple(found)
+            result.append((shown, *both))
+    return tuple(result)

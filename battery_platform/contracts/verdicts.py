@@ -1,7 +1,7 @@
-"""The verdict on each row: accepted, or quarantined with a reason an engineer understands.
+"""The verdict on each row: accepted, or quarantined with a reason that an engineer understands.
 
-Batches are judged by Pandera itself. A streaming pass asks `passes(contract)` of every row and
-sends those that fail through `judge`, so both paths speak with one voice.
+Batches are judged by Pandera itself. A streaming pass applies `passes(contract)` to every row and sends
+those that fail through `judge`, so that both paths give the same verdicts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VIOLATION = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """Rows that may enter and, for each other row, every rule that it breaks."""
+    """Accepted rows and, for each other row, all rules that it violates."""
 
     accepted: pl.DataFrame
     violations: pl.DataFrame
@@ -36,9 +36,9 @@ def no_violations() -> pl.DataFrame:
 
 
 def passes(contract: type[Contract]) -> pl.Expr:
-    """True for a row that breaks no rule and holds finite numbers only.
+    """True for a row that violates no rule and contains only finite numbers.
 
-    Where a column has both bounds, presence, range and finiteness are one comparison.
+    Where a column has both bounds, presence, range and finiteness are checked in one comparison.
     """
     merged = {
         column.name: pl.col(column.name)
@@ -63,13 +63,13 @@ def passes(contract: type[Contract]) -> pl.Expr:
 def judge(
     frame: pl.DataFrame, contract: type[Contract], problems: pl.DataFrame | None = None
 ) -> Verdict:
-    """Split typed rows; `problems` are what reading found before there was a typed value.
+    """Split typed rows; `problems` are errors found while reading, before there were typed values.
 
-    `frame` holds the contract's columns and `row_number`; a value that could not be read is null
-    in it and is not reported a second time as missing.
+    `frame` has the contract's columns and `row_number`; a value that could not be read is null and is not
+    reported again as missing.
     """
     problems = no_violations() if problems is None else problems
-    found = [problems]
+    violations_of_rules = [problems]
     unreadable = problems.select("row_number", "field").unique()
     for rule, positions in _failures(frame, contract):
         rows = frame[positions]
@@ -84,17 +84,17 @@ def judge(
         if rule.name == "present":
             broken = broken.join(unreadable, on=["row_number", "field"], how="anti")
         if rule.reads:
-            # A value that is impossible by itself is told once, not again by each law it enters.
-            told = pl.concat(found).filter(pl.col("field").is_in(rule.reads))
-            broken = broken.join(told, on="row_number", how="anti")
-        found.append(broken.cast(VIOLATION))  # type: ignore[arg-type]
-    violations = pl.concat(found).sort("row_number", maintain_order=True)
+            # A value that is impossible by itself is reported once, not again by each law that uses it.
+            reported = pl.concat(violations_of_rules).filter(pl.col("field").is_in(rule.reads))
+            broken = broken.join(reported, on="row_number", how="anti")
+        violations_of_rules.append(broken.cast(VIOLATION))  # type: ignore[arg-type]
+    violations = pl.concat(violations_of_rules).sort("row_number", maintain_order=True)
     accepted = frame.join(violations.select("row_number").unique(), on="row_number", how="anti")
     return Verdict(accepted, violations)
 
 
 def _failures(frame: pl.DataFrame, contract: type[Contract]) -> list[tuple[Rule, list[int]]]:
-    """Positions that Pandera refuses, rule by rule, in the contract's order."""
+    """Positions of rows that Pandera refuses, by rule, in the contract's order."""
     names = [column.name for column in columns(contract)]
     try:
         contract.to_schema().validate(frame.select(names), lazy=True)

@@ -1,8 +1,9 @@
 """What a consumer asks of its upstream before it starts, and verdicts that stand.
 
-A blocking check stops the run in which it fails. It does not stop a later run of the consumer
-alone; this does. A check that need not run again, for nothing has changed, repeats its last verdict
-and says so: Dagster would otherwise show it as skipped, and not gate on it.
+A blocking check fails its own step. What reads the checked asset, next to it or further down, asks here
+before it starts, in the same run or alone in a later one, and fails with the reason. A check that need
+not run again, for nothing has changed, repeats its last verdict and says so: Dagster would otherwise
+show it as skipped.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+from dagster_shared.check import CheckError
 
 
 @dataclass(frozen=True)
@@ -76,16 +80,44 @@ def _verdict(entry: dg.EventLogEntry | None) -> Verdict | None:
     return Verdict(event.asset_check_evaluation_data, datetime.fromtimestamp(entry.timestamp, UTC))
 
 
-def require_passed(context: dg.AssetExecutionContext, checks: Iterable[dg.AssetCheckKey]) -> None:
-    """Fail with the reason if the newest verdict of one of these checks is 'no'."""
-    failed = [
-        f"{key.asset_key.to_user_string()} {key.name}: {verdict.evaluation.description}"
-        for key, verdict in last_verdicts(context.instance, checks).items()
-        if verdict is not None and verdict.stops
+def unfit(
+    context: dg.AssetExecutionContext, keys: Iterable[dg.AssetKey]
+) -> dict[dg.AssetKey, list[str]]:
+    """Of these assets, those above which a blocking check last said 'no', and what it said.
+
+    Checks that the step itself is to judge are left out: their last verdict is what it may mend.
+    """
+    graph = _graph(context)
+    above = {key: graph.get_ancestor_asset_keys(key) for key in keys}
+    asked = graph.get_check_keys_for_assets(set().union(*above.values()))
+    blocking = [
+        check for check in asked - context.selected_asset_check_keys if graph.get(check).blocking
     ]
-    if failed:
+    stopping = {
+        check: f"{check.asset_key.to_user_string()} {check.name}: {verdict.evaluation.description}"
+        for check, verdict in last_verdicts(context.instance, blocking).items()
+        if verdict is not None and verdict.stops
+    }
+    reasons = {
+        key: [text for check, text in stopping.items() if check.asset_key in ancestors]
+        for key, ancestors in above.items()
+    }
+    return {key: texts for key, texts in reasons.items() if texts}
+
+
+def _graph(context: dg.AssetExecutionContext) -> BaseAssetGraph[Any]:
+    """All assets of the code location; of assets that are made outside of one, those of the run."""
+    try:
+        return context.repository_def.asset_graph
+    except CheckError:
+        return context.job_def.asset_layer.asset_graph
+
+
+def require_fit(context: dg.AssetExecutionContext) -> None:
+    """Fail with the reason if a blocking check above the asset that is made last said 'no'."""
+    for reasons in unfit(context, [context.asset_key]).values():
         raise dg.Failure(
-            description="Upstream is not fit for use. " + "; ".join(failed),
-            metadata={"failed_checks": len(failed)},
+            description="Upstream is not fit for use. " + "; ".join(reasons),
+            metadata={"failed_checks": len(reasons)},
             allow_retries=False,
         )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.job_base import RepoBackedJob
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution.api import execute_run_iterator
@@ -28,9 +28,13 @@ MODULE = "battery_platform.definitions"
 
 
 def create_run(
-    instance: dg.DagsterInstance, job: dg.JobDefinition, run_config: Mapping[str, Any]
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    job_name: str,
+    run_config: Mapping[str, Any],
 ) -> dg.DagsterRun:
     """A run that is ready to start; it is not tried again by itself, for a person watches it."""
+    job = definitions.resolve_job_def(job_name)
     target = LoadableTargetOrigin(executable_path=sys.executable, module_name=MODULE)
     location = ManagedGrpcPythonEnvCodeLocationOrigin(target, LOCATION)
     origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME), job.name)
@@ -43,10 +47,11 @@ def create_run(
 
 
 def run_here(
-    instance: dg.DagsterInstance, job: dg.JobDefinition, run: dg.DagsterRun
+    instance: dg.DagsterInstance, definitions: dg.Definitions, run: dg.DagsterRun
 ) -> Iterator[dg.DagsterEvent]:
-    """Work the run off in this thread with the job's own executor; its events as they happen."""
-    return execute_run_iterator(InMemoryJob(job), run, instance)
+    """Work the run off in this thread with its job's own executor; its events as they happen."""
+    job = RepoBackedJob(run.job_name, definitions.get_repository_def())
+    return execute_run_iterator(job, run, instance)
 
 
 def was_interrupted(event: dg.DagsterEvent) -> bool:

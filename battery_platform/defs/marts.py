@@ -1,6 +1,7 @@
 """The dbt models as assets: staging, core and marts, with row counts and column lineage."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,7 @@ from battery_platform.defs.dbt_specs import (
     manifest,
     parents,
 )
-from battery_platform.defs.gates import Verdict, last_verdicts, require_passed
-from battery_platform.defs.raw_tables import RAW_CHECKS
+from battery_platform.defs.gates import Verdict, last_verdicts, unfit
 from battery_platform.defs.resources import LakehouseResource
 
 if TYPE_CHECKING:
@@ -47,45 +47,78 @@ class BuildConfig(dg.Config):
 def dbt_models(
     context: dg.AssetExecutionContext, config: BuildConfig, lakehouse: LakehouseResource
 ) -> Iterator[Any]:
-    """Build all models in the lake, unless a raw table was found unfit."""
+    """Build all models in the lake but those above which something was found unfit; these stay as they are."""
     from battery_platform.defs.dbt_build import build, selection
     from battery_platform.made.kept import Basis, remember, why_rebuild
     from battery_platform.store.builds import data_version
 
-    require_passed(context, RAW_CHECKS)
     lake = lakehouse.lake()
+    chosen = _chosen(context)
     basis = Basis(fingerprint(), data=data_version(lake))
     because = why_rebuild(lake, MARTS, basis)
     stand = "mart_electrodes" in lake.tables()
     if config.only_if_new and stand and not because:
-        standing = last_verdicts(context.instance, context.selected_asset_check_keys)
+        standing = last_verdicts(context.instance, [test.key for test in chosen.tests])
         if all(standing.values()):
             context.log.info("nothing new since the marts were built: they are left as they are")
-            yield from _as_they_are(context, lake.snapshot(), standing)
+            yield from _as_they_are(context, chosen, lake.snapshot(), standing)
+            chosen.raise_if_unfit()
             return
-    chosen = selection(manifest(), *_unique_ids(context)) if context.is_subset else []
-    done = build(lake, chosen)
+    some_only = context.is_subset or chosen.unfit
+    done = build(lake, selection(manifest(), *chosen.unique_ids) if some_only else [])
     yield from _results(context, lake, done)
     if wrong := done.what_went_wrong:
         raise dg.Failure(description=f"dbt could not build all: {wrong}"[:4000])
+    chosen.raise_if_unfit()
     if not context.is_subset:
         remember(lake, MARTS, basis, because or "asked for")
     context.log.info("the marts stand at snapshot %d", lake.snapshot())
 
 
-def _unique_ids(context: dg.AssetExecutionContext) -> tuple[list[str], list[str]]:
-    """dbt's names of the models and of the tests that this run is to look at."""
-    models = [
-        spec.metadata[UNIQUE_ID]
-        for spec in context.assets_def.specs
-        if spec.key in context.selected_asset_keys
-    ]
-    tests = [
-        spec.metadata[UNIQUE_ID]
-        for spec in context.assets_def.check_specs
-        if spec.key in context.selected_asset_check_keys
-    ]
-    return models, tests
+@dataclass(frozen=True)
+class _Chosen:
+    """What a run is to build and test, and what it leaves as it is, with the reasons."""
+
+    models: Sequence[dg.AssetSpec]
+    tests: Sequence[dg.AssetCheckSpec]
+    unfit: Mapping[dg.AssetKey, Sequence[str]]
+
+    @property
+    def unique_ids(self) -> tuple[list[str], list[str]]:
+        """dbt's names of the models and of the tests."""
+        return (
+            [model.metadata[UNIQUE_ID] for model in self.models],
+            [test.metadata[UNIQUE_ID] for test in self.tests],
+        )
+
+    def raise_if_unfit(self) -> None:
+        if self.unfit:
+            names = ", ".join(sorted(key.path[-1] for key in self.unfit))
+            reasons = "; ".join(sorted({text for texts in self.unfit.values() for text in texts}))
+            raise dg.Failure(
+                description=f"Upstream is not fit for use: {reasons}. Left as they were: {names}."[
+                    :4000
+                ],
+                metadata={"left_as_they_were": len(self.unfit)},
+                allow_retries=False,
+            )
+
+
+def _chosen(context: dg.AssetExecutionContext) -> _Chosen:
+    """The models that were asked for and are fit to build, and the tests that read no other model."""
+    asked = context.selected_asset_keys
+    stopped = unfit(context, asked)
+    return _Chosen(
+        [spec for spec in context.assets_def.specs if spec.key in asked - stopped.keys()],
+        [
+            spec
+            for spec in context.assets_def.check_specs
+            if spec.key in context.selected_asset_check_keys
+            and not stopped.keys()
+            & {spec.asset_key, *(dep.asset_key for dep in spec.additional_deps)}
+        ],
+        stopped,
+    )
 
 
 def _results(context: dg.AssetExecutionContext, lake: "Lakehouse", done: "Build") -> Iterator[Any]:
@@ -102,6 +135,8 @@ def _results(context: dg.AssetExecutionContext, lake: "Lakehouse", done: "Build"
     built = [outcome for outcome in done.outcomes if outcome.status in BUILT]
     columns = columns_of_lake(lake)
     described = _Described(columns, schema_of(columns), _row_counts(lake, built))
+    stand = {keys[outcome.unique_id] for outcome in built if outcome.unique_id in keys}
+    put_off = {check for check in checks.values() if check.asset_key in stand}
     for outcome in done.outcomes:
         if outcome.status in BUILT and outcome.unique_id in keys:
             yield dg.MaterializeResult(
@@ -109,6 +144,7 @@ def _results(context: dg.AssetExecutionContext, lake: "Lakehouse", done: "Build"
             )
         elif outcome.unique_id in checks and outcome.status not in NOT_RUN:
             key = checks[outcome.unique_id]
+            put_off.discard(key)
             warns = outcome.status in WARNED
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,
@@ -123,6 +159,27 @@ def _results(context: dg.AssetExecutionContext, lake: "Lakehouse", done: "Build"
                     **({} if outcome.failures is None else {"failed_rows": outcome.failures}),
                 },
             )
+
+    yield from _not_judged(context, put_off)
+
+
+def _not_judged(
+    context: dg.AssetExecutionContext, checks: AbstractSet[dg.AssetCheckKey]
+) -> Iterator[dg.AssetCheckResult]:
+    """Of a model that was built, tests that did not run, for another model that they read was not built."""
+    for key, verdict in last_verdicts(context.instance, checks).items():
+        because = "another model that it reads was not built"
+        yield (
+            verdict.again(key, because)
+            if verdict is not None
+            else dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=False,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"Not judged, for {because}.",
+            )
+        )
 
 
 def _row_counts(lake: "Lakehouse", built: "Sequence[Outcome]") -> dict[str, int]:
@@ -171,13 +228,14 @@ def _relation(unique_id: str) -> str:
 
 def _as_they_are(
     context: dg.AssetExecutionContext,
+    chosen: _Chosen,
     snapshot: int,
     standing: Mapping[dg.AssetCheckKey, Verdict | None],
 ) -> Iterator[Any]:
     """Say of each model that it was found up to date, and of each test that its last verdict stands."""
-    chosen = context.selected_asset_keys
+    fit = {spec.key for spec in chosen.models}
     for key in TopologicalSorter(context.assets_def.asset_deps).static_order():
-        if key in chosen:
+        if key in fit:
             yield dg.MaterializeResult(
                 asset_key=key, metadata={"unchanged": True, "snapshot": snapshot}
             )
@@ -187,5 +245,4 @@ def _as_they_are(
 
 
 ASSETS = [dbt_models]
-DBT_CHECKS = list(dbt_models.check_keys)
 MART_KEYS = [key for key in dbt_models.keys if key.path[0] == "marts"]

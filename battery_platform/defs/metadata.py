@@ -42,12 +42,12 @@ def _cell(value: Any) -> str:
     return text.replace("|", "\\|").replace("\n", " ")[:160]
 
 
-def picture(figure: Figure) -> dg.MarkdownMetadataValue:
-    """A figure inside the metadata."""
-    return dg.MetadataValue.md(_as_markdown(_png(figure, dots_per_inch=80)))
+def picture(drawn: bytes) -> dg.MarkdownMetadataValue:
+    """A picture inside the metadata."""
+    return dg.MetadataValue.md(_as_markdown(drawn))
 
 
-def keep_picture(settings: Settings, key: dg.AssetKey, figure: Figure, version: str) -> None:
+def keep_picture(settings: Settings, key: dg.AssetKey, drawn: bytes, version: str) -> None:
     """Lay the newest picture of an asset where its page finds it, once the code location is loaded anew.
 
     The version of the rows that it shows is kept beside it.
@@ -55,7 +55,7 @@ def keep_picture(settings: Settings, key: dg.AssetKey, figure: Figure, version: 
     path = _picture_path(settings, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    fresh.write_bytes(_png(figure, dots_per_inch=64))
+    fresh.write_bytes(drawn)
     fresh.replace(path)
     _version_path(path).write_text(version, encoding="utf-8")
 
@@ -86,12 +86,12 @@ def _version_path(picture_path: Path) -> Path:
     return picture_path.with_suffix(".version")
 
 
-def _png(figure: Figure, dots_per_inch: int) -> bytes:
+def png(figure: Figure) -> bytes:
     """Few colours are enough for lines and points, and a third of the bytes."""
     from PIL import Image
 
     stream, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(stream, format="png", dpi=dots_per_inch, bbox_inches="tight")
+    figure.savefig(stream, format="png", dpi=72, bbox_inches="tight")
     drawn = Image.open(stream).convert("RGB")
     drawn.quantize(64).save(small, format="png", optimize=True)
     return small.getvalue()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from battery_platform.defs.gates import require_fit
 from battery_platform.defs.metadata import (
     OWNERS,
     Draw,
@@ -19,6 +20,7 @@ from battery_platform.defs.metadata import (
     newest_picture,
     picture,
     picture_shows,
+    png,
 )
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.made.fingerprint import Maker, fingerprint
@@ -115,6 +117,7 @@ def product_asset(
         config: asked,  # type: ignore[valid-type]
         lakehouse: LakehouseResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        require_fit(context)
         lake = lakehouse.lake()
         outcome = make(context, lake, config)
         return dg.MaterializeResult(
@@ -132,7 +135,7 @@ def _metadata(
 ) -> dict[str, Any]:
     drawn = {}
     if outcome.pictures and not picture_shows(lake.settings, key, outcome.version):
-        drawn = {name: draw() for name, draw in outcome.pictures.items()}
+        drawn = {name: png(draw()) for name, draw in outcome.pictures.items()}
         keep_picture(lake.settings, key, next(iter(drawn.values())), outcome.version)
     return {
         "dagster/partition_row_count" if is_partition else "dagster/row_count": outcome.n_rows,
@@ -140,7 +143,7 @@ def _metadata(
         "synthetic": outcome.is_synthetic,
         "snapshot": lake.snapshot(),
         **outcome.numbers,
-        **{name: picture(figure) for name, figure in drawn.items()},
+        **{name: picture(image) for name, image in drawn.items()},
         **{name: markdown_table(rows, limit=400) for name, rows in outcome.tables.items()},
     }
 

@@ -12,7 +12,7 @@ import dagster as dg
 
 from battery_platform.contracts.registry import TABLES, Table
 from battery_platform.defs.gates import AUDITED, Verdict, audited, last_verdicts
-from battery_platform.defs.metadata import OWNERS, markdown_table, picture
+from battery_platform.defs.metadata import OWNERS, markdown_table, picture, png
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import SOURCE_KEYS, sources_of
 from battery_platform.made.fingerprint import fingerprint
@@ -210,7 +210,7 @@ def _table_metadata(lake: "Lakehouse", table: Table, snapshot: int) -> dict[str,
     }
     figure = _figure(lake, table) if by_source else None
     if figure is not None:
-        metadata["picture"] = picture(figure)
+        metadata["picture"] = picture(png(figure))
     return metadata
 
 

@@ -1,9 +1,13 @@
-"""Two steps of a run at a time, on threads of one process.
+"""Some steps of a run at a time, on threads of one process.
 
 Steps mostly wait: for the processes that simulate and train, for dbt, for the lake. One step at a
 time leaves a core idle, and a process per step costs a start and all imports. Here independent
-steps share the process and its resources, and all else (order, pools, retries, skips, blocking
-checks) is decided by Dagster's own state of a run, as its in-process executor does.
+steps share the process and its resources, and all else (order, pools, retries, skips) is decided by
+Dagster's own state of a run, as its in-process executor does.
+
+A step starts when what it reads is there and the steps that made it have ended. It starts also if one
+of these failed afterwards, by a check or because another of its assets could not be made: whether what
+it reads is fit for use it asks itself (`gates`). So one bad table stops its own readers alone.
 
 Dagster offers no public way to write an executor that runs steps itself: what stands on its inner
 modules is in this file, in `storage` and in `launching`, and nowhere else.
@@ -42,6 +46,7 @@ from dagster._core.execution.plan.execute_plan import (
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
+from dagster._core.execution.step_dependency_config import StepDependencyConfig
 from dagster._core.executor.base import Executor
 from dagster._utils.error import serializable_error_info_from_exc_info
 
@@ -160,7 +165,6 @@ class _Run:
         if event is not None:
             self._running[key].events.append(event)
             yield event
-            self._active.handle_event(event)
             return
         if not isinstance(error, DagsterExecutionInterruptedError) or self._give_up_at is None:
             self._error = self._error or error
@@ -168,6 +172,8 @@ class _Run:
 
     def _end(self, key: str) -> Iterator[dg.DagsterEvent]:
         step = self._running.pop(key)
+        for event in step.events:
+            self._active.handle_event(event)
         self._active.verify_complete(self._context, key)
         yield from _trigger_hook(step.context, step.events)
 
@@ -220,6 +226,11 @@ class ThreadsExecutor(Executor):
     @property
     def retries(self) -> RetryMode:
         return self._retries
+
+    @property
+    def step_dependency_config(self) -> StepDependencyConfig:
+        """Steps wait for what they read, not for the success of the steps that made it."""
+        return StepDependencyConfig(require_upstream_step_success=False)
 
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan

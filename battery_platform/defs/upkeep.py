@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from battery_platform.defs.gates import require_passed
-from battery_platform.defs.marts import DBT_CHECKS, MART_KEYS
+from battery_platform.defs.marts import MART_KEYS
 from battery_platform.defs.products import Outcome, product_asset
-from battery_platform.defs.raw_tables import RAW_CHECKS
 
 if TYPE_CHECKING:
     from battery_platform.store.lakehouse import Lakehouse
@@ -20,7 +18,6 @@ UPKEEP_KEY = dg.AssetKey(["store", "lake_upkeep"])
 def _export(context: dg.AssetExecutionContext, lake: "Lakehouse", config: Any) -> Outcome:
     from battery_platform.store.export import export_marts
 
-    require_passed(context, [*RAW_CHECKS, *DBT_CHECKS])
     export = export_marts(lake)
     return Outcome(
         sum(export.rows.values()),

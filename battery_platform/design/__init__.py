@@ -1,5 +1,5 @@
-"""Recipes for wanted properties: candidates, probability of success, and what was really made nearby.
+"""Recipes for wanted properties: candidates, probability of success, and similar electrodes already made.
 
-Here belongs what asks models and physics what to make next. Thin: one search, over recipes between
-those that were made; a free search by optimisation and the queue of experiments come later.
+In scope: using models and physics to decide what to make next. Limitations: one search, over recipes
+between those already made; there is no free search by optimisation and no queue of experiments yet.
 """

@@ -1,16 +1,15 @@
-"""The inverse question: which recipe within the data most likely meets what is wanted.
+"""Inverse design: which recipe within the data most likely meets the targets.
 
-Champions answer as consumers load them. Of equally likely recipes the nearer to the data wins.
+Champions are used as consumers load them. Among equally likely recipes the one closer to the data wins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from battery_platform.design.probability import within, within_all
 from battery_platform.design.recipes import candidates
@@ -32,21 +31,27 @@ from battery_platform.design.targets import (
     parse,
 )
 from battery_platform.errors import PlatformError
+from battery_platform.lazily import Lazily
 from battery_platform.made.fingerprint import fingerprint
 from battery_platform.made.products import Rows
 from battery_platform.made.studies import name_of
 from battery_platform.models import registry
 from battery_platform.models.specification import RECIPE
-from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.store.lakehouse import Lakehouse, sql_texts
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = Lazily("pandas")
 
 SHOWN_NEIGHBOURS = 3
 PLACE = ("electrode_id", "file_name", "line", "is_synthetic")
-"""What is told of a made electrode beside its recipe and what was measured of it."""
+"""What is reported about a neighbouring electrode besides its recipe and measurements."""
 
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """The version of a model that is asked for a quantity, and the columns of its answer."""
+    """The version of a model that predicts a quantity, and the columns of its predictions."""
 
     quantity: str
     model_name: str
@@ -58,12 +63,12 @@ class Champion:
 
 @dataclass(frozen=True, eq=False)
 class Champions:
-    """A champion for each wanted quantity, in order, and the electrodes that they were trained on."""
+    """A champion for each wanted quantity, in order, and the electrodes they were trained on."""
 
     asked: tuple[Champion, ...]
     made: pd.DataFrame
     correlation: float | None
-    """Of the errors of two champions."""
+    """Correlation of the errors of two champions."""
     snapshot: int
     is_synthetic: bool
     active_material: str | None
@@ -77,23 +82,23 @@ def design_code() -> str:
 
 
 def design_id(target: Target, runs: Sequence[str]) -> str:
-    """The same question to the same versions by the same code has the same name."""
+    """An identifier; the same target, model versions and code have the same one."""
     return name_of("design", [asdict(wanted) for wanted in target], list(runs), design_code())
 
 
 class NoPair(PlatformError):  # noqa: N818 -- it is the pair that is missing
-    """No versions that passed the gate speak of the same kind of electrodes."""
+    """No versions that passed the gate were trained on the same kind of electrodes."""
 
 
 def models_for(target: Target) -> list[str]:
-    """The models that are asked for a target, in the order of its quantities."""
+    """The models needed for a target, in the order of its quantities."""
     return list(dict.fromkeys(answering()[wanted.quantity].name for wanted in target))
 
 
 def answering_versions(lake: Lakehouse, models: Sequence[str]) -> dict[str, int]:
-    """The champions; where they speak of different electrodes, the newest versions that do not.
+    """The champions; if they were trained on different kinds of electrodes, the newest matching versions.
 
-    So it is when one of two models was refused on new data: the older pair stands until both pass.
+    This happens when one of two models was refused on new data: the older pair is used until both pass.
     """
     champions = {
         name: version
@@ -122,7 +127,7 @@ def answering_versions(lake: Lakehouse, models: Sequence[str]) -> dict[str, int]
 
 
 def _kind(row: dict[str, Any]) -> tuple[Any, ...]:
-    """The electrodes that a version speaks of."""
+    """The kind of electrodes that a version was trained on."""
     return row["is_synthetic"], row["active_material"], row["loading_basis"]
 
 
@@ -144,7 +149,7 @@ def _no_pair(lake: Lakehouse, models: Sequence[str]) -> NoPair:
 
 
 def standing_targets(lake: Lakehouse) -> list[Target]:
-    """The default target and every other one that was asked for, unless it was asked for once."""
+    """The default target and all other requested ones, except those requested only once."""
     asked = [target_of(last) for last in newest(all_designs(lake)) if last["is_standing"]]
     ordered = sorted(
         filter(is_answerable, asked),
@@ -154,9 +159,9 @@ def standing_targets(lake: Lakehouse) -> list[Target]:
 
 
 def design(lake: Lakehouse, target: Target, once: bool = False) -> tuple[dict[str, Any], bool]:
-    """The best recipe, stored with its neighbours; true if it had to be searched.
+    """The best recipe, stored with its neighbours, and whether it had to be searched for.
 
-    A target asked for once is not answered again by the nightly refresh, even if it was before.
+    With `once`, the nightly refresh no longer answers this target, even if it did before.
     """
     checked(target)
     versions = answering_versions(lake, models_for(target))
@@ -172,19 +177,17 @@ def design(lake: Lakehouse, target: Target, once: bool = False) -> tuple[dict[st
 
 
 def _versions(lake: Lakehouse, versions: dict[str, int]) -> list[dict[str, Any]]:
-    """What the lake says of versions, in their order."""
-    rows = [
-        lake.records(
-            "SELECT * EXCLUDE (card) FROM model_versions WHERE model_name = ? AND version = ?",
-            [name, version],
-        )
-        for name, version in versions.items()
-    ]
-    return [row for of_version in rows for row in of_version]
+    """The lake's rows of these versions, in order."""
+    wanted = sql_texts(f"{name}/{version}" for name, version in versions.items())
+    return lake.records(
+        f"""SELECT * EXCLUDE (card) FROM model_versions
+            WHERE model_name || '/' || version IN {wanted}
+            ORDER BY list_position({wanted}, model_name || '/' || version)"""
+    )
 
 
 def _runs(lake: Lakehouse, versions: dict[str, int]) -> list[str]:
-    """The runs behind versions: their numbers begin anew with another registry."""
+    """The runs of these versions; unlike version numbers, they are unique across registries."""
     return [row["run_id"] for row in _versions(lake, versions)]
 
 
@@ -219,7 +222,7 @@ def _champions(lake: Lakehouse, target: Target, versions: dict[str, int]) -> Cha
 
 
 def _made(lake: Lakehouse, asked: Sequence[Champion], snapshot: int) -> pd.DataFrame:
-    """The electrodes that the first model was trained on, as they stood then."""
+    """The electrodes that the first model was trained on, as of its snapshot."""
     columns = ", ".join(f"e.{name}" for name in (*RECIPE, *answering()))
     measured = " AND ".join(f"e.{champion.quantity} IS NOT NULL" for champion in asked)
     with lake.cursor() as cursor:
@@ -236,7 +239,7 @@ def _made(lake: Lakehouse, asked: Sequence[Champion], snapshot: int) -> pd.DataF
 
 
 def _correlation(lake: Lakehouse, asked: Sequence[Champion]) -> float | None:
-    """Of two models' errors, each in its standard deviations, on electrodes held out by both."""
+    """Correlation of the standardised errors of two models, on electrodes held out by both."""
     if len(asked) == 1:
         return None
     correlation = lake.value(
@@ -257,9 +260,9 @@ def _correlation(lake: Lakehouse, asked: Sequence[Champion]) -> float | None:
 
 
 def search(champions: Champions, target: Target) -> Rows:
-    """The recipe with the highest probability, and the made electrodes nearest to it.
+    """The recipe with the highest probability, and the closest electrodes already made.
 
-    The rows of a design, by table, before it has a name.
+    Returns the rows of a design, by table, without its identifier.
     """
     made = champions.made[list(RECIPE)].to_numpy(dtype=float)
     logs = np.log(made)
@@ -275,7 +278,7 @@ def search(champions: Champions, target: Target) -> Rows:
     together = within_all(means, deviations, values, tolerances, champions.correlation)
     inside = np.all([answer["in_domain"].to_numpy(dtype=bool) for answer in answers], axis=0)
     distance = np.max([answer["distance"].to_numpy(dtype=float) for answer in answers], axis=0)
-    # where no recipe has a chance, the one that misses by the fewest deviations is the answer
+    # if no recipe has a chance, choose the one that misses by the fewest standard deviations
     misses = sum(
         ((mean - value) / np.hypot(deviation, tolerance)) ** 2
         for mean, deviation, value, tolerance in each
@@ -345,9 +348,9 @@ def _note(target: Target, champions: Champions, probability: float, inside: bool
 def _nearest(
     champions: Champions, recipe: pd.Series[float], logs: np.ndarray, spread: np.ndarray
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Of the nearest made recipes one electrode each, the one nearest to its siblings' middle.
+    """One electrode for each of the nearest recipes: the one closest to the median of its siblings.
 
-    Siblings are compared by what is wanted first. Returns the electrodes, and their values.
+    Siblings are compared by the first wanted quantity. Returns the electrodes and their values.
     """
     at = np.log(recipe.to_numpy(dtype=float))
     made = champions.made.assign(distance=np.sqrt((((logs - at) / spread) ** 2).sum(axis=1)))

@@ -13,15 +13,15 @@ from battery_platform.made.studies import Progress, Studied, silent
 from battery_platform.store.lakehouse import Lakehouse
 
 ELECTRODE = ("mass_loading_mg_cm2", "porosity_pct", "active_material_pct")
-"""What must be known of an electrode before it can be discharged."""
+"""What must be known about an electrode before it can be discharged."""
 
 
 def electrode_of(design: dict[str, Any]) -> Asked:
-    """The electrode that a design recommends; refused where the design does not say enough of it."""
+    """The electrode that a design recommends; refused if the design does not specify it fully."""
     unknown = [name for name in ELECTRODE if name not in design]
     if unknown:
         raise PlatformError(
-            f"{design['design_id']} says nothing of {' and '.join(unknown)}: its electrode cannot be "
+            f"{design['design_id']} says nothing about {' and '.join(unknown)}: its electrode cannot be "
             "discharged.",
             "Ask for it with `battery-platform design --target ...`.",
         )
@@ -29,7 +29,7 @@ def electrode_of(design: dict[str, Any]) -> Asked:
 
 
 def asked_of_designs(lake: Lakehouse) -> list[Asked]:
-    """The electrode of each standing design of today's models that says enough of it."""
+    """The electrodes of standing designs by the current models, where fully specified."""
     today: dict[tuple[str, ...], dict[str, int]] = {}
     current = []
     for design in all_designs(lake):
@@ -47,7 +47,7 @@ def asked_of_designs(lake: Lakehouse) -> list[Asked]:
 
 
 def _versions_today(lake: Lakehouse, models: tuple[str, ...]) -> dict[str, int]:
-    """The versions that answer; none where the models do not go together."""
+    """The current versions of the models; none if they do not match."""
     try:
         return answering_versions(lake, models)
     except NoPair:
@@ -55,11 +55,11 @@ def _versions_today(lake: Lakehouse, models: tuple[str, ...]) -> dict[str, int]:
 
 
 def discharge_designs(lake: Lakehouse, progress: Progress = silent) -> Studied:
-    """A 1C discharge of each of them."""
+    """A 1C discharge of each design's electrode."""
     return sweep(lake, asked_of_designs(lake), progress)
 
 
 def ragone_of_designs(lake: Lakehouse, progress: Progress = silent) -> Studied:
-    """Their discharges from 0.2C to 5C."""
+    """Discharges of each design's electrode from 0.2C to 5C."""
     every = [each for asked in asked_of_designs(lake) for each in at_rates(asked)]
     return sweep(lake, every, progress)

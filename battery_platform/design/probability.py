@@ -1,4 +1,4 @@
-"""How likely one electrode meets all that is wanted, given predictions whose errors are correlated."""
+"""The probability that an electrode meets all targets, given predictions with correlated errors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def within(mean: np.ndarray, deviation: np.ndarray, wanted: float, tolerance: fl
     from scipy.special import ndtr
 
     low, high = (wanted - tolerance - mean) / deviation, (wanted + tolerance - mean) / deviation
-    found: np.ndarray = ndtr(high) - ndtr(low)
-    return found
+    probability: np.ndarray = ndtr(high) - ndtr(low)
+    return probability
 
 
 def within_all(
@@ -59,9 +59,9 @@ def within_both(
     given = ndtr((wanted[1] + tolerance[1] - centre) / spread) - ndtr(
         (wanted[1] - tolerance[1] - centre) / spread
     )
-    found: np.ndarray = (half * density * given) @ WEIGHTS
-    # quadrature is exact to some 1e-6: both can never be likelier than one of them
+    integral: np.ndarray = (half * density * given) @ WEIGHTS
+    # quadrature is exact to about 1e-6, but both can never be likelier than either alone
     first_alone = within(mean[0], deviation[0], wanted[0], tolerance[0])
     second_alone = within(mean[1], deviation[1], wanted[1], tolerance[1])
-    both: np.ndarray = np.minimum(found.clip(0.0, 1.0), np.minimum(first_alone, second_alone))
+    both: np.ndarray = np.minimum(integral.clip(0.0, 1.0), np.minimum(first_alone, second_alone))
     return both

@@ -1,7 +1,7 @@
-"""Candidate recipes that stay within the data: those that were made and the ways between them.
+"""Candidate recipes that stay within the data: recipes already made, and points between them.
 
-A slurry's viscosity goes with its composition, its solids and the shear of the gap, so that inputs
-cannot be chosen one by one. Between two recipes that were made it can be read off the way.
+A slurry's viscosity depends on its composition, its solids and the shear in the gap, so inputs cannot be
+chosen independently. Between two recipes already made it can be interpolated.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ STEPS = 10
 
 
 def candidates(made: np.ndarray, scaled: np.ndarray) -> np.ndarray:
-    """Made recipes and points on the ways to their nearest others (`scaled`: for distances).
+    """Recipes already made, and points on the lines between nearest neighbours (`scaled`: for distances).
 
-    Inputs are mixed by their logarithms, as viscosity and gap act by ratios.
+    Interpolation is logarithmic, as viscosity and gap act by ratios.
     """
     _, first = np.unique(made, axis=0, return_index=True)
     recipes, place = made[first], scaled[first]
@@ -25,8 +25,8 @@ def candidates(made: np.ndarray, scaled: np.ndarray) -> np.ndarray:
     np.fill_diagonal(squares, np.inf)
     nearest = np.argsort(squares, axis=1)[:, : min(NEIGHBOURS, len(recipes) - 1)]
     pairs = {
-        (min(one, other), max(one, other))
-        for one, others in enumerate(nearest.tolist())
+        (min(recipe, other), max(recipe, other))
+        for recipe, others in enumerate(nearest.tolist())
         for other in others
     }
     left, right = (recipes[list(side)] for side in zip(*sorted(pairs), strict=True))

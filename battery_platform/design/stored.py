@@ -1,8 +1,8 @@
-"""Designs in the lake: long tables, so that a target may be any quantity and a recipe any settings.
+"""Designs in the lake: long tables, so that targets may be any quantities and recipes any settings.
 
-Readers get a design as one dictionary whose keys follow from what the tables name: for a wanted
-`porosity_pct` that is `target_porosity_pct`, `tolerance_porosity_pct`, `porosity_pct` as predicted,
-`porosity_sd_pct` and `probability_porosity`; for the model that was asked `<model>_version`.
+Readers get a design as a dictionary whose keys are derived from the rows: for a wanted `porosity_pct`
+these are `target_porosity_pct`, `tolerance_porosity_pct`, the predicted `porosity_pct`,
+`porosity_sd_pct` and `probability_porosity`; for the model used, `<model>_version`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from battery_platform.errors import PlatformError
 from battery_platform.made.kept import now
 from battery_platform.made.products import Rows, put
 from battery_platform.models.specification import unit_of
-from battery_platform.store.lakehouse import Lakehouse, sql_name
+from battery_platform.store.lakehouse import Lakehouse, sql_name, sql_text, sql_texts
 
 DESIGNS, TARGETS, VARIABLES = "designs", "design_targets", "design_variables"
 NEIGHBOURS, NEIGHBOUR_VALUES = "design_neighbours", "design_neighbour_values"
@@ -29,7 +29,7 @@ ORDER = {
 
 
 def flat(rows: Rows) -> dict[str, Any]:
-    """A design as one dictionary, from its rows of all five tables."""
+    """A design as a dictionary, from its rows in all five tables."""
     (design,) = rows[DESIGNS]
     targets = rows[TARGETS]
     values: dict[int, dict[str, float | None]] = {}
@@ -60,19 +60,19 @@ def flat(rows: Rows) -> dict[str, Any]:
 
 
 def predicted_names(quantity: str) -> tuple[str, str, str]:
-    """What a design calls its prediction of a quantity, the deviation and the probability."""
+    """Keys of the prediction of a quantity, of its standard deviation and of its probability."""
     unit = unit_of(quantity)
     stem = quantity.removesuffix(unit)
     return quantity, f"{stem}_sd{unit}", f"probability_{stem}"
 
 
 def version_name(model: str) -> str:
-    """What a design calls the version of a model that was asked."""
+    """Key of the version of a model that was used."""
     return f"{model.replace('-', '_')}_version"
 
 
 def target_of(design: dict[str, Any]) -> Target:
-    """What was wanted of a design."""
+    """The target of a design."""
     return tuple(
         Wanted(quantity, design[f"target_{quantity}"], design[f"tolerance_{quantity}"])
         for quantity in design["wanted"]
@@ -80,8 +80,10 @@ def target_of(design: dict[str, Any]) -> Target:
 
 
 def is_stored(lake: Lakehouse, identifier: str) -> bool:
-    """Whether the lake has a design of that name."""
-    return bool(lake.value(f"SELECT count(*) FROM {DESIGNS} WHERE design_id = ?", [identifier]))
+    """Whether the lake has a design with that identifier."""
+    return bool(
+        lake.value(f"SELECT count(*) FROM {DESIGNS} WHERE design_id = {sql_text(identifier)}")
+    )
 
 
 def find(lake: Lakehouse, identifier: str) -> dict[str, Any]:
@@ -97,13 +99,13 @@ def find(lake: Lakehouse, identifier: str) -> dict[str, Any]:
 
 
 def all_designs(lake: Lakehouse, identifiers: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """All designs, or those of these names, in the order in which they were made."""
-    condition = "TRUE" if identifiers is None else "design_id IN (SELECT unnest($names::VARCHAR[]))"
-    parameters = {} if identifiers is None else {"names": list(identifiers)}
+    """All designs, or those with these identifiers, in the order in which they were made."""
+    # literals, as DuckDB imports pandas in order to bind a parameter
+    condition = "TRUE" if identifiers is None else f"design_id IN {sql_texts(identifiers)}"
     by_design: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for table, order in ORDER.items():
         for row in lake.records(
-            f"SELECT * FROM {sql_name(table)} WHERE {condition} ORDER BY {order}", parameters
+            f"SELECT * FROM {sql_name(table)} WHERE {condition} ORDER BY {order}"
         ):
             if table == DESIGNS:
                 by_design[row["design_id"]] = {name: [] for name in ORDER}
@@ -113,7 +115,7 @@ def all_designs(lake: Lakehouse, identifiers: Sequence[str] | None = None) -> li
 
 
 def newest(designs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of designs for the same target the one that was made last, in the order of making."""
+    """The newest design for each target, in the order in which they were made."""
     last: dict[Target, dict[str, Any]] = {}
     for design in sorted(designs, key=lambda design: (design["made_at"], design["design_id"])):
         target = target_of(design)
@@ -123,21 +125,21 @@ def newest(designs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def keep(lake: Lakehouse, identifier: str, rows: Rows, is_standing: bool) -> None:
-    """Store a design that was searched, under its name."""
+    """Store a new design under its identifier."""
     more = {"made_at": now(), "is_standing": is_standing}
     put(
         lake,
         {
             table: [
                 {"design_id": identifier, **row, **(more if table == DESIGNS else {})}
-                for row in found
+                for row in rows_of_table
             ]
-            for table, found in rows.items()
+            for table, rows_of_table in rows.items()
         },
     )
 
 
 def let_rest(lake: Lakehouse, identifier: str) -> None:
-    """Its targets are not answered again by themselves."""
+    """Stop answering the target of this design automatically."""
     rows = lake.records(f"SELECT * FROM {DESIGNS} WHERE design_id = ?", [identifier])
     put(lake, {DESIGNS: [row | {"is_standing": False} for row in rows]})

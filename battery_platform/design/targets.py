@@ -1,4 +1,4 @@
-"""What is wanted: quantities that models predict from a recipe, each with the deviation still good."""
+"""Targets: quantities that models predict from a recipe, each with a permitted deviation."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from battery_platform.models.specification import MODELS, RECIPE, Specification,
 
 LARGE = 1e12
 LIMITS = {"_pct": (1.0, 99.0), "_mg_cm2": (0.01, 200.0)}
-"""Lowest and highest value that can be wanted, by unit."""
+"""Lowest and highest value of a target, by unit."""
 NO_LIMITS = (-LARGE, LARGE)
 SMALLEST_TOLERANCE = 1e-3
 RELATIVE_TOLERANCE = 0.10
 """Coat weight, thickness and porosity within 10 % pass the quality rule of Drakopoulos et al."""
 MOST = 2
-"""Quantities at once: beyond two the probability of all of them has no quick exact answer."""
+"""Most quantities of a target: for more than two the joint probability has no fast exact solution."""
 DEFAULT = "mass_loading_mg_cm2=15,porosity_pct=50"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A value and a tolerance either way, in the unit of the quantity's name."""
+    """A value and a tolerance in both directions, in the unit of the quantity's name."""
 
     quantity: str
     value: float
@@ -31,14 +31,14 @@ class Wanted:
 
 
 Target = tuple[Wanted, ...]
-"""What one electrode is to meet at once."""
+"""What an electrode must meet at the same time."""
 
 
 @lru_cache(maxsize=1)
 def answering() -> dict[str, Specification]:
-    """The model that answers each quantity: its inputs are the recipe, and it has no classes.
+    """The model that predicts each quantity: its inputs are the recipe, and it has no classes.
 
-    Among several that could, the first one declared answers.
+    If there are several, the first one declared is used.
     """
     models: dict[str, Specification] = {}
     for model in MODELS.values():
@@ -51,12 +51,12 @@ def answering() -> dict[str, Specification]:
 
 
 def is_answerable(target: Target) -> bool:
-    """Whether there still is a model for each of its quantities."""
+    """Whether there is still a model for each quantity of the target."""
     return all(wanted.quantity in answering() for wanted in target)
 
 
 def checked(target: Target) -> Target:
-    """The same target, unless no search can answer it."""
+    """The target itself; raises an error if no search can answer it."""
     if not target:
         raise PlatformError("Nothing is wanted.", f'Give a target, such as "{DEFAULT}".')
     if len(target) > MOST:
@@ -75,7 +75,7 @@ def checked(target: Target) -> Target:
 
 
 def parse(wanted: str, tolerances: str = "") -> Target:
-    """Read `name=value,name=value`; a name or a value that cannot be used is refused."""
+    """Parse `name=value,name=value`; unusable names and values are refused."""
     values = _pairs(wanted, "--target")
     for name, value in values.items():
         low, high = _limits(name)

@@ -1,5 +1,5 @@
 """Surrogates that other teams load: training sets, evaluation, gate, registry.
 
-Here belongs what turns marts into registered models and asks them. What to do with a prediction
-is the business of `design`.
+In scope: turning marts into registered models, and predicting with them. Out of scope: what to do with a
+prediction, which is up to `design`.
 """

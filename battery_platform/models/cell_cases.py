@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-import polars as pl
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from battery_platform.lazily import Lazily
 from battery_platform.models.cell_table import CLASS_OF, SparseTable, table_of
 from battery_platform.models.sources import Source, lines_of_table
 from battery_platform.models.training import Learner, TrainingSet, licences_of, read_rows
 from battery_platform.store.lakehouse import Lakehouse
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = Lazily("polars")
 
 CELLS = """SELECT c.*, cell_id AS id, f.licence FROM raw_cell_cases c LEFT JOIN (
              SELECT DISTINCT file_id, sheet, licence FROM raw_files) f USING (file_id, sheet)"""

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from battery_platform.errors import NoRows, PlatformError
+from battery_platform.lazily import Lazily
 from battery_platform.models.training import Learner, TrainingSet, licences_of, read_rows
 from battery_platform.store.lakehouse import Lakehouse
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = Lazily("polars")
 
 SPACE = "space of six properties"
 """Origin of the discharges that fill this space."""

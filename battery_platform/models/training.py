@@ -6,13 +6,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import polars as pl
 
 from battery_platform.models.rows import Rows
 from battery_platform.store.lakehouse import Lakehouse
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Learner(Protocol):

@@ -21,6 +21,7 @@ import polars as pl
 from blake3 import blake3
 
 from battery_platform.contracts.base import columns
+from battery_platform.contracts.bounds import COUNTERS_AGREE_PCT
 from battery_platform.contracts.registry import Table, table
 from battery_platform.contracts.verdicts import VIOLATION, judge, passes
 from battery_platform.errors import RefusedFile
@@ -42,8 +43,8 @@ TEST_SHEET = "test"
 NAMING_POINTS = 50
 """A test is identified by its first points, so that a longer export gets the same name."""
 BLOCKS_WAITING = 2
-COUNTERS_AGREE = 0.02
-"""A larger difference between the counters and the integrated current is reported."""
+_SHOWN = 5
+"""Cycles that a note describes one by one."""
 
 
 def is_vendor_export(path: Path) -> bool:
@@ -118,7 +119,9 @@ class Export:
                 f"the mapping gives {', '.join(sorted(idle))} of a test without its cell.",
                 "Add `cell_id` to `constants`; a test is described where its cell is known.",
             )
-        self.stream: Stream = open_file(path, cast(PositiveCurrent, mapping.positive_current))
+        self.stream: Stream = open_file(
+            path, cast(PositiveCurrent, mapping.positive_current), mapping.encoding
+        )
         self.summary = Summary(self.stream.format.resets)
         self.notes: list[str] = []
         self.continues: list[Earlier] = []
@@ -154,7 +157,7 @@ class Export:
             with _Writer() as writer:
                 self._take(bench, summed, self._cycles(cycles), writer)
             tallies.append(summed)
-        if "cell_id" in self.mapping.constants:
+        if "cell_id" in self.mapping.constants and self.points:
             tallies.append(self._test(bench))
         return tallies
 
@@ -191,8 +194,6 @@ class Export:
     ) -> None:
         if not self.test_id:
             self.test_id = self._named(points)
-        self._recognise(points)
-        self.summary.add(points)
         frame = self._clock.utc(points)
         if "recorded_at" in frame.columns:
             moments = frame["recorded_at"].drop_nulls()
@@ -203,7 +204,12 @@ class Export:
             pl.lit(self.test_id).alias("test_id"),
             (pl.int_range(pl.len()) + first).cast(pl.Int64).alias("point"),
         )
-        self._take(bench, tally, _shaped(named, tally.part.table), writer)
+        accepted = self._take(bench, tally, _shaped(named, tally.part.table), writer)
+        if accepted.len() < points.height:
+            points = points.filter(pl.col("row_number").is_in(accepted.implode()))
+        if points.height:
+            self._recognise(points)
+            self.summary.add(points)
 
     def _named(self, points: pl.DataFrame) -> str:
         """The test's name: the mapping's, or one made of the source and the first points."""
@@ -253,6 +259,8 @@ class Export:
 
     def _continue(self, part: Part) -> None:
         """Replace shorter exports of the same test; stop if this export adds nothing to a longer one."""
+        if not self.points:
+            return
         for earlier in self._earlier:
             if earlier.points >= self.points and self._may_be(earlier) and self._begins(earlier):
                 raise KnownThrough(earlier)
@@ -307,13 +315,16 @@ class Export:
                 f"cycle {shown} discharges more than once: the instrument counts several cycles as "
                 "one; such a cycle is left out of the features"
             )
-        for name in ("charge_ah", "discharge_ah"):
-            counted, summed = float(cycles[name].sum()), float(cycles[f"{name}_integral"].sum())
-            if abs(counted - summed) > COUNTERS_AGREE * max(counted, summed):
-                self.notes.append(
-                    f"{name.removesuffix('_ah')}: the counters say {counted:.4g} Ah, the current "
-                    f"over time {summed:.4g} Ah; the counters are kept"
-                )
+        apart = cycles.filter(pl.col("counters_off_pct") > COUNTERS_AGREE_PCT)
+        for row in apart.head(_SHOWN).to_dicts():
+            self.notes.append(
+                f"cycle {row['cycle']}: the counters say {row['charge_ah']:.4g} Ah in and "
+                f"{row['discharge_ah']:.4g} Ah out, the current over time "
+                f"{row['charge_ah_integral']:.4g} and {row['discharge_ah_integral']:.4g} Ah; they "
+                f"differ by more than {COUNTERS_AGREE_PCT:g} %, so that the cycle is not complete"
+            )
+        if apart.height > _SHOWN:
+            self.notes.append(f"the same holds for {apart.height - _SHOWN} more cycles")
 
     def _cycles(self, cycles: pl.DataFrame) -> pl.DataFrame:
         mass, source, theory = self._mass()
@@ -384,7 +395,10 @@ class Export:
 
     # -- both outcomes ---------------------------------------------------------------------
 
-    def _take(self, bench: Workbench, tally: Tally, frame: pl.DataFrame, writer: _Writer) -> None:
+    def _take(
+        self, bench: Workbench, tally: Tally, frame: pl.DataFrame, writer: _Writer
+    ) -> pl.Series:
+        """Put rows on the bench, accepted or held back; the numbers of those accepted."""
         part = tally.part
         part.rows_in += frame.height
         fine = frame.select(passes(part.table.contract)).to_series()
@@ -403,6 +417,7 @@ class Export:
             part.accepted.append(path)
             part.rows_accepted += accepted.height
             part.rows_new += accepted.height
+        return accepted["row_number"]
 
     def _hold(
         self, bench: Workbench, tally: Tally, violations: pl.DataFrame, records: dict[int, str]
@@ -482,7 +497,7 @@ def _earlier(lake: Lakehouse, without: set[str]) -> list[Earlier]:
     """Exports already in the lake, the shortest first."""
     rows = lake.rows(
         """SELECT DISTINCT file_id, mapping FROM raw_files
-           WHERE table_name = 'test_points' AND mapping LIKE '%"content"%'"""
+           WHERE table_name = 'test_points' AND rows_accepted > 0 AND mapping LIKE '%"content"%'"""
     )
     exports = []
     for file_id, text in rows:

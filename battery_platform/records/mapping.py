@@ -290,7 +290,8 @@ def _of_reader(content: dict[str, Any], path: Path) -> Mapping:
                 f"`{name}: {content[name]}` is not known.",
                 f"It is one of {', '.join(words)}.",
             )
-    idle = [name for name in _OF_FORMS if content.get(name) is not None]
+    of_forms = set(_OF_FORMS) - ({"encoding"} if content["reader"] == CYCLER else set())
+    idle = [name for name in _OF_FORMS if name in of_forms and content.get(name) is not None]
     if idle:
         raise refuse(
             path,

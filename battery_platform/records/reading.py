@@ -31,6 +31,10 @@ DELIMITERS = (";", "\t", ",", "|")
 SAMPLE_BYTES = MIB // 4
 HEAD_BYTES = 64 * 1024
 
+STRAY_BYTES, STRAY_SHARE = 2, 1e-3
+"""Control bytes that a faulty line puts into a text; a binary file has many more."""
+_NO_TABLES = (b"\x89PNG", b"%PDF")
+
 csv.field_size_limit(16 * MIB)
 
 if TYPE_CHECKING:
@@ -151,17 +155,13 @@ def sniff_encoding(path: Path, head: bytes) -> str:
     if len(head) >= 4 and head[0::2].count(0) > 0.4 * len(head[0::2]) and 0 not in head[1:21:2]:
         return "utf-16-be"
     control = sum(head.count(bytes([code])) for code in (*range(9), *range(14, 27), *range(28, 32)))
-    if control > 0:
+    if head.startswith(_NO_TABLES) or control > STRAY_BYTES + STRAY_SHARE * len(head):
         kind = "a PNG picture" if head.startswith(b"\x89PNG") else "a binary file"
         kind = "a PDF document" if head.startswith(b"%PDF") else kind
         raise refuse(
             path,
             f"this is {kind}, not a table.",
             "Hand in CSV, TSV, XLSX or Parquet; other instruments' files have readers of their own.",
-        )
-    if head.startswith(b"%PDF"):
-        raise refuse(
-            path, "this is a PDF document, not a table.", "Hand in the table as CSV or XLSX."
         )
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=False)

@@ -1,4 +1,4 @@
 """The lakehouse: connections, transactions, snapshots, upkeep, export and provenance.
 
-Tables come from `contracts`; what is put into them is decided elsewhere.
+Tables are defined in `contracts`; what is put into them is decided elsewhere.
 """

@@ -1,4 +1,4 @@
-"""The balance of rows: what came in equals what was accepted and what was quarantined."""
+"""The balance of rows: rows delivered equal rows accepted plus rows quarantined."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Balance:
 
 
 def balance(lake: Lakehouse, source_ids: Sequence[str] | None = None) -> Balance:
-    """Count again what the manifest says, in the tables themselves."""
+    """Compare the manifest with the rows actually in the tables."""
     where = "" if source_ids is None else "WHERE source_id IN (SELECT unnest(?))"
     manifest = lake.records(
         "SELECT file_id, file_name, sheet, table_name, rows_in, rows_accepted, rows_new, "
@@ -43,15 +43,15 @@ def balance(lake: Lakehouse, source_ids: Sequence[str] | None = None) -> Balance
     broken = []
     for row in manifest:
         key = (row["file_id"], row["sheet"], row["table_name"])
-        found = (stored.get(key, 0), held.get(key, 0))
-        if row["rows_in"] != row["rows_accepted"] + row["rows_quarantined"] or found != (
+        in_lake = (stored.get(key, 0), held.get(key, 0))
+        if row["rows_in"] != row["rows_accepted"] + row["rows_quarantined"] or in_lake != (
             row["rows_new"],
             row["rows_quarantined"],
         ):
             broken.append(
                 f"{row['file_name']} {row['sheet']}: {row['rows_in']} rows in, "
                 f"{row['rows_accepted']} accepted ({row['rows_new']} new), "
-                f"{row['rows_quarantined']} quarantined, but {found[0]} and {found[1]} in the lake"
+                f"{row['rows_quarantined']} quarantined, but {in_lake[0]} and {in_lake[1]} in the lake"
             )
     total = {
         name: sum(row[name] for row in manifest)

@@ -1,8 +1,8 @@
-"""The commit protocol: what one file delivers lands whole, once, or not at all.
+"""The commit protocol: a delivered file is stored completely and once, or not at all.
 
-Parquet is written first, under a unique name. Then, in one transaction, the file's hash is
-looked up, the Parquet joins the lake, manifest and quarantine are written and the balance is
-asserted. On any failure the Parquet goes; after a kill it is an orphan that upkeep removes.
+Parquet is written first, under a unique name. Then, in one transaction, the file's hash is looked up,
+the Parquet is added to the lake, manifest and quarantine are written and the balance is checked. On any
+failure the Parquet is deleted; after a kill it is an orphan that upkeep removes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "stati
 
 @dataclass
 class Part:
-    """What one sheet of a file delivers to one table."""
+    """What a sheet of a file delivers to a table."""
 
     table: Table
     sheet: str
@@ -70,14 +70,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a commit did: the snapshot it made, or the one that already held the file."""
+    """The result of a commit: the snapshot it made, or the one that already held the file."""
 
     snapshot: int
     committed: bool
 
 
-class Overtaken(Exception):  # noqa: N818 -- told to the caller, who judges again
-    """Another file brought one of these records between judgement and commit."""
+class Overtaken(Exception):  # noqa: N818 -- a signal for the caller, who judges again
+    """Another file delivered one of these records between judgement and commit."""
 
 
 class Workbench:
@@ -88,7 +88,7 @@ class Workbench:
         self._made: list[Path] = []
 
     def path(self, table_name: str) -> Path:
-        """A unique place for a new Parquet file of that table."""
+        """A unique path for a new Parquet file of that table."""
         folder = Path(self._lake.settings.data_path) / "main" / table_name
         folder.mkdir(parents=True, exist_ok=True)
         made = folder / f"ingest-{uuid.uuid4().hex}.parquet"
@@ -106,7 +106,7 @@ class Workbench:
 
 @contextlib.contextmanager
 def workbench(lake: Lakehouse) -> Iterator[Workbench]:
-    """A bench whose unfinished files go, and whose full disk is told in a sentence."""
+    """A workbench that removes unfinished files and reports a full disk in a sentence."""
     with lake.cursor():
         bench = Workbench(lake)
     try:
@@ -125,7 +125,7 @@ def workbench(lake: Lakehouse) -> Iterator[Workbench]:
 def known(
     lake: Lakehouse, content_hash: str, mapping_hash: str | None = None
 ) -> list[dict[str, Any]]:
-    """The manifest of these very bytes, if they are in the lake (under that mapping)."""
+    """The manifest of a file with exactly these bytes, if it is in the lake (under that mapping)."""
     condition = "content_hash = ?" + ("" if mapping_hash is None else " AND mapping_hash = ?")
     parameters = [content_hash] if mapping_hash is None else [content_hash, mapping_hash]
     return lake.records(f"SELECT * FROM raw_files WHERE {condition} ORDER BY sheet", parameters)
@@ -146,7 +146,7 @@ def deliver(
 ) -> Receipt:
     """Commit a judged file. Rows that an earlier judgement of it stored are replaced.
 
-    `replaces` names files that this one supersedes; their rows leave in the same transaction.
+    `replaces` names files that this one supersedes; their rows are removed in the same transaction.
     `judged_at` is the snapshot against which the records were compared: if the lake has moved on
     and holds one of them now, `Overtaken` is raised and nothing is stored.
     """
@@ -160,7 +160,7 @@ def deliver(
             [origin.content_hash, origin.mapping_hash],
         ).fetchone()
         if same and same[0] == delivery_id:
-            return True  # a commit whose answer was lost on the way
+            return True  # a commit whose confirmation was lost
         if same and not replaces:
             return False
         leaving = {origin.file_id, *replaces}
@@ -199,12 +199,12 @@ def deliver(
 
 
 def printable(name: str) -> str:
-    """A file name as text that any database takes, even where its bytes are none."""
+    """A file name as text that any database accepts, even if its bytes are not valid text."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _may_have_landed(lake: Lakehouse, delivery_id: str) -> bool:
-    """Whether Parquet must stay although the commit failed; if in doubt upkeep removes it."""
+    """Whether Parquet must be kept although the commit failed; if unneeded, upkeep removes it later."""
     try:
         return bool(
             lake.value("SELECT count(*) FROM raw_files WHERE delivery_id = ?", [delivery_id])
@@ -236,13 +236,13 @@ def _assert_still_new(cursor: duckdb.DuckDBPyConnection, part: Part) -> None:
 
 
 def _withdraw(cursor: duckdb.DuckDBPyConnection, file_id: str, leaving: set[str]) -> None:
-    """Take a file's rows out; those that another file states too become that file's."""
+    """Remove a file's rows; rows that another file also states become that file's."""
     tables = cursor.execute(
         "SELECT DISTINCT table_name FROM raw_files WHERE file_id = ?", [file_id]
     ).fetchall()
     if not tables:
         return
-    others = ", ".join(sql_text(one) for one in sorted(leaving))
+    others = ", ".join(sql_text(identifier) for identifier in sorted(leaving))
     cursor.execute(f"DELETE FROM raw_known WHERE file_id IN ({others})")
     heirs = cursor.execute(
         """SELECT table_name, owner_sheet, owner_row_number, file_id, sheet, row_number
@@ -261,7 +261,7 @@ def _withdraw(cursor: duckdb.DuckDBPyConnection, file_id: str, leaving: set[str]
 
 
 def _hand_over(cursor: duckdb.DuckDBPyConnection, file_id: str, heirs: pl.DataFrame) -> None:
-    """Let the rows of a leaving file belong to files that said the same."""
+    """Transfer rows of a removed file to other files that state the same."""
     cursor.register("heirs", heirs.to_arrow())
     for name in heirs["table_name"].unique().to_list():
         cursor.execute(
@@ -335,7 +335,7 @@ def _insert_columns(cursor: duckdb.DuckDBPyConnection, origin: Origin, part: Par
 def _assert_balance(
     cursor: duckdb.DuckDBPyConnection, origin: Origin, parts: Sequence[Part]
 ) -> None:
-    """Refuse the transaction unless the lake holds exactly what the manifest says."""
+    """Abort the transaction unless the lake holds exactly what the manifest says."""
     for part in parts:
         where = "WHERE file_id = ? AND sheet = ?"
         parameters = [origin.file_id, part.sheet]
@@ -359,5 +359,5 @@ def _assert_balance(
 
 
 def _count(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: list[str]) -> int:
-    found = cursor.execute(sql, parameters).fetchone()
-    return int(found[0]) if found else 0
+    row = cursor.execute(sql, parameters).fetchone()
+    return int(row[0]) if row else 0

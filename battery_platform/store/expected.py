@@ -1,7 +1,7 @@
-"""The tables that the code expects in a lake, remembered beside it.
+"""The tables that the code expects in a lake, cached next to the lake.
 
-To work them out means to import every contract, which costs more than most questions to the lake.
-What is remembered is valid for the very files that it was worked out from.
+Determining them requires importing all contracts, which takes longer than most queries. The cache is
+valid only for exactly the files that it was made from.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Tables = dict[str, dict[str, str]]
 
 
 def expected_tables(folder: Path) -> Tables:
-    """As `schema.all_tables`, from the notes in `folder` where they still hold."""
+    """Same as `schema.all_tables`, from the cache in `folder` if it is still valid."""
     notes = folder / FILE
     digest = contracts_digest()
     with contextlib.suppress(OSError, ValueError, KeyError):
@@ -30,7 +30,7 @@ def expected_tables(folder: Path) -> Tables:
     from battery_platform.store.schema import all_tables
 
     worked_out = all_tables()
-    with contextlib.suppress(OSError):  # a lake that may only be read is opened all the same
+    with contextlib.suppress(OSError):  # a read-only lake can still be opened
         made = notes.with_suffix(f".{digest}")
         made.write_text(json.dumps({"digest": digest, "tables": worked_out}), encoding="utf-8")
         made.replace(notes)
@@ -38,7 +38,7 @@ def expected_tables(folder: Path) -> Tables:
 
 
 def contracts_digest() -> str:
-    """Hash of the files that say what a lake holds and which rules its rows keep."""
+    """Hash of the files that define the lake's tables and the rules for their rows."""
     hasher = hashlib.blake2b(digest_size=16)
     for path in [*sorted((PACKAGE / "contracts").rglob("*.py")), PACKAGE / "store" / "schema.py"]:
         hasher.update(path.relative_to(PACKAGE).as_posix().encode())

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar
@@ -60,6 +60,11 @@ def install_extensions() -> None:
 def sql_text(value: str) -> str:
     """A string literal."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def sql_texts(values: Iterable[str]) -> str:
+    """A list of string literals, to ask whether a value is among them."""
+    return f"[{', '.join(map(sql_text, values))}]"
 
 
 def sql_name(value: str) -> str:

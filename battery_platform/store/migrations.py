@@ -1,9 +1,9 @@
-"""Lakes of earlier versions are brought forward when they are opened, in the opening's transaction.
+"""Migrates lakes of earlier versions when they are opened, in the transaction that opens them.
 
-What a lake lacks is seen by its shape, so that one which an earlier version wrote to meanwhile is
-brought forward again. A lake of a later version is known by its number and left alone.
+What is missing is detected from the shape of the tables, so that a lake to which an earlier version has
+since written is migrated again. A lake of a later version is recognised by its number and left alone.
 
-Snapshots keep the shape that they had: what was pinned is read as it was written.
+Snapshots keep their shape: pinned data are read as they were written.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import duckdb
 from battery_platform.errors import StoreError
 
 VERSION = 2
-"""Of the lake's tables. 1: a design was one wide row."""
+"""Version of the lake's tables. 1: a design was one wide row."""
 VERSION_TABLE = "lake_version"
 
 Shape = dict[str, set[str]]
@@ -23,7 +23,7 @@ WIDE_TARGETS = {
     "mass_loading_mg_cm2": ("mass-loading", "mass_loading_sd_mg_cm2", "probability_mass_loading"),
     "porosity_pct": ("porosity", "porosity_sd_pct", "probability_porosity"),
 }
-"""Quantities that wide designs were for: model, deviation, probability."""
+"""Quantities of wide designs, each with its model and its columns for deviation and probability."""
 WIDE_RECIPE = ("active_material_pct", "solid_content_pct", "viscosity_pa_s", "comma_gap_um")
 WIDE_DESIGNS = {
     *WIDE_RECIPE,
@@ -44,12 +44,12 @@ KIND_OF_TABLE = {
     "capacity_curves": "aged_cell",
     "slurry_simulations": None,
 }
-"""What the rows of these tables are in a trace, where they are no electrodes; some have no name."""
+"""Kind of the rows of these tables in a trace, where they are not electrodes; None if they have none."""
 BUILDS = "raw_builds"
 
 
 def refuse_what_is_newer(root: duckdb.DuckDBPyConnection, shape: Shape) -> None:
-    """Before anything is touched: a lake that this version does not understand stays as it is."""
+    """Refuse a lake that this version does not understand, before anything is changed."""
     if VERSION_TABLE in shape:
         version = _version(root)
         if version > VERSION:
@@ -70,7 +70,7 @@ def refuse_what_is_newer(root: duckdb.DuckDBPyConnection, shape: Shape) -> None:
 
 
 def is_behind(shape: Shape) -> bool:
-    """Whether something has to be brought forward."""
+    """Whether anything has to be migrated."""
     return (
         VERSION_TABLE not in shape
         or BUILDS in shape
@@ -128,7 +128,7 @@ def _lengthen_designs(root: duckdb.DuckDBPyConnection) -> None:
 
 
 def _lengthen_neighbours(root: duckdb.DuckDBPyConnection) -> None:
-    """A row for each setting and each measured quantity of a neighbour; the wide columns go."""
+    """Make a row for each setting and measured quantity of a neighbour, and drop the wide columns."""
     for quantity in (*WIDE_RECIPE, *WIDE_TARGETS):
         root.execute(
             f"""INSERT INTO design_neighbour_values BY NAME
@@ -147,7 +147,7 @@ def _drop_columns(root: duckdb.DuckDBPyConnection, table: str, columns: set[str]
 
 
 def _name_parents(root: duckdb.DuckDBPyConnection) -> None:
-    """What versions were trained on, where only their lines were kept."""
+    """Record what versions were trained on, where only their lines were kept."""
     kinds = " ".join(
         f"WHEN '{table}' THEN {'NULL' if kind is None else repr(kind)}"
         for table, kind in KIND_OF_TABLE.items()
@@ -165,7 +165,7 @@ def _name_parents(root: duckdb.DuckDBPyConnection) -> None:
 
 
 def _take_over_builds(root: duckdb.DuckDBPyConnection) -> None:
-    """The newest build becomes what the marts rest on; the snapshot is the last one before it."""
+    """Record the newest build as the basis of the marts, with the last snapshot before it."""
     root.execute(
         f"""DELETE FROM made_results WHERE table_name = 'marts' AND scope = '{{}}'
             AND made_at < (SELECT max(built_at) FROM {BUILDS})"""

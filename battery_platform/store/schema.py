@@ -66,7 +66,7 @@ KNOWN: dict[str, str] = {
     "owner_sheet": "VARCHAR",
     "owner_row_number": "BIGINT",
 }
-"""Rows that say again what another file's row had said: accepted, but stored once."""
+"""Rows that repeat a row of another file: accepted, but stored once."""
 
 COLUMNS: dict[str, str] = {
     "file_id": "VARCHAR",
@@ -104,7 +104,7 @@ PINS: dict[str, str] = {
 }
 
 LAKE_VERSION: dict[str, str] = {"version": "BIGINT"}
-"""One row: the version of all these tables."""
+"""One row: the version of these tables."""
 
 
 def raw_columns(table: Table) -> dict[str, str]:

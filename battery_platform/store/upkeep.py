@@ -1,6 +1,6 @@
 """Upkeep of the lake: compaction, expiry of old snapshots, removal of orphaned files.
 
-A snapshot that a registered model or a release names is pinned and outlives every expiry.
+A snapshot that a registered model or a release refers to is pinned and never expires.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def pin(lake: Lakehouse, snapshot_id: int, holder: str, note: str = "") -> None:
 
 
 def unpin(lake: Lakehouse, snapshot_id: int, holder: str) -> None:
-    """Let go of a snapshot."""
+    """Release a snapshot."""
     lake.write(
         lambda cursor: cursor.execute(
             "DELETE FROM snapshot_pins WHERE snapshot_id = ? AND holder = ?", [snapshot_id, holder]
@@ -55,7 +55,7 @@ def unpin(lake: Lakehouse, snapshot_id: int, holder: str) -> None:
 def upkeep(
     lake: Lakehouse, keep_days: int | None = None, orphan_age: timedelta = ORPHAN_AGE
 ) -> Upkeep:
-    """Merge small files, expire old snapshots that nobody pinned, remove what nothing names."""
+    """Merge small files, expire old snapshots that are not pinned, and remove unreferenced files."""
     keep = timedelta(days=lake.settings.keep_snapshots_days if keep_days is None else keep_days)
     files_before, snapshots_before = _files(lake), _snapshots(lake)
     expired = _expirable(lake, datetime.now(UTC) - keep)
@@ -63,7 +63,7 @@ def upkeep(
     def work(cursor: duckdb.DuckDBPyConnection) -> None:
         cursor.execute(f"CALL ducklake_merge_adjacent_files('{LAKE}')")
         for start in range(0, len(expired), 500):
-            chunk = ", ".join(str(one) for one in expired[start : start + 500])
+            chunk = ", ".join(str(snapshot) for snapshot in expired[start : start + 500])
             cursor.execute(f"CALL ducklake_expire_snapshots('{LAKE}', versions => [{chunk}])")
 
     lake.write(work)
@@ -73,18 +73,18 @@ def upkeep(
 
 def _expirable(lake: Lakehouse, before: datetime) -> list[int]:
     newest = lake.snapshot()
-    found = lake.rows(
+    rows = lake.rows(
         f"""SELECT snapshot_id FROM ducklake_snapshots('{LAKE}')
             WHERE epoch_us(snapshot_time) < ? AND snapshot_id <> ?
               AND snapshot_id NOT IN (SELECT snapshot_id FROM snapshot_pins)
             ORDER BY 1""",
         [int(before.timestamp() * 1e6), newest],
     )
-    return [number for (number,) in found]
+    return [number for (number,) in rows]
 
 
 def _clean(lake: Lakehouse, orphan_age: timedelta) -> int:
-    """Remove files of expired snapshots, and Parquet that a killed ingest left behind."""
+    """Remove files of expired snapshots, and Parquet left behind by killed ingests."""
     age = f"now() - INTERVAL '{int(orphan_age.total_seconds())} seconds'"
     with lake.cursor() as cursor:
         cursor.execute(f"CALL ducklake_cleanup_old_files('{LAKE}', older_than => {age})")

@@ -1,15 +1,17 @@
-"""Views of the lake that are true at any moment, also between two refreshes.
+"""Views of the lake that are always up to date, even between refreshes.
 
-Only what a person wants to see right after an ingest stands here; marts belong to dbt. Each view
-carries the digest of its own text, so that a lake made by an older version gets the new one.
+Only what users want to see right after an ingest is here; marts belong to dbt. Each view contains the
+digest of its own text, so that a lake made by an older version gets the new view.
 """
 
 from __future__ import annotations
 
 import hashlib
 
-_JUDGED_CYCLES = """
-WITH definition AS (SELECT '{digest}' AS digest),
+from battery_platform.contracts.bounds import COUNTERS_AGREE_PCT
+
+_JUDGED_CYCLES = f"""
+WITH definition AS (SELECT '{{digest}}' AS digest),
 counted AS (
     SELECT
         c.*,
@@ -38,6 +40,7 @@ SELECT
     discharge_capacity_mah > 0
     AND coalesce(charge_capacity_mah > 0, true)
     AND coalesce(discharges, 1) = 1
+    AND coalesce(counters_off_pct <= {COUNTERS_AGREE_PCT}, true)
     AND NOT (is_last AND coalesce(ends_elsewhere, false)) AS is_complete
 FROM counted
 """
@@ -96,12 +99,12 @@ def _digest(sql: str) -> str:
 
 
 _TEXTS = {"judged_cycles": _JUDGED_CYCLES, "test_features": _TEST_FEATURES}
-"""In the order in which they build on each other."""
+"""In order of dependency."""
 VIEWS: dict[str, str] = {
     name: sql.replace("{digest}", _digest(sql)).strip() for name, sql in _TEXTS.items()
 }
 
 
 def is_current(name: str, stored: str | None) -> bool:
-    """Whether the view in the lake is the one that stands here."""
+    """Whether the stored view is the current one."""
     return stored is not None and _digest(_TEXTS[name]) in stored

@@ -1,16 +1,22 @@
 """Source and raw assets, materialised with a lake of their own."""
 
 import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from battery_platform.defs import raw_tables, sources
+from battery_platform.defs.launching import create_run, run_here
 from battery_platform.defs.raw_tables import RAW_CHECKS
 from battery_platform.defs.resources import LakehouseResource
 from battery_platform.defs.sources import PlantConfig, synthetic_plant
-from battery_platform.store.lakehouse import sql_text
+from battery_platform.defs.threads import threads_executor
+from battery_platform.store.lakehouse import Lakehouse, sql_text
 
 LOTS = "lot_id,material_kind,material_name\nL1,electrolyte,LP30\nL2,magic,LP30\n"
 
@@ -23,7 +29,9 @@ def resource(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LakehouseResour
 
 
 def run(
-    resource: LakehouseResource, instance: dg.DagsterInstance, *assets: dg.AssetsDefinition
+    resource: LakehouseResource,
+    instance: dg.DagsterInstance,
+    *assets: dg.AssetsDefinition,
 ) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         list(assets),
@@ -36,56 +44,68 @@ def run(
     )
 
 
-def test_plant_is_taken_and_labelled_synthetic(resource: LakehouseResource) -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = run(resource, instance, synthetic_plant, *raw_tables.ASSETS)
-        assert result.success
-        checks = result.get_asset_check_evaluations()
-        assert all(check.passed for check in checks)
-        assert len(checks) == 1 + len(RAW_CHECKS)
-        event = instance.get_latest_materialization_event(dg.AssetKey(["raw", "electrodes"]))
-        assert event is not None
-        assert event.asset_materialization is not None
-        metadata = event.asset_materialization.metadata
-    assert metadata["dagster/row_count"].value == resource.lake().value(
-        "SELECT count(*) FROM raw_electrodes"
-    )
+@dataclass(frozen=True)
+class Planted:
+    """The plant taken and judged, and then taken again with one table."""
+
+    resource: LakehouseResource
+    instance: dg.DagsterInstance
+    first: dg.ExecuteInProcessResult
+    electrodes: list[tuple[Any, ...]]
+    again: dg.ExecuteInProcessResult
+
+
+ELECTRODES = next(asset for asset in raw_tables.ASSETS if asset.key.path[-1] == "electrodes")
+COUNTED = "SELECT count(*), sum(hash(electrode_id)) FROM raw_electrodes"
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
+    resource = LakehouseResource(home=str(tmp_path_factory.mktemp("plant") / "home"))
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        patch.setenv("BATTERY_PLATFORM_SETTLE_SECONDS", "0")
+        patch.delenv("BATTERY_PLATFORM_MIRROR", raising=False)
+        first = run(resource, instance, synthetic_plant, *raw_tables.ASSETS)
+        electrodes = resource.lake().rows(COUNTED)
+        again = run(resource, instance, synthetic_plant, ELECTRODES)
+        yield Planted(resource, instance, first, electrodes, again)
+
+
+def test_plant_is_taken_and_labelled_synthetic(planted: Planted) -> None:
+    assert planted.first.success
+    checks = planted.first.get_asset_check_evaluations()
+    assert all(check.passed for check in checks)
+    assert len(checks) == 1 + len(RAW_CHECKS)
+    metadata = planted.first.asset_materializations_for_node("raw__electrodes")[0].metadata
+    lake = planted.resource.lake()
+    assert metadata["dagster/row_count"].value == lake.value("SELECT count(*) FROM raw_electrodes")
     assert "data:image/png" in str(metadata["picture"].value)
-    assert resource.lake().value("SELECT bool_and(is_synthetic) FROM raw_electrodes")
-    materialised = result.asset_materializations_for_node("sources__synthetic_plant")[0].metadata
+    assert lake.value("SELECT bool_and(is_synthetic) FROM raw_electrodes")
+    materialised = planted.first.asset_materializations_for_node("sources__synthetic_plant")[
+        0
+    ].metadata
     assert materialised["rows_in"].value == (
         materialised["rows_accepted"].value + materialised["rows_quarantined"].value  # type: ignore[operator]
     )
 
 
-def test_a_second_run_takes_nothing_again(resource: LakehouseResource) -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        run(resource, instance, synthetic_plant)
-        before = resource.lake().rows(
-            "SELECT count(*), sum(hash(electrode_id)) FROM raw_electrodes"
-        )
-        result = run(resource, instance, synthetic_plant)
-    assert result.success
-    after = resource.lake().rows("SELECT count(*), sum(hash(electrode_id)) FROM raw_electrodes")
-    assert after == before
+def test_a_second_run_takes_nothing_again(planted: Planted) -> None:
+    assert planted.again.success
+    assert planted.resource.lake().rows(COUNTED) == planted.electrodes
 
 
-def test_a_table_that_is_as_it_was_is_not_judged_again(resource: LakehouseResource) -> None:
-    table = next(asset for asset in raw_tables.ASSETS if asset.key.path[-1] == "electrodes")
-    with dg.DagsterInstance.ephemeral() as instance:
-        run(resource, instance, synthetic_plant, *raw_tables.ASSETS)
-        again = run(resource, instance, synthetic_plant, table)
-        resource.lake().write(
-            lambda cursor: cursor.execute("UPDATE raw_electrodes SET porosity_pct = 400").fetchall()
-        )
-        overwritten = run(resource, instance, table)
-    checks = {check.check_name: check for check in again.get_asset_check_evaluations()}
+def test_a_table_that_is_as_it_was_is_not_judged_again(planted: Planted) -> None:
+    checks = {check.check_name: check for check in planted.again.get_asset_check_evaluations()}
     assert len(checks) == 4
     assert all(check.passed for check in checks.values())
     assert all("Not judged again" in str(check.description) for check in checks.values())
-    metadata = again.asset_materializations_for_node("raw__electrodes")[0].metadata
+    metadata = planted.again.asset_materializations_for_node("raw__electrodes")[0].metadata
     assert metadata["unchanged"].value is True
     assert "data:image/png" in str(metadata["picture"].value)
+    planted.resource.lake().write(
+        lambda cursor: cursor.execute("UPDATE raw_electrodes SET porosity_pct = 400").fetchall()
+    )
+    overwritten = run(planted.resource, planted.instance, ELECTRODES)
     failed = [c.check_name for c in overwritten.get_asset_check_evaluations() if not c.passed]
     assert failed == ["contract_holds"]
 
@@ -132,17 +152,32 @@ def test_bad_rows_in_a_table_stop_its_own_readers_and_nobody_else(
     resource: LakehouseResource,
 ) -> None:
     """A consumer refuses in the run in which the check fails, and alone in a later one."""
-    from battery_platform.defs.gates import require_passed
+    from battery_platform.defs.gates import require_fit
 
-    lots, cells = dg.AssetKey(["raw", "material_lots"]), dg.AssetKey(["raw", "cells"])
+    worked: list[str] = []
 
-    @dg.asset(deps=[lots])
-    def consumer(context: dg.AssetExecutionContext) -> None:
-        require_passed(context, [check for check in RAW_CHECKS if check.asset_key == lots])
+    def reader(name: str, table: str) -> dg.AssetsDefinition:
+        @dg.asset(name=name, deps=[dg.AssetKey(["raw", table])])
+        def body(context) -> None:  # type: ignore[no-untyped-def]
+            require_fit(context)
+            worked.append(name)
 
-    @dg.asset(deps=[cells])
-    def consumer_of_cells(context: dg.AssetExecutionContext) -> None:
-        require_passed(context, [check for check in RAW_CHECKS if check.asset_key == cells])
+        return body
+
+    consumer = reader("consumer", "material_lots")
+    tables = [t for t in raw_tables.ASSETS if t.key.path[-1] in {"material_lots", "cells"}]
+    definitions = dg.Definitions(
+        assets=[*tables, consumer, reader("consumer_of_cells", "cells")],
+        resources={"lakehouse": resource},
+        jobs=[
+            dg.define_asset_job("everything", executor_def=threads_executor),
+            dg.define_asset_job("judge", [t.key for t in tables], executor_def=threads_executor),
+            dg.define_asset_job("consume", [consumer.key], executor_def=threads_executor),
+        ],
+    )
+
+    def work(job: str) -> list[dg.DagsterEvent]:
+        return list(run_here(instance, definitions, create_run(instance, definitions, job, {})))
 
     lake = resource.lake()
     with lake.cursor() as cursor:
@@ -151,22 +186,82 @@ def test_bad_rows_in_a_table_stop_its_own_readers_and_nobody_else(
             f"VALUES ('L9', 'electrolyte', {sql_text('x')}, -3)"
         )
     with dg.DagsterInstance.ephemeral() as instance:
-        first = run(resource, instance, *raw_tables.ASSETS, consumer, consumer_of_cells)
-        assert not first.success
-        assert not first.asset_materializations_for_node("consumer")
-        assert first.asset_materializations_for_node("consumer_of_cells")
-        alone = run(resource, instance, consumer)
-        assert not alone.success
-        failure = next(event for event in alone.all_events if event.is_step_failure)
-        reason = failure.step_failure_data.user_failure_data
-        assert reason is not None
-        assert reason.description is not None
-        assert "raw/material_lots contract_holds" in reason.description
-        assert "d50_um is -3" in reason.description
+        for job in ("everything", "consume"):
+            events = work(job)
+            assert events[-1].event_type_value == "PIPELINE_FAILURE"
+            reason = reason_of(events, "consumer")
+            assert "raw/material_lots contract_holds" in reason
+            assert "d50_um is -3" in reason
+        assert worked == ["consumer_of_cells"]
         with lake.cursor() as cursor:
             cursor.execute("DELETE FROM raw_material_lots WHERE lot_id = 'L9'")
-        assert run(resource, instance, *raw_tables.ASSETS).success
-        assert run(resource, instance, consumer).success
+        assert work("judge")[-1].event_type_value == "PIPELINE_SUCCESS"
+        assert work("consume")[-1].event_type_value == "PIPELINE_SUCCESS"
+    assert worked == ["consumer_of_cells", "consumer"]
+
+
+def reason_of(events: list[dg.DagsterEvent], step: str) -> str:
+    """Why a step failed, in the words that it was given."""
+    (failure,) = [event for event in events if event.is_step_failure and event.step_key == step]
+    return str(failure.step_failure_data.user_failure_data)
+
+
+def test_marts_of_an_unfit_table_stay_and_the_others_are_built(
+    resource: LakehouseResource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from battery_platform.defs import dbt_build
+    from battery_platform.defs.dbt_specs import manifest, parents
+    from battery_platform.defs.marts import dbt_models
+
+    built: list[str] = []
+
+    def build(lake: Lakehouse, arguments: Sequence[str]) -> dbt_build.Build:
+        outcomes = []
+        nodes = manifest()["nodes"]
+        models = {key: set(parents(key)) & nodes.keys() for key in nodes if key[:6] == "model."}
+        for unique_id in TopologicalSorter(models).static_order():
+            node = nodes[unique_id]
+            if node["name"] in arguments:
+                built.append(node["name"])
+                with lake.cursor() as cursor:
+                    cursor.execute(f"CREATE OR REPLACE TABLE {node['name']} AS SELECT 1 AS x")
+                outcomes.append(dbt_build.Outcome(unique_id, "success", 0.1, None, "", ""))
+        return dbt_build.Build(tuple(outcomes), "")
+
+    monkeypatch.setattr(dbt_build, "build", build)
+    read = []
+
+    def reader(mart: str) -> dg.AssetsDefinition:
+        @dg.asset(name=f"reads_{mart}", deps=[dg.AssetKey(["marts", mart])])
+        def body() -> None:
+            read.append(mart)
+
+        return body
+
+    with resource.lake().cursor() as cursor:
+        cursor.execute("INSERT INTO raw_flow_tests (flow_test_id, points) VALUES ('F1', -3)")
+    definitions = dg.Definitions(
+        assets=[
+            *raw_tables.ASSETS,
+            dbt_models,
+            reader("mart_electrodes"),
+            reader("mart_flow_curves"),
+        ],
+        resources={"lakehouse": resource},
+        jobs=[dg.define_asset_job("all_assets", executor_def=threads_executor)],
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        events = list(
+            run_here(instance, definitions, create_run(instance, definitions, "all_assets", {}))
+        )
+    assert events[-1].event_type_value == "PIPELINE_FAILURE"
+    assert "mart_electrodes" in built
+    assert "mart_flow_curves" not in built
+    assert read == ["mart_electrodes"]
+    reason = reason_of(events, "dbt_models")
+    assert "raw/flow_tests contract_holds" in reason
+    assert "mart_flow_curves" in reason
+    assert "mart_electrodes" not in reason
 
 
 def test_sensor_waits_until_a_file_stopped_growing(resource: LakehouseResource) -> None:

@@ -100,10 +100,12 @@ def test_the_quarantine_holds_just_the_faults_that_the_plant_planted(
 def test_synthetic_rows_say_so_in_every_mart(
     refreshed: dict[str, Any], ask: Callable[[str], list[dict[str, Any]]]
 ) -> None:
-    for row in refreshed["marts"]:
-        found = ask(f"SELECT DISTINCT source_id, is_synthetic FROM {row['mart']}")
-        for one in found:
-            assert one["is_synthetic"] == one["source_id"].startswith("synthetic_"), row["mart"]
+    of_each = " UNION ALL ".join(
+        f"SELECT DISTINCT '{row['mart']}' AS mart, source_id, is_synthetic FROM {row['mart']}"
+        for row in refreshed["marts"]
+    )
+    for row in ask(of_each):
+        assert row["is_synthetic"] == row["source_id"].startswith("synthetic_"), row["mart"]
 
 
 def test_cunha_marts(
@@ -219,7 +221,7 @@ def test_a_dropped_file_reaches_the_marts_while_others_ask(
     while running.poll() is None:
         assert ask("SELECT count(*) AS n FROM mart_electrodes")[0]["n"] > 0
         answers += 1
-        time.sleep(0.1)
+        time.sleep(2.0)
     assert running.returncode == 0
     assert answers >= 3
     (row,) = ask(

@@ -83,11 +83,11 @@ def test_every_classifier_beats_chance_and_its_probabilities_add_up(name: str) -
     data = rows()
     train, test = next(grouped_folds(data.batches, 4, 1))
     state = find(OF_CLASSES[name])(CLASSES, data.take(train), None)
-    found = chances(state, data.inputs[test])
-    assert found.sum(axis=1) == pytest.approx(1.0)
+    shares = chances(state, data.inputs[test])
+    assert shares.sum(axis=1) == pytest.approx(1.0)
     true = np.digitize(data.target[test], CLASSES.bounds)
     often = np.bincount(true, minlength=3).max() / len(true)
-    assert (found.argmax(axis=1) == true).mean() > often
+    assert (shares.argmax(axis=1) == true).mean() > often
 
 
 @pytest.mark.parametrize(("sigmoid", "hidden"), [(False, (7,)), (False, (6, 5)), (True, (6, 5))])
@@ -154,8 +154,8 @@ def test_a_network_is_as_good_as_that_of_scikit_learn() -> None:
     at = features(state, data.inputs)
     peer.fit(at[train], data.target[train])
     ours, theirs = (
-        np.sqrt(((told - data.target[test]) ** 2).mean())
-        for told in (point(state, data.inputs[test]), peer.predict(at[test]))
+        np.sqrt(((predicted - data.target[test]) ** 2).mean())
+        for predicted in (point(state, data.inputs[test]), peer.predict(at[test]))
     )
     assert ours < 1.15 * theirs
 
@@ -237,20 +237,20 @@ def test_a_mixture_does_not_learn_the_process_again(monkeypatch: pytest.MonkeyPa
 def test_logistic_curves_answer_as_scikit_learn_does(bounds: tuple[float, ...]) -> None:
     model = replace(CLASSES, bounds=bounds, classes=CLASSES.classes[: len(bounds) + 1])
     data = rows()
-    state, told = classifying._logistic(model, data)
+    state, held_out = classifying._logistic(model, data)
     cases = classifying.Cases.of(model, data)
     assert cases.weights.sum() == len(data)
     at = features(state, cases.inputs)
     pairs = state["pairs"]
     wide = np.hstack([at, at[:, pairs[:, 0]] * at[:, pairs[:, 1]]])
-    found = chances(state, cases.inputs)
+    ours = chances(state, cases.inputs)
     fits = []
     for strength in classifying.STRENGTHS:
         peer = LogisticRegression(C=strength, max_iter=2000)
         peer.fit(wide, cases.labels, cases.weights)
-        fits.append(np.abs(peer.predict_proba(wide) - found).max())
+        fits.append(np.abs(peer.predict_proba(wide) - ours).max())
     assert min(fits) < 1e-6
-    assert told.shape == (len(data), len(model.classes))
+    assert held_out.shape == (len(data), len(model.classes))
 
 
 def test_support_vectors_are_those_of_scikit_learn() -> None:
@@ -268,11 +268,11 @@ def test_a_class_that_no_row_has_is_never_told() -> None:
     data = rows()
     low = data.take(np.flatnonzero(data.target < 2.0))
     for name, maker in OF_CLASSES.items():
-        found = chances(find(maker)(CLASSES, low, None), low.inputs)
-        assert found[:, 2].mean() < 0.05, name
+        shares = chances(find(maker)(CLASSES, low, None), low.inputs)
+        assert shares[:, 2].mean() < 0.05, name
     only = data.take(np.flatnonzero(data.target < 1.0))
-    found = chances(classifying.fit_support(CLASSES, only), only.inputs)
-    assert (found.argmax(axis=1) == 0).all()
+    shares = chances(classifying.fit_support(CLASSES, only), only.inputs)
+    assert (shares.argmax(axis=1) == 0).all()
 
 
 def test_the_trend_speaks_in_holes_and_beyond_the_data_alone() -> None:
@@ -304,10 +304,10 @@ def test_a_million_rows_and_rows_outside_are_answered() -> None:
     asked = pd.DataFrame(random.uniform(1, 3, (1_000_000, 3)), columns=list(MODEL.inputs))
     asked.iloc[7, 1] = 200.0
     asked.iloc[9, 2] = np.nan
-    found = predict_rows(state, asked)
-    assert len(found) == 1_000_000
-    assert "2 would fit, check the unit" in found["note"][7]
-    assert not found["in_domain"][7]
-    assert np.isnan(found["height_um"][9])
-    assert found["note"][9] == "c is missing or no number; no prediction"
-    assert found["height_um"].notna().sum() == 999_999
+    answers = predict_rows(state, asked)
+    assert len(answers) == 1_000_000
+    assert "2 would fit, check the unit" in answers["note"][7]
+    assert not answers["in_domain"][7]
+    assert np.isnan(answers["height_um"][9])
+    assert answers["note"][9] == "c is missing or no number; no prediction"
+    assert answers["height_um"].notna().sum() == 999_999

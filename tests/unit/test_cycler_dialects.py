@@ -85,6 +85,14 @@ ARBIN_NEW = table(
     "2,\t10/31/2021 02:00:00.500,1.5,1.5,1,1,0,3.1,0,0,25",
     "3,\t10/31/2021 02:00:02.500,3.5,1.0,1,2,0.5,3.2,0.0003,0,25",
 )
+ARBIN_SQL = table(
+    "",
+    "Test_ID,Channel_ID,Date_Time,Data_Point,Test_Time,Step_Time,Cycle_ID,Step_ID,Current,Voltage,"
+    "Charge_Capacity,Discharge_Capacity,Charge_Energy,Discharge_Energy,Data_Flags",
+    "7,3,16120000000000000,1,0.5,0.5,1,1,0,3.1,0,0,0,0,0",
+    "7,3,16120000360000000,2,36.5,36,1,2,0.5,3.2,0.005,0,0.016,0,0",
+    "7,3,16120000720000000,3,72.5,36,1,3,-0.5,3.0,0.005,0.005,0.016,0.015,0",
+)
 DIGATRON = table(
     "",
     "Step,Status,Timestamp,Program Duration#s,Step Duration#s,Voltage#V,Current#A,AhCha#Ah,AhDch#Ah",
@@ -245,6 +253,20 @@ DIALECTS = {
     ),
     "battery archive": Dialect(
         "arbin_text", BATTERY_ARCHIVE, (10, 20), (3.1, 3.2), (0, 1), {"cycle": (1, 1)}
+    ),
+    "arbin from its SQL server, clock in 100 ns": Dialect(
+        "arbin_text",
+        ARBIN_SQL,
+        (0.5, 36.5, 72.5),
+        (3.1, 3.2, 3.0),
+        (0, 0.5, -0.5),
+        {
+            "unix_time_s": (1612000000, 1612000036, 1612000072),
+            "cycle": (1, 1, 1),
+            "step": (1, 2, 3),
+            "discharge_ah": (0, 0, 0.005),
+            "charge_wh": (0, 0.016, 0.016),
+        },
     ),
     "digatron with its row of marks, clock with offset (bdf)": Dialect(
         "generic_text",
@@ -447,6 +469,7 @@ def test_a_unit_that_is_not_known_is_refused(unit: str, write: Write) -> None:
 )
 def test_durations(text: str, seconds: float | None) -> None:
     assert to_seconds(pl.Series("t", ["00:00:00", text])).to_list() == [0, seconds]
+    assert to_seconds(pl.Series("t", [text, text])).to_list() == [seconds, seconds]
 
 
 @pytest.mark.parametrize(

@@ -340,7 +340,9 @@ def test_blocks_join_to_the_same_rows(write: Write) -> None:
 
 
 def mpr(
-    rows: list[tuple[float, float, float, float]], ids: tuple[int, ...] = (1, 4, 6, 8, 7, 131)
+    rows: list[tuple[float, float, float, float]],
+    ids: tuple[int, ...] = (1, 4, 6, 8, 7, 131),
+    flags: int = 0,
 ) -> bytes:
     """A file with a settings, a data and a log module."""
 
@@ -351,7 +353,7 @@ def mpr(
     body = struct.pack("<IB", len(rows), len(ids)) + struct.pack(f"<{len(ids)}H", *ids)
     body = body.ljust(405, b"\0")
     for time, volts, milliampere, passed in rows:
-        body += struct.pack("<BdffdH", 0, time, volts, milliampere, passed, 1)
+        body += struct.pack("<BdffdH", flags, time, volts, milliampere, passed, 1)
     log = bytes(465) + struct.pack("<d", 42809.5) + bytes(20)
     magic = b"BIO-LOGIC MODULAR FILE\x1a".ljust(48) + bytes(4)
     return magic + module("VMP Set", b"") + module("VMP data", body, 2) + module("VMP LOG", log)
@@ -371,13 +373,36 @@ def test_biologic_binary(write: Write) -> None:
 
 def test_biologic_refuses_what_it_cannot_tell_apart(write: Write) -> None:
     whole = mpr(MPR_ROWS)
-    with pytest.raises(RefusedFile, match="is not known"):
-        read_export(write("a.mpr", mpr(MPR_ROWS, (1, 4, 6, 8, 7, 999))))
+    with pytest.raises(RefusedFile, match="998, 999 are not known"):
+        read_export(write("a.mpr", mpr(MPR_ROWS, (1, 4, 998, 8, 7, 999))))
     with pytest.raises(RefusedFile, match="another width"):
         read_export(write("a.mpr", mpr(MPR_ROWS, (1, 4, 6, 8, 7, 131, 9))))
     for cut in (*range(0, 700, 7), len(whole) - 1):
         with pytest.raises(RefusedFile):
             read_export(write("a.mpr", whole[:cut]))
+
+
+def test_biologic_columns_whose_width_follows_from_the_row_are_named(write: Write) -> None:
+    file = read_export(write("a.mpr", mpr(MPR_ROWS, (1, 4, 6, 8, 7, 999))))
+    assert file.points["current_a"].to_list() == pytest.approx([0.0, 2e-3, -2e-3])
+    assert [(out.name, out.why) for out in file.left_out] == [
+        ("number 999", "its number is not known")
+    ]
+    both = read_export(write("b.mpr", mpr(MPR_ROWS, (1, 4, 6, 8, 998, 999))))
+    assert [out.name for out in both.left_out] == ["number 998", "number 999"]
+
+
+def test_a_flag_of_biologic_is_no_cycle(write: Write) -> None:
+    rows = [(36.0 * n, 3.5, 2.0 * (-1) ** (n // 50), 0.02 * (-1) ** (n // 50)) for n in range(650)]
+    file = read_export(write("a.mpr", mpr(rows, (1, 65, 4, 6, 8, 7, 131), flags=0x80)))
+    assert file.points["cycle"].n_unique() == 7
+
+
+def test_a_binary_spectrum_is_no_cycling(write: Write) -> None:
+    with pytest.raises(RefusedFile, match="impedance spectrum"):
+        read_export(write("a.mpr", mpr([(1.0, 3.5, 1e5, 0.0)] * 9, (1, 4, 6, 32, 7, 131))))
+    with pytest.raises(RefusedFile, match="open-circuit"):
+        read_export(write("b.mpr", mpr([(1.0, 3.5, 0.1, 0.0)] * 9, (1, 4, 6, 9, 13, 131))))
 
 
 def res(rows: int, announced: int | None = None) -> bytes:

@@ -113,3 +113,65 @@ def test_damaged_twins_lose_only_their_damage(
     refused = ingest(lake, folder / "bad_custom_missing_column.csv")
     assert refused.status == "refused"
     assert "no column of the voltage" in refused.reason
+
+
+def test_a_cycle_whose_points_are_all_held_back_is_no_cycle(take: Take, lake: Lakehouse) -> None:
+    impossible = "".join(f"{200 + 10 * n},4700,0.36,2,3\n" for n in range(5))
+    report = take("cell7.csv", HEADER + CYCLE + impossible)
+    assert report.outcomes[0].rows_quarantined == 5
+    assert lake.rows("SELECT cycle FROM raw_test_cycles") == [(1,)]
+
+
+def test_exports_whose_rows_all_fail_wait_in_quarantine_and_block_nobody(
+    take: Take, lake: Lakehouse
+) -> None:
+    for offset in (0, 1):
+        unreadable = "".join(f"{10 * n + offset},x,0.36,1,1\n" for n in range(4))
+        impossible = "".join(f"{10 * n + offset},4700,0.36,1,1\n" for n in range(4))
+        for name, rows in (("unreadable", unreadable), ("impossible", impossible)):
+            report = take(f"{name}{offset}.csv", HEADER + rows)
+            assert report.status == "taken", report.reason
+            assert [o.rows_quarantined for o in report.outcomes] == [4]
+            held = "SELECT count(DISTINCT row_number) FROM quarantine WHERE file_id = ?"
+            assert lake.value(held, [report.file_id]) == 4
+    assert take("good.csv", HEADER + CYCLE).outcomes[0].rows_accepted == 20
+
+
+def test_counters_that_the_current_belies_make_no_complete_cycle(
+    take: Take, lake: Lakehouse
+) -> None:
+    header = HEADER.replace("\n", ",Charging Capacity / Ah,Discharging Capacity / Ah\n")
+    lines = []
+    for cycle, shown in ((1, 1.0), (2, 0.0), (3, 0.96)):
+        for n in range(21):
+            charged = 0.001 * min(n, 10)
+            gone = shown * 0.001 * max(n - 10, 0)
+            amperes = 0.36 if n <= 10 else -0.36
+            base = 210 * (cycle - 1)
+            lines.append(
+                f"{base + 10 * n},{3 + charged * 100:.3f},{amperes},{cycle},"
+                f"{2 * cycle + (n > 10)},{charged:.6f},{gone:.6f}\n"
+            )
+    report = take("cell8.csv", header + "".join(lines))
+    complete = lake.rows("SELECT cycle, is_complete FROM judged_cycles ORDER BY cycle")
+    assert complete == [(1, True), (2, False), (3, True)]
+    off = lake.rows("SELECT counters_off_pct FROM raw_test_cycles WHERE cycle = 2")
+    assert off[0][0] > 50
+    said = [note for note in report.notes if "not complete" in note]
+    assert len(said) == 1
+    assert said[0].startswith("cycle 2")
+
+
+def test_a_mapping_says_the_encoding_of_what_looks_binary(
+    lake: Lakehouse, write: Callable[[str, str], Path]
+) -> None:
+    path = write("cell9.csv", HEADER + CYCLE.replace(",1,", ",\x01\x021,", 8))
+    assert "binary" in ingest(lake, path).reason
+    said = "source: s\nreader: cycler\nencoding: utf-8\n"
+    path.with_name("cell9.map.yaml").write_text(said)
+    report = ingest(lake, path)
+    assert report.status == "taken", report.reason
+    assert (report.outcomes[0].rows_accepted, report.outcomes[0].rows_quarantined) == (12, 8)
+    assert {row[0] for row in lake.rows("SELECT DISTINCT field FROM quarantine")} == {
+        "Cycle Count / 1"
+    }

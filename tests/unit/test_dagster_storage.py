@@ -35,13 +35,13 @@ def first():
 def second():
     os.kill(os.getpid(), signal.SIGKILL)
 
-job = dg.Definitions(
+definitions = dg.Definitions(
     assets=[first, second], jobs=[dg.define_asset_job("j", executor_def=dg.in_process_executor)]
-).resolve_job_def("j")
+)
 with dg.DagsterInstance.get() as instance:
-    run = create_run(instance, job, {})
+    run = create_run(instance, definitions, "j", {})
     print(run.run_id, flush=True)
-    for event in run_here(instance, job, run):
+    for event in run_here(instance, definitions, run):
         print(event.event_type_value, event.step_key, flush=True)
 """
 
@@ -89,13 +89,13 @@ def test_many_runs_do_not_keep_many_files_open(instance: dg.DagsterInstance) -> 
     @dg.asset
     def small() -> None: ...
 
-    job = dg.Definitions(
+    definitions = dg.Definitions(
         assets=[small], jobs=[dg.define_asset_job("j", executor_def=dg.in_process_executor)]
-    ).resolve_job_def("j")
+    )
     runs = []
     for _ in range(12):
-        runs.append(create_run(instance, job, {}))
-        list(run_here(instance, job, runs[-1]))
+        runs.append(create_run(instance, definitions, "j", {}))
+        list(run_here(instance, definitions, runs[-1]))
     log = instance.event_log_storage
     assert isinstance(log, KeptEventLog)
     for run in runs:
@@ -110,11 +110,11 @@ def test_a_run_from_the_command_line_stands_in_its_jobs_timeline(
     @dg.asset
     def small() -> None: ...
 
-    job = dg.Definitions(
+    definitions = dg.Definitions(
         assets=[small], jobs=[dg.define_asset_job("refresh", executor_def=dg.in_process_executor)]
-    ).resolve_job_def("refresh")
-    run = create_run(instance, job, {})
-    list(run_here(instance, job, run))
+    )
+    run = create_run(instance, definitions, "refresh", {})
+    list(run_here(instance, definitions, run))
     query = """{ runsOrError(filter: {statuses: [SUCCESS]}) { ... on Runs { results {
         runId pipelineName repositoryOrigin { repositoryName repositoryLocationName } } } } }"""
     with WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as workspace:

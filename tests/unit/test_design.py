@@ -127,7 +127,7 @@ def exact(
 
 
 def ours(*case: tuple[float, float], correlation: float) -> float:
-    mean, deviation = (tuple(np.array([one]) for one in pair) for pair in case[:2])
+    mean, deviation = (tuple(np.array([value]) for value in pair) for pair in case[:2])
     return float(within_both(mean, deviation, *case[2:], correlation)[0])
 
 
@@ -204,8 +204,8 @@ def both_stay_below_one(
 
 
 def test_within_is_the_normal_distribution() -> None:
-    found = within(np.array([14.0]), np.array([2.0]), 15, 1.5)[0]
-    assert found == pytest.approx(norm(14, 2).cdf(16.5) - norm(14, 2).cdf(13.5))
+    probability = within(np.array([14.0]), np.array([2.0]), 15, 1.5)[0]
+    assert probability == pytest.approx(norm(14, 2).cdf(16.5) - norm(14, 2).cdf(13.5))
 
 
 # -- candidates -----------------------------------------------------------------------------
@@ -220,12 +220,12 @@ def made(n: int = 30, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("n", [2, 3, 5, 30])
 def test_candidates_hold_every_made_recipe_and_stay_between_them(n: int) -> None:
     recipes = np.repeat(made(n), 2, axis=0)
-    found = candidates(recipes, np.log(recipes))
+    candidate_recipes = candidates(recipes, np.log(recipes))
     for recipe in recipes:
-        assert np.isclose(found, recipe, rtol=1e-12).all(axis=1).any()
-    assert (found >= recipes.min(axis=0) * (1 - 1e-12)).all()
-    assert (found <= recipes.max(axis=0) * (1 + 1e-12)).all()
-    assert len(np.unique(found, axis=0)) == len(found)
+        assert np.isclose(candidate_recipes, recipe, rtol=1e-12).all(axis=1).any()
+    assert (candidate_recipes >= recipes.min(axis=0) * (1 - 1e-12)).all()
+    assert (candidate_recipes <= recipes.max(axis=0) * (1 + 1e-12)).all()
+    assert len(np.unique(candidate_recipes, axis=0)) == len(candidate_recipes)
 
 
 def test_one_made_recipe_is_its_own_only_candidate() -> None:
@@ -331,9 +331,11 @@ def test_an_easy_target_has_no_note() -> None:
 def test_neighbours_are_three_made_electrodes_nearest_first() -> None:
     asked = champions()
     _, nearest = search(asked, both(18, 35, 5, 8))
-    assert [one["rank"] for one in nearest] == [1, 2, 3]
-    assert sorted(one["distance"] for one in nearest) == [one["distance"] for one in nearest]
-    assert {one["electrode_id"] for one in nearest} <= set(asked.made["electrode_id"])
+    assert [neighbour["rank"] for neighbour in nearest] == [1, 2, 3]
+    assert sorted(neighbour["distance"] for neighbour in nearest) == [
+        neighbour["distance"] for neighbour in nearest
+    ]
+    assert {neighbour["electrode_id"] for neighbour in nearest} <= set(asked.made["electrode_id"])
 
 
 def test_one_quantity_is_met_with_its_own_probability() -> None:
@@ -342,7 +344,7 @@ def test_one_quantity_is_met_with_its_own_probability() -> None:
     assert row["porosity_pct"] == pytest.approx(35, abs=0.5)
     assert row["residual_correlation"] is None
     assert "target_mass_loading_mg_cm2" not in row
-    assert [one["rank"] for one in nearest] == [1, 2, 3]
+    assert [neighbour["rank"] for neighbour in nearest] == [1, 2, 3]
 
 
 def test_of_one_quantity_the_probability_of_all_is_its_own() -> None:
@@ -354,7 +356,7 @@ def test_of_one_quantity_the_probability_of_all_is_its_own() -> None:
 def test_the_label_synthetic_goes_with_the_design() -> None:
     row, nearest = search(champions(synthetic=True), both(18, 35, 5, 8))
     assert row["is_synthetic"]
-    assert all(one["is_synthetic"] for one in nearest)
+    assert all(neighbour["is_synthetic"] for neighbour in nearest)
 
 
 # -- in the lake ----------------------------------------------------------------------------
@@ -440,7 +442,7 @@ def test_a_design_goes_into_the_lake_and_comes_out_the_same(asked: Lakehouse) ->
     searched = flat(inverse.search(champions(), target))
     assert {name: row[name] for name in searched} == searched
     assert set(row) >= NAMES
-    assert all(set(one) == NEIGHBOUR_NAMES for one in row["neighbours"])
+    assert all(set(neighbour) == NEIGHBOUR_NAMES for neighbour in row["neighbours"])
     assert target_of(row) == target
     assert inverse.find(asked, row["design_id"]) == row
     assert all_designs(asked) == [row]

@@ -91,7 +91,7 @@ def test_every_assumption_is_a_row(lake: Lakehouse) -> None:
     rows = lake.records("SELECT model, name, value, unit, reason, source FROM assumptions")
     tables = {"half_cell": HALF_CELL, "graded_full_cell": GRADED}
     assert {(row["model"], row["name"]) for row in rows} == {
-        (model, one.name) for model, table in tables.items() for one in table
+        (model, assumption.name) for model, table in tables.items() for assumption in table
     }
     assert all(row["reason"] and row["source"] for row in rows)
 
@@ -132,11 +132,14 @@ def test_a_csv_file_gives_electrodes_too(write: Write, settings: Settings) -> No
         "d;15;coating;50;95;yes;NA;-;;;;\n"
     )
     read = read_table(write("e.csv", text), settings)
-    found = of_frame(read.frame, "e.csv", [1.0], 3.2, read.decimal)
-    assert [(one.subject, one.is_synthetic) for one in found.asked] == [("a", False), ("d", True)]
-    first = found.asked[0].cell.electrode
+    electrodes = of_frame(read.frame, "e.csv", [1.0], 3.2, read.decimal)
+    assert [(half_cell.subject, half_cell.is_synthetic) for half_cell in electrodes.asked] == [
+        ("a", False),
+        ("d", True),
+    ]
+    first = electrodes.asked[0].cell.electrode
     assert (first.mass_loading_mg_cm2, first.size_shares) == (15.5, (0, 0, 0, 100, 0, 0))
-    reasons = dict(found.refused)
+    reasons = dict(electrodes.refused)
     assert "mass_loading_mg_cm2 is 'abc'" in reasons["b"]
     assert "is_synthetic is 'perhaps'" in reasons["c"]
 
@@ -160,9 +163,9 @@ def test_a_csv_file_that_cannot_be_is_refused(
 
 def test_another_material_is_not_discharged_as_nmc() -> None:
     graphite = TABLE.with_columns(active_material=pl.lit("Graphite (synthetic)"))
-    found = of_frame(graphite, "mart_electrodes", [1.0], 3.2)
-    assert not found.asked
-    assert "the half cell is one of NMC111" in dict(found.refused)["good"]
+    electrodes = of_frame(graphite, "mart_electrodes", [1.0], 3.2)
+    assert not electrodes.asked
+    assert "the half cell is one of NMC111" in dict(electrodes.refused)["good"]
 
 
 def test_a_load_that_cannot_be_is_refused_once(lake: Lakehouse) -> None:
@@ -215,22 +218,30 @@ def test_an_electrode_file_gives_an_electrode(write: Write) -> None:
 
 def test_the_space_of_designs_is_even_synthetic_and_believable() -> None:
     points = space(200)
-    assert [one.cell for one in space(200)] == [one.cell for one in points]
-    assert len({one.cell.electrode for one in points}) == 200
-    for one in points:
-        assert one.is_synthetic
-        check_half_cell(one.cell)
-    loadings = np.array([one.cell.electrode.mass_loading_mg_cm2 for one in points])
+    assert [point.cell for point in space(200)] == [point.cell for point in points]
+    assert len({point.cell.electrode for point in points}) == 200
+    for point in points:
+        assert point.is_synthetic
+        check_half_cell(point.cell)
+    loadings = np.array([point.cell.electrode.mass_loading_mg_cm2 for point in points])
     counts, _ = np.histogram(loadings, bins=np.linspace(5, 40, 8))
     assert counts.min() >= 20
 
 
 def test_energy_peaks_along_a_series_of_loadings(lake: Lakehouse) -> None:
-    found = volcano(sweep(lake, loading_series()).rows)
-    assert found is not None
-    assert found.stands
-    assert 16 <= found.peak_mg_cm2 <= 32
+    peak = volcano(sweep(lake, loading_series()).rows)
+    assert peak is not None
+    assert peak.stands
+    assert 16 <= peak.peak_mg_cm2 <= 32
 
 
 def test_the_loads_of_a_ragone_curve_are_those_from_a_fifth_to_five() -> None:
-    assert [one.cell.c_rate for one in at_rates(USUAL)] == [0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert [half_cell.cell.c_rate for half_cell in at_rates(USUAL)] == [
+        0.2,
+        0.5,
+        1.0,
+        2.0,
+        3.0,
+        4.0,
+        5.0,
+    ]

@@ -80,3 +80,27 @@ def test_every_command_that_a_guide_shows_exists_with_its_options(page: Path) ->
         known |= {option for parameter in command.params for option in parameter.secondary_opts}
         used = {word.split("=")[0] for word in words if word.startswith("--")}
         assert used <= known | {"--help", "--debug"}, f"{page.name}: {line}: {used - known}"
+
+
+def test_documented_discharges_come_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """The rates and the program of the guide, solved anew."""
+    from battery_platform.electrochemistry.half_cell.assumptions import HALF_CELL
+    from battery_platform.electrochemistry.half_cell.cell import HalfCell, solve
+    from battery_platform.electrochemistry.half_cell.electrode import Electrode
+
+    guide = (ROOT / "docs" / "how-to" / "cell-modeller.md").read_text(encoding="utf-8")
+    rates = guide.split("| `--c-rate` |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    rows = [[float(cell) for cell in row.strip("| ").split("|")] for row in rates]
+    cells = [HalfCell(Electrode(15.0, "coating", 35.0, 96.0), c_rate=row[0]) for row in rows]
+    for row, solved in zip(rows, solve(cells, HALF_CELL), strict=True):
+        numbers = (solved.specific_energy_wh_kg, solved.specific_power_w_kg, solved.capacity_mah_g)
+        assert list(numbers) == pytest.approx(row[1:], rel=1e-3)
+    program, printed = re.findall(
+        r"```python\n(from battery_platform.*?)```\n\n```\n(.*?)```", guide, re.S
+    )[0]
+    exec(compile(program, "cell-modeller.md", "exec"), {})
+    answered, documented = capsys.readouterr().out.split(), printed.split()
+    assert answered[2::3] == documented[2::3]
+    assert list(map(float, answered[1::3])) == pytest.approx(
+        list(map(float, documented[1::3])), rel=1e-3
+    )

@@ -66,8 +66,8 @@ def made(batches: int = 8, gaps: int = 3, replicates: int = 2, seed: int = 0) ->
 
 
 def shuffled(n: int, splits: int) -> list[Fold]:
-    parts = np.array_split(np.random.default_rng(1).permutation(n), splits)
-    return [(np.setdiff1d(np.arange(n), part), part) for part in parts]
+    subsets = np.array_split(np.random.default_rng(1).permutation(n), splits)
+    return [(np.setdiff1d(np.arange(n), held_out), held_out) for held_out in subsets]
 
 
 def test_a_shuffled_split_of_replicates_is_refused_and_names_a_batch() -> None:
@@ -86,21 +86,21 @@ def test_folds_over_processes_say_what_they_say_here(
     model = replace(MODELS[name], splits=3, repeats=1, bounds=())
     if MODELS[name].classes:
         model = replace(model, bounds=tuple(np.quantile(data.target, [1 / 3, 2 / 3]).tolist()))
-    told: dict[float, list[str]] = {}
+    messages: dict[float, list[str]] = {}
     judged: dict[float, Evaluation] = {}
     monkeypatch.setattr("battery_platform.compute.pool.cores", lambda: 2)
     for worth_s in (math.inf, 0.0):
         monkeypatch.setattr(spread, "WORTH_S", worth_s)
-        told[worth_s] = []
+        messages[worth_s] = []
         with threadpool_limits(1):
-            judged[worth_s] = evaluate(model, data, progress=told[worth_s].append)
+            judged[worth_s] = evaluate(model, data, progress=messages[worth_s].append)
     here, there = judged[math.inf], judged[0.0]
-    assert told[math.inf] == told[0.0]
-    assert [said.rsplit(": ", 1)[1] for said in told[0.0]] == list(there.held_out)
+    assert messages[math.inf] == messages[0.0]
+    assert [message.rsplit(": ", 1)[1] for message in messages[0.0]] == list(there.held_out)
     assert set(there.held_out) == {*model.algorithms, *model.baselines}
-    for one, other in zip(here.held_out.values(), there.held_out.values(), strict=True):
-        for part in ("mean", "deviation", "chances"):
-            assert np.array_equal(getattr(one, part), getattr(other, part))
+    for local, remote in zip(here.held_out.values(), there.held_out.values(), strict=True):
+        for array in ("mean", "deviation", "chances"):
+            assert np.array_equal(getattr(local, array), getattr(remote, array))
     assert here.scores == there.scores
     first = model.algorithms[0]
     with threadpool_limits(1):
@@ -202,7 +202,7 @@ def test_metrics_are_those_of_scikit_learn_on_the_pooled_predictions(
 
 def test_condition_means_are_scored_as_means(evaluation: Evaluation) -> None:
     data, held = evaluation.training, evaluation.held_out[PROCESS]
-    of = [np.flatnonzero(data.conditions == one) for one in np.unique(data.conditions)]
+    of = [np.flatnonzero(data.conditions == condition) for condition in np.unique(data.conditions)]
     measured = np.array([data.target[rows].mean() for rows in of])
     predicted = np.array([[row[rows].mean() for rows in of] for row in held.mean])
     wanted = root_mean_squared_error(np.tile(measured, MODEL.repeats), predicted.ravel())
@@ -219,7 +219,9 @@ def test_a_held_out_batch_does_not_move_its_own_prediction() -> None:
     first = evaluate(MODEL, data, [folds])
     second = evaluate(MODEL, replace(data, target=target), [folds])
     for candidate in first.held_out:
-        before, after = (one.held_out[candidate].mean[0, test] for one in (first, second))
+        before, after = (
+            evaluation.held_out[candidate].mean[0, test] for evaluation in (first, second)
+        )
         assert after == pytest.approx(before, rel=1e-12)
 
 
@@ -238,7 +240,8 @@ def test_coverage_and_density_by_hand() -> None:
     data = training(inputs, target, batches)
     held = HeldOut("by hand", mean, deviation)
     scores = {
-        (one.slice, one.metric): one.value for one in scores_of(held, data, MODELS["mass-loading"])
+        (score.slice, score.metric): score.value
+        for score in scores_of(held, data, MODELS["mass-loading"])
     }
     # 90 % reaches 1.645 deviations: misses of 2 and 4 deviations lie outside, 1.5 inside
     assert scores["all rows", "coverage_90"] == pytest.approx(4 / 6)
@@ -282,10 +285,10 @@ def test_public_measurements_are_predicted_with_whole_batches_held_out(
     model = replace(MODELS[name], repeats=2)
     data = public(model.target)
     assert (len(data), data.n_batches) == (656, 23)
-    found = evaluate(model, data)
-    assert found.score(PROCESS, "r2").value >= r2
-    assert found.score(PROCESS, "rmse").value <= rmse
-    assert 0.87 <= found.score(PROCESS, "coverage_90").value <= 0.93
+    evaluated = evaluate(model, data)
+    assert evaluated.score(PROCESS, "r2").value >= r2
+    assert evaluated.score(PROCESS, "rmse").value <= rmse
+    assert 0.87 <= evaluated.score(PROCESS, "coverage_90").value <= 0.93
 
 
 def test_a_shuffled_split_of_the_public_measurements_would_flatter(

@@ -52,13 +52,16 @@ FACTORS = ["gap_um", "solids", "speed", "humidity"]
 
 
 def test_idle_factors_are_not_selected_and_driving_ones_are():
-    found = select_factors(campaign(), FACTORS, "loading", "batch")
-    assert {one.name for one in found.factors if one.is_selected} == {"gap_um", "solids"}
-    assert found.factor("gap_um").quadrant is Quadrant.CRITICAL
-    assert found.factor("speed").quadrant is Quadrant.MINOR
-    assert found.factor("gap_um").stability == 1.0
-    assert found.factors[0].name == "gap_um"
-    assert (found.rows, found.groups) == (120, 12)
+    selection = select_factors(campaign(), FACTORS, "loading", "batch")
+    assert {factor.name for factor in selection.factors if factor.is_selected} == {
+        "gap_um",
+        "solids",
+    }
+    assert selection.factor("gap_um").quadrant is Quadrant.CRITICAL
+    assert selection.factor("speed").quadrant is Quadrant.MINOR
+    assert selection.factor("gap_um").stability == 1.0
+    assert selection.factors[0].name == "gap_um"
+    assert (selection.rows, selection.groups) == (120, 12)
 
 
 def test_idle_factors_stay_out_in_most_of_many_campaigns():
@@ -69,13 +72,13 @@ def test_idle_factors_stay_out_in_most_of_many_campaigns():
             pl.Series(f"idle_{number}", rng.normal(size=60)) for number in range(6)
         )
         names = [*FACTORS, *(f"idle_{number}" for number in range(6))]
-        found = select_factors(frame, names, "loading", seed=seed)
-        chosen = {one.name for one in found.factors if one.is_selected}
+        selection = select_factors(frame, names, "loading", seed=seed)
+        chosen = {factor.name for factor in selection.factors if factor.is_selected}
         missed += 2 - len(chosen & {"gap_um", "solids"})
         idle += len(chosen - {"gap_um", "solids"})
         critical += sum(
-            one.quadrant is Quadrant.CRITICAL and one.name not in {"gap_um", "solids"}
-            for one in found.factors
+            factor.quadrant is Quadrant.CRITICAL and factor.name not in {"gap_um", "solids"}
+            for factor in selection.factors
         )
     assert missed == 0
     assert idle <= 0.2 * 12 * 8
@@ -87,31 +90,33 @@ def test_coefficients_are_those_of_soft_thresholding_where_factors_are_orthogona
     rng = np.random.default_rng(0)
     target = 3 * corners[:, 0] + 0.7 * corners[:, 1] + rng.normal(scale=0.3, size=40)
     frame = pl.DataFrame({"a": corners[:, 0], "b": corners[:, 1], "y": target})
-    found = select_factors(frame, ["a", "b"], "y")
+    selection = select_factors(frame, ["a", "b"], "y")
     for name, column in (("a", 0), ("b", 1)):
         slope = np.corrcoef(corners[:, column], target)[0, 1]
-        assert found.factor(name).coefficient == pytest.approx(slope - found.penalty, abs=1e-9)
+        assert selection.factor(name).coefficient == pytest.approx(
+            slope - selection.penalty, abs=1e-9
+        )
 
 
 def test_one_way_analysis_of_variance_agrees_with_scipy():
     frame = campaign()
-    found = select_factors(frame, FACTORS, "loading").factor("gap_um")
+    factor = select_factors(frame, FACTORS, "loading").factor("gap_um")
     parts = [
         frame.filter(pl.col("gap_um") == gap)["loading"].to_numpy() for gap in (100.0, 200.0, 300.0)
     ]
     wanted = scipy.stats.f_oneway(*parts)
-    assert (found.f, found.p) == pytest.approx((wanted.statistic, wanted.pvalue), rel=1e-9)
-    assert (found.levels, found.is_binned) == (3, False)
+    assert (factor.f, factor.p) == pytest.approx((wanted.statistic, wanted.pvalue), rel=1e-9)
+    assert (factor.levels, factor.is_binned) == (3, False)
 
 
 def test_a_continuous_factor_is_compared_by_quarters():
     frame = campaign()
-    found = select_factors(frame, FACTORS, "loading").factor("solids")
+    factor = select_factors(frame, FACTORS, "loading").factor("solids")
     quarter = frame["solids"].rank().to_numpy()
     target = frame["loading"].to_numpy()
     parts = [target[(quarter > 30 * k) & (quarter <= 30 * (k + 1))] for k in range(4)]
-    assert found.is_binned
-    assert found.f == pytest.approx(scipy.stats.f_oneway(*parts).statistic)
+    assert factor.is_binned
+    assert factor.f == pytest.approx(scipy.stats.f_oneway(*parts).statistic)
 
 
 def test_replicates_of_a_batch_do_not_make_an_idle_factor_significant():
@@ -124,7 +129,7 @@ def test_replicates_of_a_batch_do_not_make_an_idle_factor_significant():
     )
     by_row = select_factors(frame, ["setting", "other"], "y").factor("setting")
     by_batch = select_factors(frame, ["setting", "other"], "y", "batch").factor("setting")
-    means = [np.mean(target[batches == one]) for one in range(8)]
+    means = [np.mean(target[batches == batch]) for batch in range(8)]
     wanted = scipy.stats.f_oneway(means[::2], means[1::2])
     assert by_row.p < 0.05 < by_batch.p
     assert by_batch.p == pytest.approx(wanted.pvalue)
@@ -141,8 +146,8 @@ def test_a_bent_effect_is_significant_but_not_selected():
             "y": np.abs(bent) + rng.normal(scale=0.3, size=90),
         }
     )
-    found = select_factors(frame, ["bent", "straight"], "y")
-    assert found.factor("bent").quadrant is Quadrant.UNSELECTED
+    selection = select_factors(frame, ["bent", "straight"], "y")
+    assert selection.factor("bent").quadrant is Quadrant.UNSELECTED
 
 
 def test_twins_are_named():
@@ -207,28 +212,32 @@ def test_the_emptiest_column_is_named_where_too_few_rows_remain():
 def test_components_agree_with_scikit_learn_up_to_sign():
     frame = campaign()
     columns = [*FACTORS, "loading"]
-    found = principal_components(frame, columns)
+    components = principal_components(frame, columns)
     values = frame.select(columns).to_numpy()
     values = (values - values.mean(axis=0)) / values.std(axis=0)
     reference = PCA().fit(values)
-    assert found.explained == pytest.approx(reference.explained_variance_ratio_)
-    assert np.abs(found.scores) == pytest.approx(np.abs(reference.transform(values)), abs=1e-9)
-    direct = np.corrcoef(values.T, found.scores.T)[:5, 5:]
-    assert found.loadings == pytest.approx(direct, abs=1e-9)
-    assert (found.loadings**2).sum(axis=1) == pytest.approx(np.ones(5))
+    assert components.explained == pytest.approx(reference.explained_variance_ratio_)
+    assert np.abs(components.scores) == pytest.approx(np.abs(reference.transform(values)), abs=1e-9)
+    direct = np.corrcoef(values.T, components.scores.T)[:5, 5:]
+    assert components.loadings == pytest.approx(direct, abs=1e-9)
+    assert (components.loadings**2).sum(axis=1) == pytest.approx(np.ones(5))
 
 
 def test_signs_and_spearman_coefficients():
     frame = campaign().with_columns(thinness=-(pl.col("loading") ** 3))
-    found = correlations(frame, FACTORS, ["loading", "thinness"], "batch", draws=200)
+    correlated = correlations(frame, FACTORS, ["loading", "thinness"], "batch", draws=200)
     for factor in FACTORS:
-        one = found.pair(factor, "loading")
+        pair = correlated.pair(factor, "loading")
         wanted = scipy.stats.spearmanr(frame[factor], frame["loading"]).statistic
-        assert one.spearman == pytest.approx(wanted)
-        assert one.low < one.spearman < one.high
-    assert [found.pair(name, "loading").sign for name in FACTORS] == ["+", "+", "?", "?"]
-    assert [found.pair(name, "thinness").sign for name in FACTORS] == ["-", "-", "?", "?"]
-    assert found.pair("gap_um", "loading").in_plane > 0.5 > found.pair("speed", "loading").in_plane
+        assert pair.spearman == pytest.approx(wanted)
+        assert pair.low < pair.spearman < pair.high
+    assert [correlated.pair(name, "loading").sign for name in FACTORS] == ["+", "+", "?", "?"]
+    assert [correlated.pair(name, "thinness").sign for name in FACTORS] == ["-", "-", "?", "?"]
+    assert (
+        correlated.pair("gap_um", "loading").in_plane
+        > 0.5
+        > correlated.pair("speed", "loading").in_plane
+    )
 
 
 def test_intervals_drawn_by_group_are_wider_and_few_groups_have_none():
@@ -253,7 +262,7 @@ def pressed(rows: int = 48) -> pl.DataFrame:
     heat = rng.normal(60, 10, rows) + 8 * (pressure == "100 MPa")
     speed = rng.normal(1, 0.2, rows)
     shift = {"60 MPa": 40.0, "80 MPa": 37.0, "100 MPa": 35.0}
-    porosity = [shift[one] for one in pressure] - 0.05 * heat + rng.normal(0, 0.8, rows)
+    porosity = [shift[level] for level in pressure] - 0.05 * heat + rng.normal(0, 0.8, rows)
     return pl.DataFrame({"pressure": pressure, "heat": heat, "speed": speed, "porosity": porosity})
 
 
@@ -265,50 +274,50 @@ def residual_maker(design: np.ndarray) -> np.ndarray:
 def test_ancova_agrees_with_residuals_on_residuals():
     """Frisch and Waugh: regress what the rest leaves of the target on what it leaves of the term."""
     frame = pressed()
-    found = ancova(frame, "porosity", "pressure", ["heat", "speed"])
-    one = np.ones((48, 1))
+    analysis = ancova(frame, "porosity", "pressure", ["heat", "speed"])
+    intercept = np.ones((48, 1))
     dummies = np.column_stack(
         [frame["pressure"].to_numpy() == name for name in ("60 MPa", "80 MPa")]
     ).astype(float)
     heat, speed, aim = (frame[name].to_numpy()[:, None] for name in ("heat", "speed", "porosity"))
-    whole = residual_maker(np.hstack([one, dummies, heat, speed]))
+    whole = residual_maker(np.hstack([intercept, dummies, heat, speed]))
     rss = (aim.T @ whole @ aim).item()
-    parts = {"pressure": dummies, "heat": heat, "speed": speed}
-    for name, part in parts.items():
-        rest = residual_maker(np.hstack([one, *(p for n, p in parts.items() if n != name)]))
-        left, aim_left = rest @ part, rest @ aim
+    columns = {"pressure": dummies, "heat": heat, "speed": speed}
+    for name, column in columns.items():
+        rest = residual_maker(np.hstack([intercept, *(p for n, p in columns.items() if n != name)]))
+        left, aim_left = rest @ column, rest @ aim
         gained = (aim_left.T @ left @ np.linalg.inv(left.T @ left) @ left.T @ aim_left).item()
-        df = part.shape[1]
+        df = column.shape[1]
         f = (gained / df) / (rss / (48 - 5))
-        test = found.term(name).test
+        test = analysis.term(name).test
         assert (test.df, test.residual_df) == (df, 43)
         assert test.sum_of_squares == pytest.approx(gained)
         assert test.f == pytest.approx(f)
         assert test.p == pytest.approx(scipy.stats.f.sf(f, df, 43))
-    assert found.term("pressure").test.p < 1e-6
-    assert found.term("speed").test.p > 0.05
-    assert found.slopes.test.p > 0.01
+    assert analysis.term("pressure").test.p < 1e-6
+    assert analysis.term("speed").test.p > 0.05
+    assert analysis.slopes.test.p > 0.01
 
 
 def test_the_f_of_a_covariate_is_the_square_of_its_t():
     frame = pressed().filter(pl.col("pressure") != "80 MPa")
-    found = ancova(frame, "porosity", "pressure", ["heat"]).term("heat").test
+    test = ancova(frame, "porosity", "pressure", ["heat"]).term("heat").test
     centred = frame.with_columns(
         pl.col("heat", "porosity") - pl.col("heat", "porosity").mean().over("pressure")
     )
     x, y = centred["heat"].to_numpy(), centred["porosity"].to_numpy()
     slope = (x @ y) / (x @ x)
     residual = ((y - slope * x) ** 2).sum() / (len(x) - 3)
-    assert found.f == pytest.approx(slope**2 * (x @ x) / residual)
+    assert test.f == pytest.approx(slope**2 * (x @ x) / residual)
 
 
 def test_adjusted_means_undo_what_the_covariate_brings():
     frame = pressed(480)
-    found = ancova(frame, "porosity", "pressure", ["heat"]).adjusted_means
+    means = ancova(frame, "porosity", "pressure", ["heat"]).adjusted_means
     raw = dict(frame.group_by("pressure").agg(pl.mean("porosity")).iter_rows())
-    assert found["80 MPa"] - found["100 MPa"] == pytest.approx(2.0, abs=0.3)
+    assert means["80 MPa"] - means["100 MPa"] == pytest.approx(2.0, abs=0.3)
     assert raw["80 MPa"] - raw["100 MPa"] > 2.2
-    assert list(found) == ["100 MPa", "60 MPa", "80 MPa"]
+    assert list(means) == ["100 MPa", "60 MPa", "80 MPa"]
 
 
 def test_ancova_averages_replicates_and_refuses_what_fixes_another():
@@ -332,11 +341,11 @@ def test_clusters_are_found_again_and_described():
     values = centres[kind] + rng.normal(scale=0.5, size=(90, 2))
     frame = pl.DataFrame({"porosity_pct": values[:, 0], "conductivity": values[:, 1]})
     frame = pl.concat([frame, pl.DataFrame({"porosity_pct": [30.0], "conductivity": [None]})])
-    found = cluster_electrodes(frame, ["porosity_pct", "conductivity"])
-    assert found.labels.to_list() == [*kind.tolist(), None]
-    assert [one.size for one in found.profiles] == [30, 30, 30]
-    assert found.profiles[1].means["conductivity"] == pytest.approx(values[kind == 1, 1].mean())
-    assert found.is_structured
+    clusters = cluster_electrodes(frame, ["porosity_pct", "conductivity"])
+    assert clusters.labels.to_list() == [*kind.tolist(), None]
+    assert [profile.size for profile in clusters.profiles] == [30, 30, 30]
+    assert clusters.profiles[1].means["conductivity"] == pytest.approx(values[kind == 1, 1].mean())
+    assert clusters.is_structured
     smooth = pl.DataFrame(rng.normal(size=(200, 6)), schema=list("abcdef"))
     assert not cluster_electrodes(smooth, list("abcdef"), most=4).is_structured
 
@@ -350,30 +359,32 @@ def ishigami(x: np.ndarray) -> np.ndarray:
 
 def test_sobol_indices_of_the_ishigami_function():
     pi = (-np.pi, np.pi)
-    found = sobol(ishigami, {"a": pi, "b": pi, "c": pi}, samples=4000)
+    sensitivity = sobol(ishigami, {"a": pi, "b": pi, "c": pi}, samples=4000)
     fourth, eighth = np.pi**4, np.pi**8
     total = 49 / 8 + 0.1 * fourth / 5 + 0.01 * eighth / 18 + 0.5
     a = 0.5 * (1 + 0.1 * fourth / 5) ** 2 / total
     b = 49 / 8 / total
     c_with_a = 0.01 * eighth * (1 / 18 - 1 / 50) / total
     wanted = {"a": (a, a + c_with_a), "b": (b, b), "c": (0.0, c_with_a)}
-    assert found.evaluations == 4096 * 5
-    assert found.deviation**2 == pytest.approx(total, rel=0.02)
-    assert found.mean == pytest.approx(3.5, abs=0.05)
+    assert sensitivity.evaluations == 4096 * 5
+    assert sensitivity.deviation**2 == pytest.approx(total, rel=0.02)
+    assert sensitivity.mean == pytest.approx(3.5, abs=0.05)
     for name, (first, whole) in wanted.items():
-        one = found.index(name)
-        assert one.first == pytest.approx(first, abs=0.02)
-        assert one.total == pytest.approx(whole, abs=0.02)
-        assert one.first_low <= first <= one.first_high
-        assert one.total_low <= whole <= one.total_high
+        index = sensitivity.index(name)
+        assert index.first == pytest.approx(first, abs=0.02)
+        assert index.total == pytest.approx(whole, abs=0.02)
+        assert index.first_low <= first <= index.first_high
+        assert index.total_low <= whole <= index.total_high
 
 
 def test_sobol_of_one_input_and_of_one_that_stands_still():
-    found = sobol(lambda x: x[:, 1] ** 3 + x[:, 0], {"still": (2.0, 2.0), "moving": (0.0, 1.0)})
-    assert found.constant == ("still",)
-    assert found.index("moving").first == pytest.approx(1.0, abs=0.05)
-    assert found.mean == pytest.approx(2.25, abs=0.01)
-    assert found == sobol(
+    sensitivity = sobol(
+        lambda x: x[:, 1] ** 3 + x[:, 0], {"still": (2.0, 2.0), "moving": (0.0, 1.0)}
+    )
+    assert sensitivity.constant == ("still",)
+    assert sensitivity.index("moving").first == pytest.approx(1.0, abs=0.05)
+    assert sensitivity.mean == pytest.approx(2.25, abs=0.01)
+    assert sensitivity == sobol(
         lambda x: x[:, 1] ** 3 + x[:, 0], {"still": (2.0, 2.0), "moving": (0.0, 1.0)}
     )
 
@@ -401,46 +412,46 @@ def straight(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_tolerances_agree_with_linear_error_propagation():
-    found = propagate(
+    propagation = propagate(
         straight,
         {"gap": Tolerance(5.0, deviation=0.2), "solids": Tolerance(1.0, band=(0.4, 1.6))},
         limits=(22.0, 25.0),
     )
     parts = 9 * 0.2**2, 4 * 1.2**2 / 12, 0.4**2
     total = sum(parts)
-    assert found.at_nominal == pytest.approx(23.0)
-    assert found.mean == pytest.approx(23.0, abs=0.03)
-    assert found.deviation == pytest.approx(np.sqrt(total), rel=0.02)
-    assert found.drawn.std() == pytest.approx(np.sqrt(total), rel=0.02)
-    assert found.input("gap").share == pytest.approx(parts[0] / total, abs=0.02)
-    assert found.input("solids").share == pytest.approx(parts[1] / total, abs=0.02)
-    assert found.surrogate_share == pytest.approx(parts[2] / total, abs=0.01)
-    assert found.interaction_share == pytest.approx(0.0, abs=0.03)
+    assert propagation.at_nominal == pytest.approx(23.0)
+    assert propagation.mean == pytest.approx(23.0, abs=0.03)
+    assert propagation.deviation == pytest.approx(np.sqrt(total), rel=0.02)
+    assert propagation.drawn.std() == pytest.approx(np.sqrt(total), rel=0.02)
+    assert propagation.input("gap").share == pytest.approx(parts[0] / total, abs=0.02)
+    assert propagation.input("solids").share == pytest.approx(parts[1] / total, abs=0.02)
+    assert propagation.surrogate_share == pytest.approx(parts[2] / total, abs=0.01)
+    assert propagation.interaction_share == pytest.approx(0.0, abs=0.03)
 
 
 def test_the_share_out_of_specification_of_a_normal_target():
     tolerances = {"gap": Tolerance(5.0, deviation=0.2), "solids": Tolerance(1.0, deviation=0.1)}
-    found = propagate(straight, tolerances, limits=(22.0, 24.5))
+    propagation = propagate(straight, tolerances, limits=(22.0, 24.5))
     spread = np.sqrt(9 * 0.04 + 4 * 0.01 + 0.16)
     below, above = scipy.stats.norm.cdf(-1 / spread), scipy.stats.norm.sf(1.5 / spread)
-    assert found.share_below == pytest.approx(below, abs=0.005)
-    assert found.share_above == pytest.approx(above, abs=0.003)
-    assert found.share_out_low < below + above < found.share_out_high
-    counted = ((found.drawn < 22.0) | (found.drawn > 24.5)).mean()
-    assert counted == pytest.approx(found.share_out, abs=0.01)
-    assert found.quantiles[0.95] == pytest.approx(23 + 1.645 * spread, abs=0.05)
+    assert propagation.share_below == pytest.approx(below, abs=0.005)
+    assert propagation.share_above == pytest.approx(above, abs=0.003)
+    assert propagation.share_out_low < below + above < propagation.share_out_high
+    counted = ((propagation.drawn < 22.0) | (propagation.drawn > 24.5)).mean()
+    assert counted == pytest.approx(propagation.share_out, abs=0.01)
+    assert propagation.quantiles[0.95] == pytest.approx(23 + 1.645 * spread, abs=0.05)
 
 
 def test_a_sure_surrogate_and_an_input_without_tolerance():
-    found = propagate(
+    propagation = propagate(
         lambda x: (x[:, 0] * x[:, 1], np.zeros(len(x))),
         {"a": Tolerance(0.0, band=(-1.0, 1.0)), "b": Tolerance(2.0)},
         limits=(None, 1.0),
     )
-    assert found.fixed == ("b",)
-    assert found.surrogate_share == 0.0
-    assert found.share_out == pytest.approx(0.25, abs=0.015)
-    assert found.share_below == 0.0
+    assert propagation.fixed == ("b",)
+    assert propagation.surrogate_share == 0.0
+    assert propagation.share_out == pytest.approx(0.25, abs=0.015)
+    assert propagation.share_below == 0.0
 
 
 def test_bad_tolerances_are_refused():
@@ -482,8 +493,8 @@ def test_pictures_show_every_name_and_say_what_is_synthetic_or_left_out(tmp_path
     for number, (figure, names) in enumerate(figures.items()):
         assert isinstance(figure, Figure)
         figure.savefig(tmp_path / f"{number}.png")
-        texts = [one.get_text() for axes in figure.axes for one in axes.texts]
-        texts += [one.get_text() for axes in figure.axes for one in axes.get_yticklabels()]
+        texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+        texts += [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()]
         assert all(any(name in text for text in texts) for name in names)
         assert figure.get_suptitle() == "SYNTHETIC data"
     title = next(iter(figures)).axes[0].get_title()
@@ -512,41 +523,41 @@ def bent_campaign(rows: int = 80) -> pl.DataFrame:
 
 
 def test_the_bent_factor_is_most_relevant_for_each_kernel_and_idle_ones_least():
-    found = relevances(bent_campaign(), RECIPE, "mass_loading_mg_cm2", "batch")
-    assert [one.kernel for one in found.kernels] == [
+    by_kernel = relevances(bent_campaign(), RECIPE, "mass_loading_mg_cm2", "batch")
+    assert [relevance.kernel for relevance in by_kernel.kernels] == [
         "RBF",
         "Matern 3/2",
         "Matern 5/2",
         "rational quadratic",
     ]
-    for one in found.kernels:
-        assert one.ranked[:2] == ["comma_gap_um", "solid_content_pct"]
-        assert sum(one.importance.values()) == pytest.approx(1.0)
-        assert one.r2_held_out > 0.95
-        for name, share in one.importance.items():
-            assert 0.0 <= one.low[name] <= share <= one.high[name] <= 1.0
-        assert one.low["comma_gap_um"] > one.high["viscosity_pa_s"]
-    assert isinstance(relevance_figure([found, found]), Figure)
+    for relevance in by_kernel.kernels:
+        assert relevance.ranked[:2] == ["comma_gap_um", "solid_content_pct"]
+        assert sum(relevance.importance.values()) == pytest.approx(1.0)
+        assert relevance.r2_held_out > 0.95
+        for name, share in relevance.importance.items():
+            assert 0.0 <= relevance.low[name] <= share <= relevance.high[name] <= 1.0
+        assert relevance.low["comma_gap_um"] > relevance.high["viscosity_pa_s"]
+    assert isinstance(relevance_figure([by_kernel, by_kernel]), Figure)
 
 
 def test_replicates_are_no_further_witnesses_of_relevance():
     once = bent_campaign(60)
     target = "mass_loading_mg_cm2"
     twice = pl.concat([once, once.with_columns(pl.col(target) + 0.0)])
-    one, other = (relevances(frame, RECIPE, target, "batch") for frame in (once, twice))
-    assert (one.rows, other.rows) == (60, 60)
-    assert one.kernels == other.kernels
+    single, doubled = (relevances(frame, RECIPE, target, "batch") for frame in (once, twice))
+    assert (single.rows, doubled.rows) == (60, 60)
+    assert single.kernels == doubled.kernels
 
 
 def test_relevance_beside_the_order_of_liu():
     target = "mass_loading_mg_cm2"
-    found = relevances(bent_campaign(), RECIPE, target, "batch")
-    rows = [{"campaign": "c", "target": target} | row for row in rows_of_relevance(found)]
+    by_kernel = relevances(bent_campaign(), RECIPE, target, "batch")
+    rows = [{"campaign": "c", "target": target} | row for row in rows_of_relevance(by_kernel)]
     assert len(rows) == 16
     assert rows[0]["verdict"].startswith("place 1 of 4; R² with groups held out 1.0")
-    (said,) = order_of_liu(rows, target)
-    assert "comma_gap_um is first for 4" in said
-    assert "solid_content_pct above active_material_pct for 4" in said
+    (sentence,) = order_of_liu(rows, target)
+    assert "comma_gap_um is first for 4" in sentence
+    assert "solid_content_pct above active_material_pct for 4" in sentence
     assert order_of_liu(rows, "porosity_pct") == []
 
 
@@ -569,14 +580,14 @@ def two_kinds() -> pl.DataFrame:
 
 
 def test_kinds_are_of_conditions_and_told_apart_by_what_made_them():
-    found = sort_into_kinds(two_kinds(), ("gap_um", "speed"), ("loading",), "batch")
-    assert (found.conditions, found.groups) == (20, 20)
-    assert [one.size for one in found.clusters.profiles] == [12, 8]
-    separation = found.clusters.separation
+    kinds = sort_into_kinds(two_kinds(), ("gap_um", "speed"), ("loading",), "batch")
+    assert (kinds.conditions, kinds.groups) == (20, 20)
+    assert [profile.size for profile in kinds.clusters.profiles] == [12, 8]
+    separation = kinds.clusters.separation
     assert list(separation)[-1] == "speed"
     assert separation["gap_um"] > 0.99
     assert separation["speed"] < 0.3
-    rows = list(rows_of_kinds(found))
+    rows = list(rows_of_kinds(kinds))
     assert [row["method"] for row in rows[::3]] == [
         "k-means, separation",
         "k-means, kind 1 of 2",
@@ -588,7 +599,7 @@ def test_kinds_are_of_conditions_and_told_apart_by_what_made_them():
         if (row["method"], row["factor"]) == ("k-means, kind 2 of 2", "gap_um")
     )
     assert mean == pytest.approx(150.0, abs=1.0)
-    assert isinstance(kinds_figure(found, is_synthetic=True), Figure)
+    assert isinstance(kinds_figure(kinds, is_synthetic=True), Figure)
 
 
 def test_even_conditions_make_no_kinds():
@@ -633,6 +644,6 @@ def test_a_method_that_cannot_judge_leaves_the_others_alone(lake, monkeypatch):
     targets = {"mass_loading_mg_cm2": "mass-loading"}
     made = Campaign("c", frame, RECIPE, targets, "batch", True, "electrode", ())
     monkeypatch.setattr(campaigns_of_lake, "campaigns", lambda lake: [made])
-    found = analyse(lake, lambda *asked: None, {})
-    assert any("relevance: All rows come from one batch" in one for one in found.refused)
-    assert {row["target"] for row in found.rows} == {TARGET}
+    findings = analyse(lake, lambda *asked: None, {})
+    assert any("relevance: All rows come from one batch" in refusal for refusal in findings.refused)
+    assert {row["target"] for row in findings.rows} == {TARGET}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,8 +59,8 @@ def judged(
     for name, miss in misses.items():
         error = np.repeat(np.broadcast_to(miss, BATCHES), 2) * np.tile([1.0, -1.0], BATCHES)
         held[name] = HeldOut(name, (rows.target + error)[None, :], np.ones((1, len(rows))))
-        found = float(np.sqrt((error**2).mean()))
-        scores.append(Score(name, ALL_ROWS, "rmse", found, None, None, len(rows)))
+        root_mean_square = float(np.sqrt((error**2).mean()))
+        scores.append(Score(name, ALL_ROWS, "rmse", root_mean_square, None, None, len(rows)))
     scores.append(Score(PROCESS, ALL_ROWS, "coverage_90", coverage, None, None, len(rows)))
     return Evaluation(MODEL, rows, held, scores)
 
@@ -113,6 +115,23 @@ def test_intervals_that_are_too_narrow_or_too_wide_are_refused(coverage: float) 
     decision = decide(judged(coverage=coverage), None)
     assert not decision.promoted
     assert f"cover {100 * coverage:.1f} % (outside 85% to 95%)" in decision.reason
+
+
+@pytest.mark.parametrize(("least", "promoted"), [(0.91, True), (0.955, False)])
+def test_intervals_that_cover_more_pass_where_few_groups_may_be_the_reason(
+    least: float, promoted: bool
+) -> None:
+    evaluation = judged(coverage=0.965)
+    evaluation.scores[:] = [
+        replace(score, low=least, high=1.0)
+        if (score.candidate, score.metric) == (PROCESS, "coverage_90")
+        else score
+        for score in evaluation.scores
+    ]
+    decision = decide(evaluation, None)
+    assert decision.promoted == promoted
+    assert "cover 96.5 % (outside 85% to 95%" in decision.reason
+    assert ("91 % is as likely" in decision.reason) == promoted
 
 
 @pytest.mark.parametrize("coverage", [0.85, 0.90, 0.95])
@@ -179,11 +198,11 @@ def test_an_error_that_is_no_number_is_refused() -> None:
 def test_the_least_error_of_those_with_honest_intervals_is_picked(
     rmse: float, coverage: float, picked: str
 ) -> None:
-    one = judged()
-    rows = one.training
-    held = dict(one.held_out) | {TREES: one.held_out[PROCESS]}
+    evaluation = judged()
+    rows = evaluation.training
+    held = dict(evaluation.held_out) | {TREES: evaluation.held_out[PROCESS]}
     scores = [
-        *one.scores,
+        *evaluation.scores,
         Score(TREES, ALL_ROWS, "rmse", rmse, None, None, len(rows)),
         Score(TREES, ALL_ROWS, "coverage_90", coverage, None, None, len(rows)),
     ]

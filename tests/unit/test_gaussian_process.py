@@ -131,9 +131,9 @@ def test_without_batch_variance_it_is_the_process_of_scikit_learn() -> None:
 
 def test_the_variances_that_were_put_in_are_found() -> None:
     fitted = process.fit(MODEL, Rows(*sample(batches=40, gaps=4, replicates=4, seed=3)))
-    found = dict(process.parts_of_variance(fitted))
-    assert found["between batches"] == pytest.approx(1.0, rel=0.45)
-    assert found["between electrodes of a run"] == pytest.approx(0.4, rel=0.1)
+    deviations = dict(process.parts_of_variance(fitted))
+    assert deviations["between batches"] == pytest.approx(1.0, rel=0.45)
+    assert deviations["between electrodes of a run"] == pytest.approx(0.4, rel=0.1)
 
 
 def test_intervals_cover_nine_of_ten_electrodes_of_new_batches() -> None:
@@ -185,10 +185,10 @@ def test_the_scale_of_the_target_does_not_matter() -> None:
     small = process.fit(MODEL, Rows(inputs, target, batches, conditions))
     large = process.fit(MODEL, Rows(inputs, 1000 * target, batches, conditions))
     asked = recipes(20, seed=4)
-    for one, thousand in zip(
+    for unscaled, scaled in zip(
         served.posterior(small, asked), served.posterior(large, asked), strict=True
     ):
-        assert thousand == pytest.approx(1000 * one, rel=1e-3)
+        assert scaled == pytest.approx(1000 * unscaled, rel=1e-3)
 
 
 # -- what other teams load ------------------------------------------------------------------

@@ -30,9 +30,9 @@ def solved(asked: Design, **changes: Any) -> Result:
 
 
 def energy(asked: Design, **changes: Any) -> float:
-    found = solved(asked, **changes).energy_wh_kg
-    assert found is not None
-    return found
+    energy_wh_kg = solved(asked, **changes).energy_wh_kg
+    assert energy_wh_kg is not None
+    return energy_wh_kg
 
 
 def fresh_simulation() -> tuple[Any, dict[str, Any], Any]:
@@ -102,21 +102,21 @@ def test_graded_beats_uniform_and_reversed_is_worse() -> None:
 
 
 def test_charge_energy_and_power_agree() -> None:
-    found = solved(GRADED_CELL)
-    assert (found.failed, found.retried, found.ended_by) == (False, False, CUT_OFF)
-    assert found.sizing is not None
-    assert found.discharge_time_s is not None
-    assert found.capacity_mah_cm2 == pytest.approx(
-        found.sizing.capacity_mah_cm2 * 5 * found.discharge_time_s / 3600
+    result = solved(GRADED_CELL)
+    assert (result.failed, result.retried, result.ended_by) == (False, False, CUT_OFF)
+    assert result.sizing is not None
+    assert result.discharge_time_s is not None
+    assert result.capacity_mah_cm2 == pytest.approx(
+        result.sizing.capacity_mah_cm2 * 5 * result.discharge_time_s / 3600
     )
-    assert found.power_w_kg == pytest.approx(energy(GRADED_CELL) / found.discharge_time_s * 3600)
-    assert found.voltage_v[-1] == pytest.approx(2.5, abs=1e-3)
-    current = 5 * found.sizing.capacity_ah_m2
-    joules = np.trapezoid(current * found.voltage_v, found.time_s)
-    assert joules / 3600 / found.sizing.cell_kg_m2 == pytest.approx(energy(GRADED_CELL), rel=2e-3)
-    assert found.temperature_rise_k is not None
-    assert 1 < found.temperature_rise_k < 40
-    assert found.assumptions_digest == digest(GRADED)
+    assert result.power_w_kg == pytest.approx(energy(GRADED_CELL) / result.discharge_time_s * 3600)
+    assert result.voltage_v[-1] == pytest.approx(2.5, abs=1e-3)
+    current = 5 * result.sizing.capacity_ah_m2
+    joules = np.trapezoid(current * result.voltage_v, result.time_s)
+    assert joules / 3600 / result.sizing.cell_kg_m2 == pytest.approx(energy(GRADED_CELL), rel=2e-3)
+    assert result.temperature_rise_k is not None
+    assert 1 < result.temperature_rise_k < 40
+    assert result.assumptions_digest == digest(GRADED)
 
 
 def test_lithium_is_conserved() -> None:
@@ -125,8 +125,8 @@ def test_lithium_is_conserved() -> None:
     solution = simulation.solve([0, 3600], inputs=inputs)
     moved = 5 * sizing.capacity_ah_m2 * solution.t[-1] / 96485.33212
     held = {
-        part: solution[f"Total lithium in {part} [mol]"].entries
-        for part in ("negative electrode", "positive electrode", "electrolyte")
+        place: solution[f"Total lithium in {place} [mol]"].entries
+        for place in ("negative electrode", "positive electrode", "electrolyte")
     }
     assert held["negative electrode"][0] - held["negative electrode"][-1] == pytest.approx(
         moved, rel=1e-4
@@ -140,12 +140,12 @@ def test_lithium_is_conserved() -> None:
 def test_a_failing_design_leaves_its_neighbours_alone() -> None:
     hopeless = design(1, None, 300.0, 10.0)
     wrong = replace(FLAT, c_rate=math.nan)
-    found = solve([FLAT, hopeless, wrong, GRADED_CELL])
-    assert [one.failed for one in found] == [False, False, True, False]
-    assert found[1].ended_by == CUT_OFF_AT_START
-    assert (found[1].energy_wh_kg, found[1].discharge_time_s) == (0.0, 0.0)
-    assert found[0].energy_wh_kg == pytest.approx(energy(FLAT), rel=1e-9)
-    assert found[3].energy_wh_kg == pytest.approx(energy(GRADED_CELL), rel=1e-9)
+    results = solve([FLAT, hopeless, wrong, GRADED_CELL])
+    assert [result.failed for result in results] == [False, False, True, False]
+    assert results[1].ended_by == CUT_OFF_AT_START
+    assert (results[1].energy_wh_kg, results[1].discharge_time_s) == (0.0, 0.0)
+    assert results[0].energy_wh_kg == pytest.approx(energy(FLAT), rel=1e-9)
+    assert results[3].energy_wh_kg == pytest.approx(energy(GRADED_CELL), rel=1e-9)
 
 
 def test_depletion_is_a_label() -> None:
@@ -155,12 +155,12 @@ def test_depletion_is_a_label() -> None:
 
 def test_a_solve_that_stands_still_is_tried_again_and_then_given_up() -> None:
     impatient = Settings(no_progress_steps=2, no_progress_s=1e4)
-    found = solved(FLAT, settings=impatient)
-    assert found.failed
-    assert found.retried
-    assert found.settings == impatient.finer()
-    assert found.energy_wh_kg is None
-    assert found.time_s.size == 0
+    result = solved(FLAT, settings=impatient)
+    assert result.failed
+    assert result.retried
+    assert result.settings == impatient.finer()
+    assert result.energy_wh_kg is None
+    assert result.time_s.size == 0
 
 
 def test_a_second_attempt_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,10 +174,10 @@ def test_a_second_attempt_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
         return attempt(asked, given, settings, compiled)
 
     monkeypatch.setattr(cell, "_discharge", stumbling)
-    found = solve([FLAT])[0]
-    assert (found.failed, found.first_failure) == (False, "stumbled")
-    assert found.settings == seen[1] == Settings().finer()
-    assert found.energy_wh_kg == pytest.approx(energy(FLAT), rel=0.01)
+    result = solve([FLAT])[0]
+    assert (result.failed, result.first_failure) == (False, "stumbled")
+    assert result.settings == seen[1] == Settings().finer()
+    assert result.energy_wh_kg == pytest.approx(energy(FLAT), rel=0.01)
 
 
 def test_the_reused_model_gives_the_same_as_a_fresh_simulation() -> None:
@@ -225,17 +225,17 @@ def test_choices_and_radii_make_another_model() -> None:
         changed(GRADED, thermodynamic_factor="ideal"),
         changed(GRADED, positive_radius_um=4.0),
     ):
-        found = solve([FLAT], other)[0]
-        assert not found.failed
-        assert found.energy_wh_kg != pytest.approx(energy(FLAT), rel=1e-3)
+        result = solve([FLAT], other)[0]
+        assert not result.failed
+        assert result.energy_wh_kg != pytest.approx(energy(FLAT), rel=1e-3)
 
 
 def test_without_a_compiler_the_model_is_interpreted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(solving.shutil, "which", lambda name: None)
-    found = solve([FLAT], compiled=True)[0]
-    assert found.energy_wh_kg == pytest.approx(energy(FLAT), rel=1e-9)
+    result = solve([FLAT], compiled=True)[0]
+    assert result.energy_wh_kg == pytest.approx(energy(FLAT), rel=1e-9)
     assert "No C compiler" in caplog.text
 
 
@@ -252,20 +252,24 @@ def test_replication_counts_what_it_cannot_compute_as_not_passed() -> None:
 
 def test_rms_is_taken_over_the_right_rows() -> None:
     def exact(designs: Any) -> list[Result]:
-        found = []
-        for one in designs:
+        results = []
+        for cell_design in designs:
             case = next(
                 c
                 for c, m in replication.CASES.items()
-                if m == (one.positive_mean, one.negative_mean)
+                if m == (cell_design.positive_mean, cell_design.negative_mean)
             )
-            flat, graded = replication.TABLE_4[case, one.positive_um]
-            value = flat * 1.02 if one.positive == uniform(one.positive_mean) else graded
-            found.append(replace(solved(FLAT), energy_wh_kg=value))
-        return found
+            flat, graded = replication.TABLE_4[case, cell_design.positive_um]
+            value = (
+                flat * 1.02
+                if cell_design.positive == uniform(cell_design.positive_mean)
+                else graded
+            )
+            results.append(replace(solved(FLAT), energy_wh_kg=value))
+        return results
 
     rows = replication.table_4(exact)
     assert len(rows) == 18
     assert all(row.passed for row in rows)
-    found = [row.ours for row in replication.root_mean_squares(rows)]
-    assert found == pytest.approx([0.02, 0.0, 0.02 / math.sqrt(2)])
+    errors = [row.ours for row in replication.root_mean_squares(rows)]
+    assert errors == pytest.approx([0.02, 0.0, 0.02 / math.sqrt(2)])

@@ -106,7 +106,7 @@ def test_cell_averages_are_exact() -> None:
 @pytest.mark.parametrize("target", [0.3, 0.65, 0.7, 0.79])
 def test_random_profiles_keep_their_mean_and_their_seed(target: float) -> None:
     drawn = random_profiles(target, 50, seed=7)
-    assert [mean(one) for one in drawn] == pytest.approx([target] * 50, abs=1e-9)
+    assert [mean(profile) for profile in drawn] == pytest.approx([target] * 50, abs=1e-9)
     assert drawn == random_profiles(target, 50, seed=7)
     assert drawn != random_profiles(target, 50, seed=8)
     assert random_profiles(target, 5, seed=7) == drawn[:5]
@@ -127,9 +127,9 @@ def test_layers_hold_the_same_material_and_fit_better_the_more_there_are() -> No
         plan = layers(profile, count)
         assert len(plan) == count
         check_layers(plan, mean(profile))
-        held = sum(one.thickness_share * one.active_fraction for one in plan)
+        held = sum(layer.thickness_share * layer.active_fraction for layer in plan)
         assert held == pytest.approx(mean(profile), abs=1e-12)
-        fractions = [one.active_fraction for one in plan]
+        fractions = [layer.active_fraction for layer in plan]
         assert fractions == sorted(fractions)
         difference = layered_averages(plan, edges) - cell_averages(profile, edges)
         errors.append(float(np.mean(difference**2)))
@@ -167,8 +167,8 @@ def test_impossible_layers_are_refused(plan: tuple[Layer, ...], says: str) -> No
 
 def test_layered_averages_are_exact() -> None:
     plan = (Layer(0.3, 0.6), Layer(0.7, 0.7))
-    found = layered_averages(plan, np.array([0.0, 0.15, 0.5, 1.0]))
-    assert found == pytest.approx([0.6, (0.15 * 0.6 + 0.2 * 0.7) / 0.35, 0.7])
+    averages = layered_averages(plan, np.array([0.0, 0.15, 0.5, 1.0]))
+    assert averages == pytest.approx([0.6, (0.15 * 0.6 + 0.2 * 0.7) / 0.35, 0.7])
 
 
 def test_points_lie_between_limits_that_the_paper_gives() -> None:

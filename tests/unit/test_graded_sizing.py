@@ -21,9 +21,9 @@ from battery_platform.errors import PlatformError
 
 
 def test_the_printed_sizes() -> None:
-    found = size(0.7, 0.7, 120.0)
-    assert round(found.capacity_mah_cm2, 2) == 5.27
-    assert round(found.negative_um, 1) == 102.8
+    sizing = size(0.7, 0.7, 120.0)
+    assert round(sizing.capacity_mah_cm2, 2) == 5.27
+    assert round(sizing.negative_um, 1) == 102.8
     assert all(row.passed for row in sizes())
 
 
@@ -36,23 +36,23 @@ def test_capacities_balance_and_scale() -> None:
 
 
 def test_current_energy_and_power() -> None:
-    found = size(0.7, 0.7, 120.0)
-    current = current_a_m2(found, 5.0)
-    assert current == pytest.approx(5 * found.capacity_ah_m2)
+    sizing = size(0.7, 0.7, 120.0)
+    current = current_a_m2(sizing, 5.0)
+    assert current == pytest.approx(5 * sizing.capacity_ah_m2)
     energy = current * 3.5 * 0.1
-    assert specific_energy_wh_kg(energy, found) == pytest.approx(energy / found.cell_kg_m2)
-    power = specific_power_w_kg(energy, 360.0, found)
-    assert power == pytest.approx(current * 3.5 / found.cell_kg_m2)
+    assert specific_energy_wh_kg(energy, sizing) == pytest.approx(energy / sizing.cell_kg_m2)
+    power = specific_power_w_kg(energy, 360.0, sizing)
+    assert power == pytest.approx(current * 3.5 / sizing.cell_kg_m2)
 
 
 def test_the_mass_is_that_of_every_part() -> None:
-    found = size(0.7, 0.65, 100.0)
+    sizing = size(0.7, 0.65, 100.0)
     given = numbers(GRADED)
     foils = (2707 * given["aluminium_thickness_um"] + 8954 * given["copper_thickness_um"]) * 1e-6
     positive = 1e-4 * (4210 * 0.65 + 1800 * 0.1 + 1324 * 0.25)
-    negative = 1e-6 * found.negative_um * (2200 * 0.7 + 1800 * 0.1 + 1324 * 0.2)
+    negative = 1e-6 * sizing.negative_um * (2200 * 0.7 + 1800 * 0.1 + 1324 * 0.2)
     separator = 20e-6 * (855 * 0.6 + 1324 * 0.4)
-    assert found.cell_kg_m2 == pytest.approx(foils + positive + negative + separator)
+    assert sizing.cell_kg_m2 == pytest.approx(foils + positive + negative + separator)
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,14 @@ def test_what_cannot_be_is_refused(values: tuple[float, float, float], field: st
 
 
 def test_assumptions_are_complete_and_traceable() -> None:
-    assert len({one.name for one in GRADED}) == len(GRADED)
-    for one in GRADED:
-        assert one.reason
-        assert one.source
-        if not isinstance(one.value, str):
-            assert float(one.low) <= one.value <= float(one.high), one.name
+    assert len({assumption.name for assumption in GRADED}) == len(GRADED)
+    for assumption in GRADED:
+        assert assumption.reason
+        assert assumption.source
+        if not isinstance(assumption.value, str):
+            assert float(assumption.low) <= assumption.value <= float(assumption.high), (
+                assumption.name
+            )
     for name in ("heat_transfer_w_m2_k", "transference_number", "positive_shift_v"):
         assert changed(GRADED, **{name: next(a for a in GRADED if a.name == name).low})
 

@@ -38,8 +38,8 @@ FARADAY_MAH = 96485.33212 / 3.6
 @lru_cache(maxsize=32)
 def solved(electrode: Electrode = USUAL, **changes: Any) -> Discharge:
     load = {name: changes.pop(name) for name in ("c_rate", "lower_v") if name in changes}
-    (found,) = solve([HalfCell(electrode, **load)], **changes)
-    return found
+    (discharge,) = solve([HalfCell(electrode, **load)], **changes)
+    return discharge
 
 
 def theoretical_mah_g() -> float:
@@ -93,9 +93,9 @@ def test_what_cannot_be_is_refused_before_any_solve(
         check_half_cell(HalfCell(wrong))
     assert field in refused.value.says
     assert remedy in refused.value.remedy
-    (found,) = solve([HalfCell(wrong)])
-    assert found.failed
-    assert field in str(found.reason)
+    (discharge,) = solve([HalfCell(wrong)])
+    assert discharge.failed
+    assert field in str(discharge.reason)
 
 
 @pytest.mark.parametrize(
@@ -120,18 +120,18 @@ def test_the_allowed_thickness_in_the_refusal_is_the_one_that_is_allowed() -> No
 def test_a_derived_thickness_gives_loading_and_porosity_back(
     porosity: float, loading: float
 ) -> None:
-    found = structure(Electrode(loading, "active_material", porosity, 95.0))
+    built = structure(Electrode(loading, "active_material", porosity, 95.0))
     given = numbers(HALF_CELL)
-    assert found.derived[0] == "thickness_um"
-    assert found.density_ratio == pytest.approx(1)
-    back = 0.1 * found.thickness_um * found.active_fraction * given["active_density_g_cm3"]
+    assert built.derived[0] == "thickness_um"
+    assert built.density_ratio == pytest.approx(1)
+    back = 0.1 * built.thickness_um * built.active_fraction * given["active_density_g_cm3"]
     assert back == pytest.approx(loading)
-    solids = found.active_fraction + found.carbon_binder_fraction
+    solids = built.active_fraction + built.carbon_binder_fraction
     assert solids + porosity / 100 == pytest.approx(1)
-    again = Electrode(loading, "active_material", porosity, 95.0, found.thickness_um)
+    again = Electrode(loading, "active_material", porosity, 95.0, built.thickness_um)
     check_electrode(again)
     assert "thickness_um" not in structure(again).derived
-    assert structure(again).masses == found.masses
+    assert structure(again).masses == built.masses
 
 
 def test_the_two_bases_of_a_loading_describe_one_electrode() -> None:
@@ -143,12 +143,12 @@ def test_the_two_bases_of_a_loading_describe_one_electrode() -> None:
 def test_the_six_groups_share_the_surface_as_equation_1_says() -> None:
     """a_n = r_n² n_n / sum(r_m² n_m) a, with the number of particles n from volume over r³."""
     given = replace(USUAL, specific_surface_1_um=0.3, size_shares=(0.1, 0.1, 0.2, 0.3, 0.2, 0.1))
-    found = structure(given)
-    numbers_of = [w / r**3 for w, r in zip(found.size_shares, RADII_UM, strict=True)]
+    built = structure(given)
+    numbers_of = [w / r**3 for w, r in zip(built.size_shares, RADII_UM, strict=True)]
     weights = [n * r**2 for n, r in zip(numbers_of, RADII_UM, strict=True)]
-    assert found.group_surfaces_1_um == pytest.approx([0.3 * w / sum(weights) for w in weights])
+    assert built.group_surfaces_1_um == pytest.approx([0.3 * w / sum(weights) for w in weights])
     percent = structure(replace(given, size_shares=(10, 10, 20, 30, 20, 10)))
-    assert percent.size_shares == pytest.approx(found.size_shares)
+    assert percent.size_shares == pytest.approx(built.size_shares)
     assert sum(numbers(HALF_CELL)[name] for name in SIZE_GROUPS) == pytest.approx(1)
 
 
@@ -156,9 +156,9 @@ def test_what_is_given_is_used_and_what_is_not_is_named() -> None:
     given = replace(
         USUAL, tortuosity_factor=3.0, specific_surface_1_um=0.3, electronic_conductivity_s_m=0.5
     )
-    found = structure(given)
-    assert (found.tortuosity_factor, found.surface_1_um, found.conductivity_s_m) == (3.0, 0.3, 0.5)
-    assert found.derived == ("thickness_um", "size_shares")
+    built = structure(given)
+    assert (built.tortuosity_factor, built.surface_1_um, built.conductivity_s_m) == (3.0, 0.3, 0.5)
+    assert built.derived == ("thickness_um", "size_shares")
     bare = structure(USUAL)
     assert bare.derived == (
         "thickness_um",
@@ -181,31 +181,31 @@ def test_what_is_given_is_used_and_what_is_not_is_named() -> None:
 
 
 def test_a_usual_electrode_ends_at_the_cut_off() -> None:
-    found = solved()
-    assert (found.ended_by, found.failed, found.retried) == (CUT_OFF, False, False)
-    assert found.voltage_v[-1] == pytest.approx(3.2, abs=1e-3)
-    assert found.voltage_v[0] < 4.3
-    assert found.current_a_m2 == pytest.approx(15 * 150 / 100)
-    assert found.seconds > 0
-    assert found.assumptions_digest == digest(HALF_CELL)
+    discharge = solved()
+    assert (discharge.ended_by, discharge.failed, discharge.retried) == (CUT_OFF, False, False)
+    assert discharge.voltage_v[-1] == pytest.approx(3.2, abs=1e-3)
+    assert discharge.voltage_v[0] < 4.3
+    assert discharge.current_a_m2 == pytest.approx(15 * 150 / 100)
+    assert discharge.seconds > 0
+    assert discharge.assumptions_digest == digest(HALF_CELL)
 
 
 def test_energy_and_power_are_the_integral_over_the_mass_and_the_time() -> None:
-    found = solved()
-    assert found.structure is not None
-    assert found.current_a_m2 is not None
-    masses = found.structure.masses
+    discharge = solved()
+    assert discharge.structure is not None
+    assert discharge.current_a_m2 is not None
+    masses = discharge.structure.masses
     assert masses.electrode_mg_cm2 == pytest.approx(
         15 / 0.95 + masses.electrolyte_mg_cm2 + masses.collector_mg_cm2
     )
     assert masses.electrolyte_mg_cm2 == pytest.approx(
-        found.structure.thickness_um * 1e-4 * 0.5 * 1324
+        discharge.structure.thickness_um * 1e-4 * 0.5 * 1324
     )
     kilograms_m2 = masses.electrode_mg_cm2 / 100
-    joules = np.trapezoid(found.current_a_m2 * found.voltage_v, found.time_s)
-    assert found.specific_energy_wh_kg == pytest.approx(joules / 3600 / kilograms_m2, rel=1e-3)
-    assert found.specific_power_w_kg == pytest.approx(
-        found.specific_energy_wh_kg * 3600 / found.time_s[-1]
+    joules = np.trapezoid(discharge.current_a_m2 * discharge.voltage_v, discharge.time_s)
+    assert discharge.specific_energy_wh_kg == pytest.approx(joules / 3600 / kilograms_m2, rel=1e-3)
+    assert discharge.specific_power_w_kg == pytest.approx(
+        discharge.specific_energy_wh_kg * 3600 / discharge.time_s[-1]
     )
 
 
@@ -221,17 +221,17 @@ def test_energy_and_power_are_the_integral_over_the_mass_and_the_time() -> None:
     ],
 )
 def test_charge_delivered_is_lithium_taken_up(change: dict[str, Any]) -> None:
-    found = solved(replace(USUAL, **change))
-    assert found.filling_end is not None
-    assert found.filling_start is not None
-    uptake = (found.filling_end - found.filling_start) * theoretical_mah_g()
-    assert found.capacity_mah_g == pytest.approx(uptake, rel=1e-3)
+    discharge = solved(replace(USUAL, **change))
+    assert discharge.filling_end is not None
+    assert discharge.filling_start is not None
+    uptake = (discharge.filling_end - discharge.filling_start) * theoretical_mah_g()
+    assert discharge.capacity_mah_g == pytest.approx(uptake, rel=1e-3)
 
 
 def test_a_slow_discharge_delivers_what_the_curve_holds() -> None:
     window = equilibrium_filling(3.2) - equilibrium_filling(4.3)
-    found = solved(USUAL, c_rate=0.01)
-    assert found.capacity_mah_g == pytest.approx(window * theoretical_mah_g(), rel=2e-3)
+    discharge = solved(USUAL, c_rate=0.01)
+    assert discharge.capacity_mah_g == pytest.approx(window * theoretical_mah_g(), rel=2e-3)
     assert theoretical_mah_g() == pytest.approx(277.8, rel=2e-3)
 
 
@@ -249,9 +249,11 @@ def test_large_particles_lag_behind_small_ones() -> None:
 
 
 def test_less_wetted_surface_costs_voltage_and_not_charge() -> None:
-    rich, poor = (solved(replace(USUAL, specific_surface_1_um=one)) for one in (0.3, 0.05))
+    rich, poor = (solved(replace(USUAL, specific_surface_1_um=surface)) for surface in (0.3, 0.05))
     assert poor.capacity_mah_g == pytest.approx(rich.capacity_mah_g, rel=0.02)
-    rich_v, poor_v = (np.interp(1800, one.time_s, one.voltage_v) for one in (rich, poor))
+    rich_v, poor_v = (
+        np.interp(1800, discharge.time_s, discharge.voltage_v) for discharge in (rich, poor)
+    )
     assert rich_v - poor_v > 0.01
 
 
@@ -301,35 +303,37 @@ def test_heavier_electrodes_use_less_of_their_capacity() -> None:
 
 
 def test_blocked_pores_bring_an_optimum_of_loading() -> None:
-    found = [
+    discharges = [
         solved(Electrode(loading, "active_material", 22.0, 95.0, tortuosity_factor=6.0))
         for loading in (10.0, 24.0, 36.0)
     ]
-    energies = np.array([one.specific_energy_wh_kg for one in found], dtype=float)
-    powers = np.array([one.specific_power_w_kg for one in found], dtype=float)
+    energies = np.array([discharge.specific_energy_wh_kg for discharge in discharges], dtype=float)
+    powers = np.array([discharge.specific_power_w_kg for discharge in discharges], dtype=float)
     assert np.argmax(energies) == 1
     assert (np.diff(powers) > 0).all()
 
 
 def test_every_assumption_of_the_other_kind_still_solves() -> None:
     other = changed(HALF_CELL, electrolyte="Valoen-Reimers 2005", transference_number=0.38)
-    found = solved(USUAL, assumptions=other)
-    assert found.ended_by == CUT_OFF
-    assert found.specific_energy_wh_kg == pytest.approx(solved().specific_energy_wh_kg, rel=0.05)
+    discharge = solved(USUAL, assumptions=other)
+    assert discharge.ended_by == CUT_OFF
+    assert discharge.specific_energy_wh_kg == pytest.approx(
+        solved().specific_energy_wh_kg, rel=0.05
+    )
 
 
 def test_an_electrode_below_the_cut_off_from_the_start_delivers_nothing() -> None:
-    found = solved(Electrode(60.0, "active_material", 5.0, 95.0), c_rate=20.0)
-    assert (found.failed, found.ended_by) == (False, CUT_OFF_AT_START)
-    assert (found.specific_energy_wh_kg, found.discharge_time_s) == (0.0, 0.0)
-    assert found.time_s.size == 0
+    discharge = solved(Electrode(60.0, "active_material", 5.0, 95.0), c_rate=20.0)
+    assert (discharge.failed, discharge.ended_by) == (False, CUT_OFF_AT_START)
+    assert (discharge.specific_energy_wh_kg, discharge.discharge_time_s) == (0.0, 0.0)
+    assert discharge.time_s.size == 0
 
 
 def test_a_solve_that_stands_still_is_stopped() -> None:
-    found = solved(USUAL, settings=replace(cell.USUAL, no_progress_steps=3, no_progress_s=1e4))
-    assert found.failed
-    assert found.reason
-    assert found.seconds < 30
+    discharge = solved(USUAL, settings=replace(cell.USUAL, no_progress_steps=3, no_progress_s=1e4))
+    assert discharge.failed
+    assert discharge.reason
+    assert discharge.seconds < 30
 
 
 def test_a_second_attempt_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,19 +347,23 @@ def test_a_second_attempt_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
         return attempt(asked, given, settings, compiled)
 
     monkeypatch.setattr(cell, "_discharge", stumbling)
-    (found,) = solve([HalfCell(USUAL)])
-    assert (found.failed, found.first_failure) == (False, "stumbled")
-    assert found.settings == seen[1] == cell.USUAL.finer()
-    assert found.specific_energy_wh_kg == pytest.approx(solved().specific_energy_wh_kg, rel=1e-3)
+    (discharge,) = solve([HalfCell(USUAL)])
+    assert (discharge.failed, discharge.first_failure) == (False, "stumbled")
+    assert discharge.settings == seen[1] == cell.USUAL.finer()
+    assert discharge.specific_energy_wh_kg == pytest.approx(
+        solved().specific_energy_wh_kg, rel=1e-3
+    )
 
 
 def test_assumptions_are_complete_and_traceable() -> None:
     assert len({a.name for a in HALF_CELL}) == len(HALF_CELL)
-    for one in HALF_CELL:
-        assert one.reason
-        assert one.source
-        if not isinstance(one.value, str):
-            assert float(one.low) <= one.value <= float(one.high), one.name
+    for assumption in HALF_CELL:
+        assert assumption.reason
+        assert assumption.source
+        if not isinstance(assumption.value, str):
+            assert float(assumption.low) <= assumption.value <= float(assumption.high), (
+                assumption.name
+            )
 
 
 def test_a_digest_follows_the_values_and_nothing_else() -> None:

@@ -22,6 +22,6 @@ from battery_platform.models.licences import go_together
     ],
 )
 def test_licences_go_together_or_not(licences: list[str], may: bool) -> None:
-    found, said = go_together(licences)
-    assert found is may
-    assert any(one in said for one in licences) or "state no licence" in said
+    together, reason = go_together(licences)
+    assert together is may
+    assert any(licence in reason for licence in licences) or "state no licence" in reason

@@ -18,7 +18,7 @@ P, T, M = "porosity_pct", "thickness_um", "mass_loading_mg_cm2"
 Expected = list[tuple[str, float, float, str]]
 
 
-def one(name: str, low: float, high: float | None = None, qualifier: str = "exact") -> Expected:
+def mention(name: str, low: float, high: float | None = None, qualifier: str = "exact") -> Expected:
     return [(name, low, low if high is None else high, qualifier)]
 
 
@@ -28,78 +28,78 @@ def several(name: str, *values: float, qualifier: str = "exact") -> Expected:
 
 POSITIVE: list[tuple[str, Expected]] = [
     # after the keyword
-    ("The electrode porosity was 35 %.", one(P, 35)),
-    ("The porosity of the cathode was 35%.", one(P, 35)),
-    ("A porosity of 35 percent was measured.", one(P, 35)),
-    ("A porosity of 35 per cent was measured.", one(P, 35)),
-    ("A porosity of 35 vol% was measured.", one(P, 35)),
-    ("A porosity of 35 vol.-% was measured.", one(P, 35)),
-    ("The electrode had a porosity of 0.35 before cycling.", one(P, 35)),
-    ("The porosity (ε) is 0.4.", one(P, 40)),
-    ("The porosity ε = 0.28 was kept.", one(P, 28)),
-    ("The void fraction of the coating is 0.31.", one(P, 31)),
-    ("The coating thickness was 70 µm.", one(T, 70)),
-    ("The coating thickness was 70 μm.", one(T, 70)),
-    ("The coating thickness was 70µm.", one(T, 70)),
-    ("The coating thickness was 70 um.", one(T, 70)),
-    ("The coating thickness was 70 microns.", one(T, 70)),
-    ("The coating thickness was 0.07 mm.", one(T, 70)),
-    ("The coating thickness was 70000 nm.", one(T, 70)),
-    ("The thickness of the electrode, without the foil, was 70 µm.", one(T, 70)),
-    ("The electrode thickness was 1.2 × 10^2 µm.", one(T, 120)),
-    ("The electrode thickness was 1.2 × 10² µm.", one(T, 120)),
-    ("The electrode thickness was 1.2 × 10^1 µm.", one(T, 12)),
-    ("The mass loading was 12.5 mg/cm2.", one(M, 12.5)),
-    ("The mass loading was 12.5 mg cm-2.", one(M, 12.5)),
-    ("The mass loading was 12.5 mg cm−2.", one(M, 12.5)),
-    ("The mass loading was 12.5 mg·cm⁻².", one(M, 12.5)),
-    ("The mass loading was 12.5 mg/cm².", one(M, 12.5)),
-    ("The mass loading was 12.5 mg cm^-2.", one(M, 12.5)),
-    ("The mass loading was 125 g/m2.", one(M, 12.5)),
-    ("The mass loading was 0.125 kg m-2.", one(M, 12.5)),
-    ("The mass loading was 12,5 mg/cm2.", one(M, 12.5)),
-    ("The coating thickness was 1,250 µm.", one(T, 1250)),
-    ("The areal loading amounts to 12.5\u202fmg\u202fcm\u207b\u00b2.", one(M, 12.5)),
-    ("The coat weight was 120 g m−2.", one(M, 12)),
-    ("The thickness was $100 \\mu\\text{m}$ for this coating.", one(T, 100)),
+    ("The electrode porosity was 35 %.", mention(P, 35)),
+    ("The porosity of the cathode was 35%.", mention(P, 35)),
+    ("A porosity of 35 percent was measured.", mention(P, 35)),
+    ("A porosity of 35 per cent was measured.", mention(P, 35)),
+    ("A porosity of 35 vol% was measured.", mention(P, 35)),
+    ("A porosity of 35 vol.-% was measured.", mention(P, 35)),
+    ("The electrode had a porosity of 0.35 before cycling.", mention(P, 35)),
+    ("The porosity (ε) is 0.4.", mention(P, 40)),
+    ("The porosity ε = 0.28 was kept.", mention(P, 28)),
+    ("The void fraction of the coating is 0.31.", mention(P, 31)),
+    ("The coating thickness was 70 µm.", mention(T, 70)),
+    ("The coating thickness was 70 μm.", mention(T, 70)),
+    ("The coating thickness was 70µm.", mention(T, 70)),
+    ("The coating thickness was 70 um.", mention(T, 70)),
+    ("The coating thickness was 70 microns.", mention(T, 70)),
+    ("The coating thickness was 0.07 mm.", mention(T, 70)),
+    ("The coating thickness was 70000 nm.", mention(T, 70)),
+    ("The thickness of the electrode, without the foil, was 70 µm.", mention(T, 70)),
+    ("The electrode thickness was 1.2 × 10^2 µm.", mention(T, 120)),
+    ("The electrode thickness was 1.2 × 10² µm.", mention(T, 120)),
+    ("The electrode thickness was 1.2 × 10^1 µm.", mention(T, 12)),
+    ("The mass loading was 12.5 mg/cm2.", mention(M, 12.5)),
+    ("The mass loading was 12.5 mg cm-2.", mention(M, 12.5)),
+    ("The mass loading was 12.5 mg cm−2.", mention(M, 12.5)),
+    ("The mass loading was 12.5 mg·cm⁻².", mention(M, 12.5)),
+    ("The mass loading was 12.5 mg/cm².", mention(M, 12.5)),
+    ("The mass loading was 12.5 mg cm^-2.", mention(M, 12.5)),
+    ("The mass loading was 125 g/m2.", mention(M, 12.5)),
+    ("The mass loading was 0.125 kg m-2.", mention(M, 12.5)),
+    ("The mass loading was 12,5 mg/cm2.", mention(M, 12.5)),
+    ("The coating thickness was 1,250 µm.", mention(T, 1250)),
+    ("The areal loading amounts to 12.5\u202fmg\u202fcm\u207b\u00b2.", mention(M, 12.5)),
+    ("The coat weight was 120 g m−2.", mention(M, 12)),
+    ("The thickness was $100 \\mu\\text{m}$ for this coating.", mention(T, 100)),
     # before the keyword
-    ("A 70 µm thick electrode was cast.", one(T, 70)),
-    ("A 70-µm-thick cathode was cast.", one(T, 70)),
-    ("A 35 % porous coating was obtained.", one(P, 35)),
-    ("We used 20 mg/cm2 electrodes.", one(M, 20)),
-    ("The anode was calendered to 30% porosity.", one(P, 30)),
-    ("The cathode was 85 µm in thickness.", one(T, 85)),
-    ("Cathodes with 14 mg cm⁻² areal mass loading were used.", one(M, 14)),
-    ("The electrode (0.3 porosity) was dense.", one(P, 30)),
+    ("A 70 µm thick electrode was cast.", mention(T, 70)),
+    ("A 70-µm-thick cathode was cast.", mention(T, 70)),
+    ("A 35 % porous coating was obtained.", mention(P, 35)),
+    ("We used 20 mg/cm2 electrodes.", mention(M, 20)),
+    ("The anode was calendered to 30% porosity.", mention(P, 30)),
+    ("The cathode was 85 µm in thickness.", mention(T, 85)),
+    ("Cathodes with 14 mg cm⁻² areal mass loading were used.", mention(M, 14)),
+    ("The electrode (0.3 porosity) was dense.", mention(P, 30)),
     # approximate
-    ("The porosity was about 35 %.", one(P, 35, qualifier="approximate")),
-    ("The porosity was ca. 35 %.", one(P, 35, qualifier="approximate")),
-    ("The porosity was ~35 %.", one(P, 35, qualifier="approximate")),
-    ("The porosity was ≈ 35 %.", one(P, 35, qualifier="approximate")),
-    ("The porosity was roughly 35 %.", one(P, 35, qualifier="approximate")),
-    ("The mass loading was nearly 20 mg/cm2.", one(M, 20, qualifier="approximate")),
-    ("A roughly 70 µm thick coating was cast.", one(T, 70, qualifier="approximate")),
+    ("The porosity was about 35 %.", mention(P, 35, qualifier="approximate")),
+    ("The porosity was ca. 35 %.", mention(P, 35, qualifier="approximate")),
+    ("The porosity was ~35 %.", mention(P, 35, qualifier="approximate")),
+    ("The porosity was ≈ 35 %.", mention(P, 35, qualifier="approximate")),
+    ("The porosity was roughly 35 %.", mention(P, 35, qualifier="approximate")),
+    ("The mass loading was nearly 20 mg/cm2.", mention(M, 20, qualifier="approximate")),
+    ("A roughly 70 µm thick coating was cast.", mention(T, 70, qualifier="approximate")),
     # ranges
-    ("The porosity was 30-40 %.", one(P, 30, 40, "range")),
-    ("The porosity was 30–40 %.", one(P, 30, 40, "range")),
-    ("The porosity was 30% – 40%.", one(P, 30, 40, "range")),
-    ("The porosity was 30 to 40 %.", one(P, 30, 40, "range")),
-    ("The porosity lies between 30 and 40 %.", one(P, 30, 40, "range")),
-    ("The porosity ranges from 30 to 40 %.", one(P, 30, 40, "range")),
-    ("Porosities from 0.3 to 0.4 were modelled.", one(P, 30, 40, "range")),
-    ("The coating thickness was 60–80 µm.", one(T, 60, 80, "range")),
-    ("The mass loading was in the range of 10–12 mg cm−2.", one(M, 10, 12, "range")),
+    ("The porosity was 30-40 %.", mention(P, 30, 40, "range")),
+    ("The porosity was 30–40 %.", mention(P, 30, 40, "range")),
+    ("The porosity was 30% – 40%.", mention(P, 30, 40, "range")),
+    ("The porosity was 30 to 40 %.", mention(P, 30, 40, "range")),
+    ("The porosity lies between 30 and 40 %.", mention(P, 30, 40, "range")),
+    ("The porosity ranges from 30 to 40 %.", mention(P, 30, 40, "range")),
+    ("Porosities from 0.3 to 0.4 were modelled.", mention(P, 30, 40, "range")),
+    ("The coating thickness was 60–80 µm.", mention(T, 60, 80, "range")),
+    ("The mass loading was in the range of 10–12 mg cm−2.", mention(M, 10, 12, "range")),
     # bounds
-    ("The porosity was at least 30 %.", one(P, 30, qualifier="at_least")),
-    ("The porosity was > 30 %.", one(P, 30, qualifier="at_least")),
-    ("The porosity was ≥30 %.", one(P, 30, qualifier="at_least")),
-    ("The porosity was more than 30 %.", one(P, 30, qualifier="at_least")),
-    ("Electrodes thicker than 100 µm cracked.", one(T, 100, qualifier="at_least")),
-    ("The mass loading was 20 mg/cm2 or more.", one(M, 20, qualifier="at_least")),
-    ("The porosity was below 30 %.", one(P, 30, qualifier="at_most")),
-    ("The porosity was no more than 30 %.", one(P, 30, qualifier="at_most")),
-    ("The coating thickness did not exceed 80 µm.", one(T, 80, qualifier="at_most")),
-    ("Mass loadings up to 30 mg/cm2 were tried.", one(M, 30, qualifier="at_most")),
+    ("The porosity was at least 30 %.", mention(P, 30, qualifier="at_least")),
+    ("The porosity was > 30 %.", mention(P, 30, qualifier="at_least")),
+    ("The porosity was ≥30 %.", mention(P, 30, qualifier="at_least")),
+    ("The porosity was more than 30 %.", mention(P, 30, qualifier="at_least")),
+    ("Electrodes thicker than 100 µm cracked.", mention(T, 100, qualifier="at_least")),
+    ("The mass loading was 20 mg/cm2 or more.", mention(M, 20, qualifier="at_least")),
+    ("The porosity was below 30 %.", mention(P, 30, qualifier="at_most")),
+    ("The porosity was no more than 30 %.", mention(P, 30, qualifier="at_most")),
+    ("The coating thickness did not exceed 80 µm.", mention(T, 80, qualifier="at_most")),
+    ("Mass loadings up to 30 mg/cm2 were tried.", mention(M, 30, qualifier="at_most")),
     # lists and changes
     ("Porosities of 30, 40 and 50 % were set.", several(P, 30, 40, 50)),
     ("Electrode thicknesses of 60, 80, and 100 µm were cast.", several(T, 60, 80, 100)),
@@ -107,23 +107,23 @@ POSITIVE: list[tuple[str, Expected]] = [
     ("Coatings 60, 80 and 100 µm thick were cast.", several(T, 60, 80, 100)),
     ("The porosity decreased from 45 to 30 %.", several(P, 45, 30)),
     ("Calendering reduced the coating thickness from 100 µm to 70 µm.", several(T, 100, 70)),
-    ("The porosity was reduced to 30 %.", one(P, 30)),
+    ("The porosity was reduced to 30 %.", mention(P, 30)),
     # several properties
     (
         "The cathode had a porosity of 35 %, a thickness of 70 µm and a loading of 20 mg/cm2.",
-        [*one(P, 35), *one(T, 70), *one(M, 20)],
+        [*mention(P, 35), *mention(T, 70), *mention(M, 20)],
     ),
     (
         "Loading, thickness and porosity of the anode were 9 mg cm-2, 60 µm and 33 %, respectively.",
-        [*one(M, 9), *one(T, 60), *one(P, 33)],
+        [*mention(M, 9), *mention(T, 60), *mention(P, 33)],
     ),
     (
         "See Fig. 3, where Li et al. report a porosity of ca. 35 %.",
-        one(P, 35, qualifier="approximate"),
+        mention(P, 35, qualifier="approximate"),
     ),
-    ("- Anode thickness: 60 µm\n- Electrolyte thickness: 20 µm", one(T, 60)),
-    ("The porosity after calendering varied (from 25% to 42%).", one(P, 25, 42, "range")),
-    ("An electrode with a mass loading of 20 mg/cm2 (3.4 mAh/cm2) was used.", one(M, 20)),
+    ("- Anode thickness: 60 µm\n- Electrolyte thickness: 20 µm", mention(T, 60)),
+    ("The porosity after calendering varied (from 25% to 42%).", mention(P, 25, 42, "range")),
+    ("An electrode with a mass loading of 20 mg/cm2 (3.4 mAh/cm2) was used.", mention(M, 20)),
 ]
 
 NEGATIVE = [
@@ -163,24 +163,26 @@ NEGATIVE = [
 ]
 
 
-def said(mentions: list[Mention]) -> Expected:
-    return [(one.property, one.low, one.high, one.qualifier) for one in mentions]
+def summary(mentions: list[Mention]) -> Expected:
+    return [
+        (mention.property, mention.low, mention.high, mention.qualifier) for mention in mentions
+    ]
 
 
 def check_offsets(text: str, mentions: list[Mention]) -> None:
-    for found in mentions:
-        assert text[found.start : found.end] == found.quote
-        assert text[found.subject_start : found.subject_end] == found.subject
-        assert found.sentence_start <= found.start < found.end <= found.sentence_end
-        assert found.sentence_start <= found.subject_start
-        assert found.subject_end <= found.sentence_end
-        assert found.low <= found.high
+    for mention in mentions:
+        assert text[mention.start : mention.end] == mention.quote
+        assert text[mention.subject_start : mention.subject_end] == mention.subject
+        assert mention.sentence_start <= mention.start < mention.end <= mention.sentence_end
+        assert mention.sentence_start <= mention.subject_start
+        assert mention.subject_end <= mention.sentence_end
+        assert mention.low <= mention.high
 
 
 @pytest.mark.parametrize(("text", "expected"), POSITIVE)
 def test_phrase(text: str, expected: Expected) -> None:
     mentions = extract(text)
-    assert said(mentions) == expected
+    assert summary(mentions) == expected
     check_offsets(text, mentions)
 
 
@@ -201,7 +203,7 @@ def test_no_mention(text: str) -> None:
     ],
 )
 def test_quote(text: str, quotes: list[str]) -> None:
-    assert [found.quote for found in extract(text)] == quotes
+    assert [mention.quote for mention in extract(text)] == quotes
 
 
 @pytest.mark.parametrize(
@@ -209,25 +211,25 @@ def test_quote(text: str, quotes: list[str]) -> None:
     ["The porosity was 30 ± 2 %.", "The porosity was 30% ± 2%.", "The porosity was (30 ± 2) %."],
 )
 def test_uncertainty(text: str) -> None:
-    (found,) = extract(text)
-    assert (found.low, found.high, found.uncertainty) == (30, 30, 2)
-    assert found.qualifier == "exact"
+    (mention,) = extract(text)
+    assert (mention.low, mention.high, mention.uncertainty) == (30, 30, 2)
+    assert mention.qualifier == "exact"
 
 
 def test_uncertainty_is_in_the_unit_of_the_property() -> None:
-    (found,) = extract("The mass loading was 125 ± 4 g/m2.")
-    assert (found.low, found.uncertainty, found.value) == (12.5, 0.4, 125)
+    (mention,) = extract("The mass loading was 125 ± 4 g/m2.")
+    assert (mention.low, mention.uncertainty, mention.value) == (12.5, 0.4, 125)
 
 
 def test_shared_unit_is_recorded() -> None:
-    found = extract("Porosities of 30, 40 and 50 % were set.")
-    assert {one.unit_as_written for one in found} == {"%"}
+    mentions = extract("Porosities of 30, 40 and 50 % were set.")
+    assert {mention.unit_as_written for mention in mentions} == {"%"}
 
 
 @pytest.mark.parametrize("unit", ["µm", "μm", "mm", "microns"])
 def test_unit_is_recorded_as_written(unit: str) -> None:
-    (found,) = extract(f"The coating thickness was 2 {unit}.")
-    assert found.unit_as_written == unit
+    (mention,) = extract(f"The coating thickness was 2 {unit}.")
+    assert mention.unit_as_written == unit
 
 
 def test_nothing_reaches_beyond_a_blank_line() -> None:
@@ -244,10 +246,10 @@ def test_nothing_reaches_beyond_a_blank_line() -> None:
     ],
 )
 def test_impossible_values_stay(text: str, low: float) -> None:
-    (found,) = extract(text)
-    assert found.low == low
-    assert not found.plausible
-    assert found.note
+    (mention,) = extract(text)
+    assert mention.low == low
+    assert not mention.plausible
+    assert mention.note
 
 
 def test_sentences_survive_abbreviations_and_cover_the_text() -> None:
@@ -282,8 +284,8 @@ def test_any_text_is_read(text: str) -> None:
 @given(st.sampled_from([text for text, _ in POSITIVE]), st.text(max_size=40))
 def test_text_in_front_moves_the_offsets_only(text: str, front: str) -> None:
     moved = extract(f"{front}.\n\n{text}")
-    mentions = [one for one in moved if one.sentence_start >= len(front) + 3]
-    assert said(mentions) == said(extract(text))
+    mentions = [mention for mention in moved if mention.sentence_start >= len(front) + 3]
+    assert summary(mentions) == summary(extract(text))
     check_offsets(f"{front}.\n\n{text}", moved)
 
 

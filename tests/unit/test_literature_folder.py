@@ -36,10 +36,13 @@ def test_an_added_text_is_kept_read_and_found(lake: Lakehouse, write: Write) -> 
     (reading,) = add(lake, [write("paper.txt", TEXT)])
     assert (reading.status, reading.mentions, reading.is_synthetic) == ("read", 3, False)
     assert (lake.settings.literature_folder / "paper.txt").read_text() == TEXT
-    found = {row["property"]: row for row in search(lake)}
-    assert (found["porosity_pct"]["low"], found["porosity_pct"]["qualifier"]) == (35.0, "exact")
-    assert found["thickness_um"]["qualifier"] == "approximate"
-    loading = found["mass_loading_mg_cm2"]
+    mentions = {row["property"]: row for row in search(lake)}
+    assert (mentions["porosity_pct"]["low"], mentions["porosity_pct"]["qualifier"]) == (
+        35.0,
+        "exact",
+    )
+    assert mentions["thickness_um"]["qualifier"] == "approximate"
+    loading = mentions["mass_loading_mg_cm2"]
     assert (loading["low"], loading["high"], loading["qualifier"]) == (12.0, 15.0, "range")
 
 
@@ -69,7 +72,7 @@ def test_the_same_text_again_changes_nothing(lake: Lakehouse, write: Write) -> N
 
 def test_the_same_bytes_under_two_names_are_one_document(lake: Lakehouse, write: Write) -> None:
     readings = add(lake, [write("a.txt", TEXT), write("b.txt", TEXT)])
-    assert [one.status for one in readings] == ["read", "known"]
+    assert [reading.status for reading in readings] == ["read", "known"]
     assert counts(lake) == (1, 3, 3)
 
 
@@ -122,7 +125,7 @@ def test_the_same_bad_bytes_under_two_names_are_quarantined_once(
 
 def test_a_bad_file_does_not_keep_others_from_being_read(lake: Lakehouse, write: Write) -> None:
     readings = add(lake, [write("bad.txt", PNG), write("good.txt", TEXT)])
-    assert [one.status for one in readings] == ["quarantined", "read"]
+    assert [reading.status for reading in readings] == ["quarantined", "read"]
     assert counts(lake)[0] == 1
 
 
@@ -197,7 +200,7 @@ def test_the_samples_are_labelled_synthetic(lake: Lakehouse) -> None:
     place_samples(lake.settings)
     readings = take(lake, texts.watched(lake.settings))
     assert len(readings) == len(sample_files())
-    assert all(one.is_synthetic for one in readings)
+    assert all(reading.is_synthetic for reading in readings)
     assert all(row["is_synthetic"] for row in search(lake))
 
 

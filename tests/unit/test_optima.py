@@ -28,18 +28,18 @@ def swept(lake: Lakehouse, positive_um: float, best: int, rates: int = 5) -> Non
 
 def test_pairs_are_ranked_by_their_gains_over_the_uniform_cell(lake: Lakehouse) -> None:
     swept(lake, 120.0, best=7)
-    found = scored(lake, 1, 120.0)
-    assert found.height == 121
-    assert found["gain_sum_wh_kg"][0] == pytest.approx(100.0)
-    assert found["gain_5c_pct"][0] == pytest.approx(20.0)
-    assert found["gain_sum_wh_kg"][1] == pytest.approx(50.0)
+    pairs = scored(lake, 1, 120.0)
+    assert pairs.height == 121
+    assert pairs["gain_sum_wh_kg"][0] == pytest.approx(100.0)
+    assert pairs["gain_5c_pct"][0] == pytest.approx(20.0)
+    assert pairs["gain_sum_wh_kg"][1] == pytest.approx(50.0)
 
 
 def test_a_part_that_was_not_swept_whole_is_not_ranked(lake: Lakehouse) -> None:
     swept(lake, 120.0, best=7)
     swept(lake, 160.0, best=7)
-    one = graded_runs.run_id(paper_designs(1, 160.0)[-1])
-    lake.write(lambda c: c.execute("DELETE FROM graded_discharges WHERE run_id = ?", [one]))
+    missing = graded_runs.run_id(paper_designs(1, 160.0)[-1])
+    lake.write(lambda c: c.execute("DELETE FROM graded_discharges WHERE run_id = ?", [missing]))
     assert rank(lake, PARTS).rows == []
 
 

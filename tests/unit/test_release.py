@@ -53,22 +53,22 @@ class Shelf:
     def __init__(self) -> None:
         self.versions = 0
         self.named: dict[str, int] = {}
-        self.said: dict[int, dict[str, str]] = {}
+        self.version_tags: dict[int, dict[str, str]] = {}
 
     def register(self, *given: Any) -> registry.Registered:
         self.versions += 1
-        self.said[self.versions] = dict(given[5])
+        self.version_tags[self.versions] = dict(given[5])
         return registry.Registered(self.versions, f"run {self.versions}")
 
     def finish(self, _: object, name: str, version: int, promoted: bool) -> None:
         self.named["champion" if promoted else "challenger"] = version
-        self.said[version][registry.JUDGED] = "told"
+        self.version_tags[version][registry.JUDGED] = "told"
 
     def tags(self, *_: object) -> dict[int, dict[str, str]]:
-        return self.said
+        return self.version_tags
 
     def lose(self) -> None:
-        self.versions, self.named, self.said = 0, {}, {}
+        self.versions, self.named, self.version_tags = 0, {}, {}
 
     def aliases(self, *_: object) -> dict[str, int]:
         return dict(self.named)
@@ -92,18 +92,18 @@ def test_real_and_synthetic_rows_are_never_mixed(lake: Lakehouse, marts: Marts) 
     made = marts(batches=24)
     both = made.with_columns(is_synthetic=pl.col("slurry_id") >= "real-S14")
     marts(batches=24, is_synthetic=both["is_synthetic"])
-    found = MODEL.source.read(lake, MODEL)
-    assert not found.is_synthetic
-    assert set(found.batches) == {f"real-S{number:02d}" for number in range(14)}
+    training = MODEL.source.read(lake, MODEL)
+    assert not training.is_synthetic
+    assert set(training.batches) == {f"real-S{number:02d}" for number in range(14)}
 
 
 def test_synthetic_rows_serve_where_real_ones_are_too_few(lake: Lakehouse, marts: Marts) -> None:
     made = marts(batches=24)
     marts(batches=24, is_synthetic=made["slurry_id"] >= "real-S08")
-    found = MODEL.source.read(lake, MODEL)
-    assert found.is_synthetic
-    assert (len(found), found.n_batches) == (64, 16)
-    assert "32 real, too few for a model" in found.left_out_in_words()
+    training = MODEL.source.read(lake, MODEL)
+    assert training.is_synthetic
+    assert (len(training), training.n_batches) == (64, 16)
+    assert "32 real, too few for a model" in training.left_out_in_words()
 
 
 @pytest.mark.parametrize("batches", [1, 11])
@@ -127,10 +127,10 @@ def test_rows_that_cannot_serve_are_left_out_and_counted(lake: Lakehouse, marts:
         calendering_id=pl.when(first == 3).then(pl.lit("K1")).otherwise(None),
         loading_basis=pl.when(first < 8).then(pl.lit("coating")).otherwise("loading_basis"),
     )
-    found = MODEL.source.read(lake, MODEL)
-    assert (len(found), sum(found.left_out.values())) == (56, 8)
-    assert found.left_out["of another material or meaning of the loading"] == 4
-    assert found.loading_basis == "active_material"
+    training = MODEL.source.read(lake, MODEL)
+    assert (len(training), sum(training.left_out.values())) == (56, 8)
+    assert training.left_out["of another material or meaning of the loading"] == 4
+    assert training.loading_basis == "active_material"
 
 
 def test_a_pass_at_zero_compression_is_no_calendering(lake: Lakehouse, marts: Marts) -> None:
@@ -155,14 +155,14 @@ def test_what_the_card_says_of_the_rows_is_part_of_the_digest(
     lake: Lakehouse, marts: Marts
 ) -> None:
     marts()
-    found = MODEL.source.read(lake, MODEL)
+    training = MODEL.source.read(lake, MODEL)
     others = (
-        replace(found, loading_basis="coating"),
-        replace(found, active_material="NMC622"),
-        replace(found, licence="not for use"),
-        replace(found, is_synthetic=True),
+        replace(training, loading_basis="coating"),
+        replace(training, active_material="NMC622"),
+        replace(training, licence="not for use"),
+        replace(training, is_synthetic=True),
     )
-    assert all(other.digest != found.digest for other in others)
+    assert all(other.digest != training.digest for other in others)
 
 
 # -- releases -------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_a_refused_version_is_a_challenger_and_the_champion_stays(
 def test_what_the_lake_keeps_is_what_was_judged(lake: Lakehouse, marts: Marts) -> None:
     marts(synthetic=True)
     done = release(lake, MODEL)
-    assert [one.quantity.target for one in done.judged] == ["mass_loading_mg_cm2"]
+    assert [judged.quantity.target for judged in done.judged] == ["mass_loading_mg_cm2"]
     (version,) = lake.records("SELECT * FROM model_versions")
     assert (version["is_synthetic"], version["n_rows"], version["n_groups"]) == (True, 48, 12)
     assert "SYNTHETIC" in version["card"]

@@ -57,13 +57,13 @@ def test_cells_are_learnt_judged_and_answered_with_what_is_known(
     (judged,) = done.judged
     assert (judged.algorithm, done.is_synthetic) == ("stack", True)
     assert set(judged.evaluation.held_out) == {"stack", "mean", "random forest"}
-    found = judged.evaluation.score("stack", "rmse").value
-    assert found < 0.6 * judged.evaluation.score("mean", "rmse").value
+    rmse = judged.evaluation.score("stack", "rmse").value
+    assert rmse < 0.6 * judged.evaluation.score("mean", "rmse").value
     targets = lake.rows(
         "SELECT target FROM model_evaluations WHERE slice = 'descriptors only' AND metric = 'r2' "
         "AND candidate = 'stack'"
     )
-    assert {"adhesion_n_m", "d30_mah_g", "median of endpoints"} <= {one for (one,) in targets}
+    assert {"adhesion_n_m", "d30_mah_g", "median of endpoints"} <= {target for (target,) in targets}
     card = lake.value("SELECT card FROM model_versions")
     assert "SYNTHETIC" in card
     assert "All endpoints: adhesion and IR drop known" in card
@@ -95,16 +95,16 @@ def graded(count: int) -> list[dict[str, Any]]:
     return [
         {
             "run_id": f"run-{number:03d}",
-            "positive_mean": one.positive_mean,
-            "negative_mean": one.negative_mean,
-            "positive_profile": json.dumps(one.positive.points),
-            "negative_profile": json.dumps(one.negative.points),
+            "positive_mean": design.positive_mean,
+            "negative_mean": design.negative_mean,
+            "positive_profile": json.dumps(design.positive.points),
+            "negative_profile": json.dumps(design.negative.points),
             "positive_direction": "graded",
             "negative_direction": "graded",
-            "positive_thickness_um": one.positive_um,
-            "c_rate": one.c_rate,
+            "positive_thickness_um": design.positive_um,
+            "c_rate": design.c_rate,
             "lower_cutoff_v": 2.5,
-            "specific_energy_wh_kg": 250 - 20 * one.c_rate - one.positive_um / 4,
+            "specific_energy_wh_kg": 250 - 20 * design.c_rate - design.positive_um / 4,
             "specific_power_w_kg": 100.0,
             "ended_by": "cut-off voltage",
             "electrolyte_depleted": False,
@@ -115,7 +115,7 @@ def graded(count: int) -> list[dict[str, Any]]:
             "code_version": "new",
             "made_at": datetime(2026, 1, 2),
         }
-        for number, one in enumerate(diverse_designs(count))
+        for number, design in enumerate(diverse_designs(count))
     ]
 
 
@@ -125,14 +125,14 @@ def test_a_graded_cell_that_shares_a_profile_is_not_learnt_from(lake: Lakehouse)
     layered = rows[5] | {"run_id": "layered", "positive_layers": "[]"}
     old = rows[6] | {"run_id": "old", "code_version": "old", "made_at": datetime(2026, 1, 1)}
     put(lake, {"graded_discharges": [*rows, twin, layered, old]})
-    found = GRADED.source.read(lake, GRADED)
-    assert set(found.ids) == {row["run_id"] for row in rows} - {"run-003"}
-    assert found.left_out["that share a profile with another cell"] == 2
-    assert found.inputs.shape == (419, 24)
-    first = found.inputs[0]
+    training = GRADED.source.read(lake, GRADED)
+    assert set(training.ids) == {row["run_id"] for row in rows} - {"run-003"}
+    assert training.left_out["that share a profile with another cell"] == 2
+    assert training.inputs.shape == (419, 24)
+    first = training.inputs[0]
     assert json.loads(rows[0]["positive_profile"]) == pytest.approx(first[:10].tolist())
     assert first[22:].tolist() == [rows[0]["positive_thickness_um"], rows[0]["c_rate"]]
-    assert found.is_synthetic
+    assert training.is_synthetic
 
 
 def test_a_profile_that_contradicts_itself_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,11 +158,11 @@ def test_a_profile_that_contradicts_itself_is_told(monkeypatch: pytest.MonkeyPat
     asked = pd.DataFrame(at[:3], columns=list(GRADED.inputs))
     asked.loc[1, "positive_mean"] = 0.63 if at[1, 20] > 0.675 else 0.72
     asked.loc[2, "negative_active_5"] = at[2, 15] + 0.02
-    found = predict_rows(state, asked)
-    assert found["note"][0] == ""
-    assert "positive_mean less the mean of its points is" in found["note"][1]
-    assert "negative_active_6 less negative_active_5 is -0.02" in found["note"][2]
-    assert found["in_domain"].tolist()[1:] == [False, False]
+    answers = predict_rows(state, asked)
+    assert answers["note"][0] == ""
+    assert "positive_mean less the mean of its points is" in answers["note"][1]
+    assert "negative_active_6 less negative_active_5 is -0.02" in answers["note"][2]
+    assert answers["in_domain"].tolist()[1:] == [False, False]
 
 
 @pytest.mark.parametrize("name", ["mass-loading", "half-cell-performance"])

@@ -66,10 +66,10 @@ def test_seeds_over_processes_are_those_of_this_one(monkeypatch):
     here = reseed(inputs, targets, groups, range(5))
     monkeypatch.setattr(spread, "WORTH_S", 0.0)
     monkeypatch.setattr("battery_platform.compute.pool.cores", lambda: 2)
-    told = []
-    there = reseed(inputs, targets, groups, range(5), lambda *counts: told.append(counts))
-    assert all(np.array_equal(one, other) for one, other in zip(here, there, strict=True))
-    assert told == [(number, 5) for number in range(1, 6)]
+    counts_seen = []
+    there = reseed(inputs, targets, groups, range(5), lambda *counts: counts_seen.append(counts))
+    assert all(np.array_equal(local, remote) for local, remote in zip(here, there, strict=True))
+    assert counts_seen == [(number, 5) for number in range(1, 6)]
 
 
 def test_predictions_are_those_of_scikit_learn():
@@ -91,16 +91,16 @@ def test_a_length_of_one_needs_scaled_inputs():
     inputs, _ = factorial()
     a, b, c = ((inputs - LOW) / (HIGH - LOW)).T
     target = 120 + 30 * a - 40 * b**2 + 20 * np.sin(2 * c) + 10 * a * b
-    ones, found = np.ones(3), {"raw": [], "standardised": []}
+    ones, scores = np.ones(3), {"raw": [], "standardised": []}
     for seed in range(5):
         train, test = holdout(np.arange(174), 0.2, seed)
         raw = ones / Scaling.of(inputs[train]).scale
         for name, lengths in (("raw", raw), ("standardised", ones)):
             process = condition(inputs[train], target[train], lengths, noise=1e-3)
-            said = process.mean(inputs[test])
-            found[name].append(coefficient_of_determination(target[test], said))
-    assert 0.0 < np.mean(found["raw"]) < 0.2
-    assert np.mean(found["standardised"]) >= 0.99
+            predicted = process.mean(inputs[test])
+            scores[name].append(coefficient_of_determination(target[test], predicted))
+    assert 0.0 < np.mean(scores["raw"]) < 0.2
+    assert np.mean(scores["standardised"]) >= 0.99
 
 
 def test_what_is_held_out_changes_no_prediction():
@@ -127,10 +127,10 @@ def test_groups_stay_whole_and_a_fifth_of_them_is_tested():
 
 def test_metrics_are_of_the_part_and_shares_of_all_rows():
     measured = np.array([0.0, 10.0, 20.0, 30.0])
-    one = Reseeds(
+    splits = Reseeds(
         "t", "u", measured, measured[None] + [[1.0, -1.0, 3.0, 3.0]], np.array([[0, 0, 1, 1]]) == 1
     )
-    test, train = one.metrics("test"), one.metrics("train")
+    test, train = splits.metrics("test"), splits.metrics("train")
     assert (test["rmse"][0], train["rmse"][0]) == (3.0, 1.0)
     assert test["rmse_pct_of_mean"][0] == pytest.approx(20.0)
     assert test["rmse_pct_of_range"][0] == pytest.approx(10.0)
@@ -152,8 +152,8 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Specification:
     inputs, targets = factorial(60)
     names = ("active_material_pct", "solid_content_pct", "compression_degree_pct")
 
-    def rows(lake: object, part: Specification) -> TrainingSet:
-        is_first = part.target == "energy_wh_kg"
+    def rows(lake: object, quantity: Specification) -> TrainingSet:
+        is_first = quantity.target == "energy_wh_kg"
         kept = slice(0, 60 if is_first else 55)
         return TrainingSet(
             tuple(f"e{number:02}" for number in range(60))[kept],
@@ -178,10 +178,10 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Specification:
 
 
 def test_the_protocol_is_kept_and_computed_only_when_something_changed(lake, model, monkeypatch):
-    told = []
-    kept, found = protocol(lake, model, 6, lambda done, total: told.append((done, total)))
+    progress = []
+    kept, splits = protocol(lake, model, 6, lambda done, total: progress.append((done, total)))
     rows = kept.rows
-    assert told[-1] == (6, 6)
+    assert progress[-1] == (6, 6)
     assert len(rows) == 2 * 2 * 5
     assert {row["n_rows"] for row in rows} == {55}, "rows that lack one quantity are left out"
     assert all(row["is_synthetic"] and row["n_seeds"] == 6 for row in rows)
@@ -190,7 +190,7 @@ def test_the_protocol_is_kept_and_computed_only_when_something_changed(lake, mod
         assert row["low_2_5"] <= row["high_97_5"]
         if (row["metric"], row["part"]) == ("r2", "test"):
             assert row["mean"] > 0.95
-    assert reseeds_figure(found).axes
+    assert reseeds_figure(splits).axes
 
     again, nothing = protocol(lake, model, 6)
     assert (again.rows, again.because, nothing) == (rows, "", [])

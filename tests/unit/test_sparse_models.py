@@ -54,17 +54,17 @@ def judged(table: SparseTable) -> list[Score]:
     return evaluate(table, repeats=1, candidates=QUICK)[0]
 
 
-def value(found: list[Score], candidate: str, part: str, metric: str) -> float:
+def value(all_scores: list[Score], candidate: str, slice_name: str, metric: str) -> float:
     return next(
-        one.value
-        for one in found
-        if (one.candidate, one.slice, one.metric) == (candidate, part, metric)
+        score.value
+        for score in all_scores
+        if (score.candidate, score.slice, score.metric) == (candidate, slice_name, metric)
     )
 
 
 def shuffled(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    parts = np.array_split(np.random.default_rng(3).permutation(count), 5)
-    return [(np.setdiff1d(np.arange(count), part), part) for part in parts]
+    subsets = np.array_split(np.random.default_rng(3).permutation(count), 5)
+    return [(np.setdiff1d(np.arange(count), held_out), held_out) for held_out in subsets]
 
 
 @pytest.mark.parametrize("kind", ["extra trees", "random forest"])
@@ -103,10 +103,10 @@ def test_folds_over_processes_say_what_they_say_here(
         monkeypatch.setattr(spread, "WORTH_S", 0.0)
         monkeypatch.setattr("battery_platform.compute.pool.cores", lambda: 2)
         there = hold_out(table, folds, QUICK)
-    for one, other in zip(here, there, strict=True):
-        assert (one.candidate, one.regime) == (other.candidate, other.regime)
+    for local, remote in zip(here, there, strict=True):
+        assert (local.candidate, local.regime) == (remote.candidate, remote.regime)
         for name in ("mean", "deviation", "curve", "curve_deviation"):
-            assert np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True)
+            assert np.array_equal(getattr(local, name), getattr(remote, name), equal_nan=True)
 
 
 def test_a_split_by_cell_flatters_and_is_refused(table: SparseTable, judged: list[Score]) -> None:
@@ -118,8 +118,10 @@ def test_a_split_by_cell_flatters_and_is_refused(table: SparseTable, judged: lis
         for held in hold_out(table, folds, {"stack": stack.candidate})
         for score in scores(held, table)
     ]
-    part = f"{evaluation.ALL}, {NEW}"
-    assert value(leaked, "stack", part, "r2") > value(judged, "stack", part, "r2") + 0.05
+    slice_name = f"{evaluation.ALL}, {NEW}"
+    assert (
+        value(leaked, "stack", slice_name, "r2") > value(judged, "stack", slice_name, "r2") + 0.05
+    )
 
 
 def test_the_stack_finds_what_was_put_in_and_beats_what_it_must(judged: list[Score]) -> None:
@@ -139,23 +141,31 @@ def test_every_baseline_answers_both_states_of_knowledge(table: SparseTable) -> 
     folds = [evaluation.repeated_folds(table.cases, 3, 1, 0)[0]]
     for name, least in (("lasso", 0.4), ("random forest", 0.4), ("iterative imputation", 0.1)):
         held = hold_out(table, folds, {name: SIMPLE[name]})
-        assert [(one.candidate, one.regime) for one in held] == [(name, NEW), (name, KNOWN)]
-        for one in held:
-            assert value(list(scores(one, table)), name, f"d30_mah_g, {one.regime}", "r2") > least
+        assert [(held_out.candidate, held_out.regime) for held_out in held] == [
+            (name, NEW),
+            (name, KNOWN),
+        ]
+        for held_out in held:
+            assert (
+                value(list(scores(held_out, table)), name, f"d30_mah_g, {held_out.regime}", "r2")
+                > least
+            )
 
 
 def test_metrics_are_what_they_are_called(table: SparseTable) -> None:
     held = hold_out(table, [shuffled(len(table))], {"mean": SIMPLE["mean"]})[0]
-    found = list(scores(held, table))
+    all_scores = list(scores(held, table))
     for name in ("d30_mah_g", "ir_drop_mv"):
         place = table.place(name)
         there = np.isfinite(table.known[:, place])
-        said = held.mean[0, there, place]
-        said = np.exp(said) if table.endpoints[place].logarithmic else said
+        predicted = held.mean[0, there, place]
+        predicted = np.exp(predicted) if table.endpoints[place].logarithmic else predicted
         true = table.known[there, place]
-        assert value(found, "mean", f"{name}, {NEW}", "r2") == pytest.approx(r2_score(true, said))
-        mae = value(found, "mean", f"{name}, {NEW}", "mae")
-        assert mae == pytest.approx(mean_absolute_error(true, said))
+        assert value(all_scores, "mean", f"{name}, {NEW}", "r2") == pytest.approx(
+            r2_score(true, predicted)
+        )
+        mae = value(all_scores, "mean", f"{name}, {NEW}", "mae")
+        assert mae == pytest.approx(mean_absolute_error(true, predicted))
 
 
 def test_served_trees_answer_as_those_they_were_taken_from(table: SparseTable) -> None:
@@ -200,9 +210,9 @@ def test_covariance_of_errors_with_gaps_is_near_the_true_one() -> None:
     true = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, 0.3], [0.0, 0.3, 1.0]])
     errors = random.multivariate_normal(np.zeros(3), true, size=2000)
     errors[random.random(errors.shape) < 0.4] = np.nan
-    found = stack.covariance_of(errors)
-    assert np.abs(found - true).max() < 0.1
-    assert (np.linalg.eigvalsh(stack.shrunk(found, np.array([0.0, 0.5, 1.0]))) > 0).all()
+    covariance = stack.covariance_of(errors)
+    assert np.abs(covariance - true).max() < 0.1
+    assert (np.linalg.eigvalsh(stack.shrunk(covariance, np.array([0.0, 0.5, 1.0]))) > 0).all()
 
 
 def test_a_network_never_uses_an_endpoint_for_itself(table: SparseTable) -> None:
@@ -214,7 +224,7 @@ def test_a_network_never_uses_an_endpoint_for_itself(table: SparseTable) -> None
     full = np.nan_to_num(target)
     other = full.copy()
     other[:, place] += 1.5
-    before, after = (networks.impute(ensemble, at, one) for one in (full, other))
+    before, after = (networks.impute(ensemble, at, known) for known in (full, other))
     assert np.abs(after - before)[:, :, place].max() == pytest.approx(0.0, abs=1e-5)
     assert np.abs(np.delete(after - before, place, axis=2)).max() > 1e-3
 
@@ -225,27 +235,27 @@ def test_gradients_of_the_networks_are_right() -> None:
     weights = networks._start(4, 3, choices, random)
     x, z = random.normal(size=(6, 4)), random.normal(size=(2, 6, 3))
     goal, weight = random.normal(size=(6, 3)), random.random((2, 6, 3))
-    exact = {name: one.astype(float) for name, one in weights.items()}
+    exact = {name: array.astype(float) for name, array in weights.items()}
 
     def loss(at: dict[str, np.ndarray]) -> float:
-        said = networks._forward(at, x, z)[0]
+        predicted = networks._forward(at, x, z)[0]
         decay = sum(float((at[name] ** 2).sum()) for name in ("x", "z", "out"))
-        return float(0.5 * (weight * (said - goal) ** 2).sum() + 0.05 * decay)
+        return float(0.5 * (weight * (predicted - goal) ** 2).sum() + 0.05 * decay)
 
     slopes = networks._gradient(exact, x, z, goal, weight, 0.1)[1]
-    for name, one in exact.items():
-        place = tuple(random.integers(size) for size in one.shape)
-        step = np.zeros_like(one)
+    for name, array in exact.items():
+        place = tuple(random.integers(size) for size in array.shape)
+        step = np.zeros_like(array)
         step[place] = 1e-5
-        change = loss(exact | {name: one + step}) - loss(exact | {name: one - step})
+        change = loss(exact | {name: array + step}) - loss(exact | {name: array - step})
         assert slopes[name][place] == pytest.approx(change / 2e-5, rel=1e-3, abs=1e-6)
 
 
 def test_networks_learn_and_are_wider_than_their_spread(table: SparseTable) -> None:
     folds = [evaluation.repeated_folds(table.cases, 3, 1, 0)[0]]
     held = {
-        (one.candidate, one.regime): one
-        for one in hold_out(table, folds, {"networks": networks.Networks(FEW)})
+        (candidate.candidate, candidate.regime): candidate
+        for candidate in hold_out(table, folds, {"networks": networks.Networks(FEW)})
     }
     sure, raw = (held[name, NEW] for name in (networks.NETWORKS, networks.RAW))
     assert value(list(scores(sure, table)), "networks", f"d30_mah_g, {NEW}", "r2") > 0.4
@@ -277,8 +287,8 @@ def test_tuning_looks_at_training_rows_only(
 
     seen: list[SparseTable] = []
 
-    def reached(part: SparseTable, choices: Choices, seed: int) -> float:
-        seen.append(part)
+    def reached(rows_seen: SparseTable, choices: Choices, seed: int) -> float:
+        seen.append(rows_seen)
         return -abs(choices.gamma - 0.3)
 
     monkeypatch.setattr(tuning, "median_r2", reached)

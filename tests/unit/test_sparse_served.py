@@ -38,25 +38,27 @@ def asked(table: SparseTable) -> pd.DataFrame:
 
 
 def test_every_endpoint_has_value_interval_and_class(state: State, asked: pd.DataFrame) -> None:
-    found = served.predict_rows(state, asked)
-    assert len(found) == len(asked)
+    answers = served.predict_rows(state, asked)
+    assert len(answers) == len(asked)
     for stem, unit in (("d30", "_mah_g"), ("adhesion", "_n_m"), ("viscosity_at_0p1", "_pa_s")):
-        low, mid, high = (found[f"{stem}{part}{unit}"] for part in ("_low_90", "", "_high_90"))
+        low, mid, high = (
+            answers[f"{stem}{ending}{unit}"] for ending in ("_low_90", "", "_high_90")
+        )
         assert ((low >= 0) & (low <= mid) & (mid <= high)).all()
-        assert (found[f"{stem}_sd{unit}"] > 0).all()
-    chances = found[[f"d30_probability_{one}" for one in "ABC"]]
+        assert (answers[f"{stem}_sd{unit}"] > 0).all()
+    chances = answers[[f"d30_probability_{cycle}" for cycle in "ABC"]]
     assert chances.sum(axis=1).to_numpy() == pytest.approx(1.0)
     assert (
-        chances.to_numpy().argmax(axis=1) == found["d30_class"].map({"A": 0, "B": 1, "C": 2})
+        chances.to_numpy().argmax(axis=1) == answers["d30_class"].map({"A": 0, "B": 1, "C": 2})
     ).all()
-    assert set(found.loc[found["d30_mah_g"] > 300, "d30_class"]) == {"A"}
-    assert set(found.loc[found["d30_mah_g"] < 40, "d30_class"]) == {"C"}
-    assert found["synthetic"].all()
-    assert found["in_domain"].mean() > 0.8
-    assert found["distance"].max() == pytest.approx(0.0, abs=1e-5)
-    curve = found[[f"capacity_cycle_{one}_mah_g" for one in stack.CURVE_CYCLES]]
+    assert set(answers.loc[answers["d30_mah_g"] > 300, "d30_class"]) == {"A"}
+    assert set(answers.loc[answers["d30_mah_g"] < 40, "d30_class"]) == {"C"}
+    assert answers["synthetic"].all()
+    assert answers["in_domain"].mean() > 0.8
+    assert answers["distance"].max() == pytest.approx(0.0, abs=1e-5)
+    curve = answers[[f"capacity_cycle_{cycle}_mah_g" for cycle in stack.CURVE_CYCLES]]
     assert (curve.to_numpy() >= 0).all()
-    assert (curve["capacity_cycle_30_mah_g"] - found["d30_mah_g"]).abs().median() < 15
+    assert (curve["capacity_cycle_30_mah_g"] - answers["d30_mah_g"]).abs().median() < 15
 
 
 def test_known_endpoints_move_the_others_and_not_themselves(
@@ -64,10 +66,11 @@ def test_known_endpoints_move_the_others_and_not_themselves(
 ) -> None:
     alone = served.predict_rows(state, asked.head(1))
     low, high = (
-        served.predict_rows(state, asked.head(1).assign(d10_mah_g=one)) for one in (150.0, 330.0)
+        served.predict_rows(state, asked.head(1).assign(d10_mah_g=known))
+        for known in (150.0, 330.0)
     )
     assert low["d30_mah_g"].item() < alone["d30_mah_g"].item() < high["d30_mah_g"].item()
-    assert [one["d10_mah_g"].item() for one in (low, high)] == pytest.approx([150.0, 330.0])
+    assert [answer["d10_mah_g"].item() for answer in (low, high)] == pytest.approx([150.0, 330.0])
     place = json.loads(str(state["about"]))["endpoints"].index("d10_mah_g")
     known = np.full((2, len(state["logarithmic"])), np.nan)
     known[:, place] = [150.0, 330.0]
@@ -91,24 +94,24 @@ def test_a_bad_descriptor_leaves_its_row_without_value_and_says_why(
     asked.loc[0, "coating_gap_um"] = "wide"
     asked.loc[1, "porosity_pct"] = np.nan
     asked.loc[2, "coating_gap_um"] = 0.1
-    found = served.predict_rows(state, asked)
-    assert found["d30_mah_g"].isna().tolist() == [True, True, False, False]
-    assert found["d30_class"].tolist()[:2] == ["", ""]
-    assert "coating_gap_um is missing or no number; no prediction" in found["note"][0]
-    assert "porosity_pct is missing or no number" in found["note"][1]
-    assert "100 would fit, check the unit" in found["note"][2]
-    assert not found["in_domain"][2]
-    assert found["note"][3] == ""
+    answers = served.predict_rows(state, asked)
+    assert answers["d30_mah_g"].isna().tolist() == [True, True, False, False]
+    assert answers["d30_class"].tolist()[:2] == ["", ""]
+    assert "coating_gap_um is missing or no number; no prediction" in answers["note"][0]
+    assert "porosity_pct is missing or no number" in answers["note"][1]
+    assert "100 would fit, check the unit" in answers["note"][2]
+    assert not answers["in_domain"][2]
+    assert answers["note"][3] == ""
 
 
 def test_an_endpoint_that_cannot_be_is_not_used_and_said(state: State, asked: pd.DataFrame) -> None:
     plain = served.predict_rows(state, asked.head(3))
     odd = asked.head(3).assign(adhesion_n_m=[0.015, -4.0, "n.a."])
-    found = served.predict_rows(state, odd)
-    assert found["d30_mah_g"].tolist() == plain["d30_mah_g"].tolist()
-    assert "15 or 1.5 would fit, check the unit; it was not used" in found["note"][0]
-    assert "adhesion_n_m is -4, far outside" in found["note"][1]
-    assert found["note"][2] == "adhesion_n_m is no number and was not used"
+    answers = served.predict_rows(state, odd)
+    assert answers["d30_mah_g"].tolist() == plain["d30_mah_g"].tolist()
+    assert "15 or 1.5 would fit, check the unit; it was not used" in answers["note"][0]
+    assert "adhesion_n_m is -4, far outside" in answers["note"][1]
+    assert answers["note"][2] == "adhesion_n_m is no number and was not used"
     gap = served.predict_rows(state, asked.head(1).assign(adhesion_n_m=None))
     assert gap["note"].item() == ""
 
@@ -117,11 +120,11 @@ def test_a_frame_of_100_000_rows_is_answered_as_its_rows_are(
     state: State, asked: pd.DataFrame
 ) -> None:
     many = pd.concat([asked] * (100_000 // len(asked) + 1), ignore_index=True).head(100_000)
-    found = served.predict_rows(state, many)
-    assert found["d30_mah_g"].notna().all()
-    one = served.predict_rows(state, asked.tail(1))
-    last = found.iloc[len(asked) - 1]
-    assert last["d30_mah_g"] == pytest.approx(one["d30_mah_g"].item())
+    answers = served.predict_rows(state, many)
+    assert answers["d30_mah_g"].notna().all()
+    alone = served.predict_rows(state, asked.tail(1))
+    last = answers.iloc[len(asked) - 1]
+    assert last["d30_mah_g"] == pytest.approx(alone["d30_mah_g"].item())
 
 
 def test_it_is_saved_from_code_and_loaded_by_mlflow(

@@ -90,12 +90,12 @@ def test_a_sweep_is_learnt_from_and_only_the_newest_code_counts(lake: Lakehouse)
     for row in assumed:
         row["made_at"] = datetime(2026, 1, 1)
     swept(lake, discharges(5, "old") + assumed + discharges(60))
-    found = MODEL.source.read(lake, MODEL)
-    assert len(found) == 60
-    assert set(found.ids) == {f"new-{n:03d}" for n in range(60)}
-    assert found.is_synthetic
-    assert found.lines == ()
-    assert found.inputs.shape == (60, len(HALF_CELL_INPUTS))
+    training = MODEL.source.read(lake, MODEL)
+    assert len(training) == 60
+    assert set(training.ids) == {f"new-{n:03d}" for n in range(60)}
+    assert training.is_synthetic
+    assert training.lines == ()
+    assert training.inputs.shape == (60, len(HALF_CELL_INPUTS))
 
 
 def test_the_origin_that_is_learnt_from_is_the_one_that_is_swept() -> None:
@@ -126,13 +126,15 @@ def two_quantities() -> dict[str, Any]:
 
 def test_each_quantity_has_its_columns_and_its_own_law(two_quantities: dict[str, Any]) -> None:
     at = np.random.default_rng(5).uniform(0.7, 1.8, (40, len(HALF_CELL_INPUTS)))
-    found = predict_rows(two_quantities, pd.DataFrame(at, columns=list(HALF_CELL_INPUTS)))
-    assert set(MODEL.columns) <= set(found.columns)
-    assert found["specific_energy_wh_kg"].to_numpy() == pytest.approx(10 * at[:, 2], rel=0.1)
-    assert found["specific_power_w_kg"].to_numpy() == pytest.approx(at[:, 0] * at[:, 1], rel=0.1)
-    assert (found["specific_power_sd_w_kg"] > 0).all()
-    wide = found["specific_power_high_90_w_kg"] - found["specific_power_low_90_w_kg"]
-    assert wide.to_numpy() == pytest.approx(2 * 1.6449 * found["specific_power_sd_w_kg"], rel=1e-3)
+    answers = predict_rows(two_quantities, pd.DataFrame(at, columns=list(HALF_CELL_INPUTS)))
+    assert set(MODEL.columns) <= set(answers.columns)
+    assert answers["specific_energy_wh_kg"].to_numpy() == pytest.approx(10 * at[:, 2], rel=0.1)
+    assert answers["specific_power_w_kg"].to_numpy() == pytest.approx(at[:, 0] * at[:, 1], rel=0.1)
+    assert (answers["specific_power_sd_w_kg"] > 0).all()
+    wide = answers["specific_power_high_90_w_kg"] - answers["specific_power_low_90_w_kg"]
+    assert wide.to_numpy() == pytest.approx(
+        2 * 1.6449 * answers["specific_power_sd_w_kg"], rel=1e-3
+    )
 
 
 def test_a_row_that_cannot_be_answered_has_no_number_and_a_reason(
@@ -140,10 +142,10 @@ def test_a_row_that_cannot_be_answered_has_no_number_and_a_reason(
 ) -> None:
     at = np.ones((3, len(HALF_CELL_INPUTS)))
     at[1, 2], at[2, 0] = -1.0, np.nan
-    found = predict_rows(two_quantities, pd.DataFrame(at, columns=list(HALF_CELL_INPUTS)))
-    assert found["specific_power_w_kg"].isna().tolist() == [False, True, True]
-    assert "must be above 0" in found["note"][1]
-    assert "missing or no number" in found["note"][2]
+    answers = predict_rows(two_quantities, pd.DataFrame(at, columns=list(HALF_CELL_INPUTS)))
+    assert answers["specific_power_w_kg"].isna().tolist() == [False, True, True]
+    assert "must be above 0" in answers["note"][1]
+    assert "missing or no number" in answers["note"][2]
 
 
 def test_negative_inputs_are_fine_where_no_logarithm_is_taken() -> None:
@@ -152,8 +154,8 @@ def test_negative_inputs_are_fine_where_no_logarithm_is_taken() -> None:
     at = random.normal(-3, 1, (50, len(FADE_INPUTS)))
     names = np.array([f"c{n}" for n in range(50)])
     state = fit(model, Rows(at, np.exp(6 - at[:, 0]), names, np.arange(50)))
-    found = predict_rows(state, pd.DataFrame(at, columns=list(FADE_INPUTS)))
-    assert found["cycle_life"].to_numpy() == pytest.approx(np.exp(6 - at[:, 0]), rel=0.2)
+    answers = predict_rows(state, pd.DataFrame(at, columns=list(FADE_INPUTS)))
+    assert answers["cycle_life"].to_numpy() == pytest.approx(np.exp(6 - at[:, 0]), rel=0.2)
 
 
 def test_many_rows_are_fitted_with_lengths_learnt_on_some(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,8 +165,8 @@ def test_many_rows_are_fitted_with_lengths_learnt_on_some(monkeypatch: pytest.Mo
     names = np.array([f"E{n}" for n in range(120)])
     state = fit(MODEL, Rows(at, 10 * at[:, 2] ** 2, names, np.arange(120)))
     assert state["train"].shape[0] == 120
-    found = predict_rows(state, pd.DataFrame(at, columns=list(HALF_CELL_INPUTS)))
-    assert found["specific_energy_wh_kg"].to_numpy() == pytest.approx(10 * at[:, 2] ** 2, rel=0.1)
+    answers = predict_rows(state, pd.DataFrame(at, columns=list(HALF_CELL_INPUTS)))
+    assert answers["specific_energy_wh_kg"].to_numpy() == pytest.approx(10 * at[:, 2] ** 2, rel=0.1)
 
 
 def test_a_release_judges_and_keeps_each_quantity(
@@ -182,8 +184,8 @@ def test_a_release_judges_and_keeps_each_quantity(
     monkeypatch.setattr(registry, "aliases", lambda *_: {})
     swept(lake, discharges(60))
     done = release(lake, MODEL)
-    assert [one.quantity.target for one in done.judged] == [
-        part.target for part in MODEL.quantities
+    assert [judged.quantity.target for judged in done.judged] == [
+        quantity.target for quantity in MODEL.quantities
     ]
     assert "1.weights" in given[2]
     assert set(given[5]) >= {"rmse", "rmse.specific_power_w_kg"}
@@ -194,7 +196,7 @@ def test_a_release_judges_and_keeps_each_quantity(
     assert "specific_power_w_kg" in card
     (happened,) = lake.records("FROM model_events")
     assert (happened["decided_by"], happened["version"]) == ("gate", 1)
-    promoted = all(one.decision.promoted for one in done.judged)
+    promoted = all(judged.decision.promoted for judged in done.judged)
     assert happened["event"] == ("promoted" if promoted else "refused")
 
 
@@ -206,13 +208,13 @@ def test_classes_are_the_distribution_cut_at_the_bounds() -> None:
     state = fit(model, Rows(at, 0.12 * at[:, 3], names, np.arange(60)))
     asked = pd.DataFrame(at[:3], columns=list(model.inputs))
     asked.iloc[2, 0] = np.nan
-    found = predict_rows(state, asked)
-    chances = found[[f"mass_loading_probability_{one}" for one in model.classes]].to_numpy()
-    value, deviation = (one[0] for one in answer(state, at[:1]))
+    answers = predict_rows(state, asked)
+    chances = answers[[f"mass_loading_probability_{label}" for label in model.classes]].to_numpy()
+    value, deviation = (array[0] for array in answer(state, at[:1]))
     below = norm.cdf([20.0, 35.0], value, deviation)
     assert chances[0] == pytest.approx([below[0], below[1] - below[0], 1 - below[1]], abs=1e-9)
-    told = [model.classes[row.argmax()] for row in chances[:2]]
-    assert found["mass_loading_class"].tolist() == [*told, ""]
+    likeliest = [model.classes[row.argmax()] for row in chances[:2]]
+    assert answers["mass_loading_class"].tolist() == [*likeliest, ""]
     assert np.isnan(chances[2]).all()
 
 
@@ -222,15 +224,15 @@ def test_metrics_of_classes_are_what_they_are_called() -> None:
     mean = np.array([[10.0, 22.0, 25.0, 30.0, 33.0, 50.0]])
     batches = np.array(list("aabbcc"))
     chances = np.diff(norm.cdf([[-np.inf, 20.0, 35.0, np.inf]], mean.T, 2.0), axis=1)
-    found = {
-        one.metric: one.value
-        for one in _class_scores("it", "all rows", target, chances[None], batches, model)
+    values = {
+        score.metric: score.value
+        for score in _class_scores("it", "all rows", target, chances[None], batches, model)
     }
     true = [0, 0, 1, 1, 2, 2]
-    assert found["accuracy"] == pytest.approx(4 / 6)
-    assert found["log_loss"] == pytest.approx(log_loss(true, chances), rel=1e-3)
-    assert found["macro_f1"] == pytest.approx(f1_score(true, chances.argmax(1), average="macro"))
-    assert 0 <= found["calibration_error"] <= 1
+    assert values["accuracy"] == pytest.approx(4 / 6)
+    assert values["log_loss"] == pytest.approx(log_loss(true, chances), rel=1e-3)
+    assert values["macro_f1"] == pytest.approx(f1_score(true, chances.argmax(1), average="macro"))
+    assert 0 <= values["calibration_error"] <= 1
 
 
 # -- a person's say -------------------------------------------------------------------------
@@ -308,24 +310,24 @@ def curves(fade: float) -> dict[int, np.ndarray]:
 
 
 def test_features_follow_their_definition() -> None:
-    found = features(curves(1e-3))
+    named = features(curves(1e-3))
     moved = np.linspace(0.0, 1.0, 50) * 1e-3 * (99 - 10)
-    assert found["log_variance_100_10"] == pytest.approx(np.log10(moved.var()))
-    assert found["capacity_cycle_2_ah"] == pytest.approx(1.1)
-    assert found["rise_of_capacity_ah"] == pytest.approx(0.0, abs=2e-3)
+    assert named["log_variance_100_10"] == pytest.approx(np.log10(moved.var()))
+    assert named["capacity_cycle_2_ah"] == pytest.approx(1.1)
+    assert named["rise_of_capacity_ah"] == pytest.approx(0.0, abs=2e-3)
 
 
 def test_an_impossible_cycle_is_told_and_does_no_harm() -> None:
     sound, damaged = curves(1e-3), curves(1e-3)
     damaged[100] = damaged[100] * 30
-    found = features(damaged)
-    assert found["impossible_cycles"] == 1
+    named = features(damaged)
+    assert named["impossible_cycles"] == 1
     expected = features(sound)["log_variance_100_10"]
-    assert found["log_variance_100_10"] == pytest.approx(expected, abs=0.02)
+    assert named["log_variance_100_10"] == pytest.approx(expected, abs=0.02)
 
 
 def test_a_cell_that_ended_early_has_no_features() -> None:
-    short = {cycle: one for cycle, one in curves(1e-3).items() if cycle < 60}
+    short = {cycle: curve for cycle, curve in curves(1e-3).items() if cycle < 60}
     assert features(short)["log_variance_100_10"] is None
 
 
@@ -336,18 +338,18 @@ def test_features_are_read_from_the_lake(lake: Lakehouse) -> None:
                 "INSERT INTO raw_capacity_curves (cell_id, cycle, capacities_ah) VALUES (?, ?, ?)",
                 ["a", cycle, json.dumps(curve.tolist())],
             )
-    found = features_of_cells(lake, ["a", "absent"])
-    assert found["cell_id"].to_list() == ["a"]
-    assert found["impossible_cycles"].to_list() == [0]
-    assert found.schema["log_variance_100_10"] == pl.Float64
+    frame = features_of_cells(lake, ["a", "absent"])
+    assert frame["cell_id"].to_list() == ["a"]
+    assert frame["impossible_cycles"].to_list() == [0]
+    assert frame.schema["log_variance_100_10"] == pl.Float64
 
 
 def test_questions_are_read_by_the_names_of_the_model(write: Write, settings: Settings) -> None:
     text = "calender_gap_um;active_material_pct;porosity_uncalendered_pct\n20;95,5;40\nx;95;40\n"
-    found = read_numbers(write("q.csv", text), MODELS["mesostructure"].inputs, settings)
-    assert found.values.row(0) == (20.0, 95.5, 40.0)
-    assert found.values.row(1) == (None, 95.0, 40.0)
-    assert found.problems == {found.lines[1]: ["calender_gap_um is 'x', no number"]}
+    questions = read_numbers(write("q.csv", text), MODELS["mesostructure"].inputs, settings)
+    assert questions.values.row(0) == (20.0, 95.5, 40.0)
+    assert questions.values.row(1) == (None, 95.0, 40.0)
+    assert questions.problems == {questions.lines[1]: ["calender_gap_um is 'x', no number"]}
     with pytest.raises(PlatformError, match="no column is called porosity_uncalendered_pct"):
         read_numbers(
             write("r.csv", "calender_gap_um,active_material_pct\n1,2\n"),

@@ -46,9 +46,9 @@ def test_what_the_lake_has_is_not_solved_again(lake: Lakehouse) -> None:
 
 
 def test_the_name_of_a_run_is_its_design() -> None:
-    one, other = design(1, 1, 120.0, 3.0), design(1, 1, 120.0, 3.5)
-    assert run_id(one) == run_id(design(1, 1, 120.0, 3.0))
-    assert run_id(one) != run_id(other)
+    slower, faster = design(1, 1, 120.0, 3.0), design(1, 1, 120.0, 3.5)
+    assert run_id(slower) == run_id(design(1, 1, 120.0, 3.0))
+    assert run_id(slower) != run_id(faster)
 
 
 def test_designs_are_refused_before_any_solve(lake: Lakehouse) -> None:
@@ -63,7 +63,7 @@ SOUND = {"positive_mean": 0.7, "negative_mean": 0.65, "positive_um": 160, "c_rat
 
 def test_a_design_file_gives_one_design_per_load(write: Write) -> None:
     designs = read_designs(write("d.json", json.dumps(SOUND)))
-    assert [one.c_rate for one in designs] == [1.0, 3.0]
+    assert [cell_design.c_rate for cell_design in designs] == [1.0, 3.0]
     assert designs[0].positive.points == (0.7,) * 10
 
 
@@ -97,12 +97,12 @@ def test_a_file_that_is_no_design_is_refused(write: Write) -> None:
 
 def test_the_sweep_of_the_paper_has_its_12100_discharges() -> None:
     designs = [
-        one
+        cell_design
         for case in (1, 2, 3, 4)
         for um in (120.0, 130.0, 140.0, 150.0, 160.0)
-        for one in paper_designs(case, um)
+        for cell_design in paper_designs(case, um)
     ]
     assert len(designs) == len(set(designs)) == 12_100
-    for one in designs[::97]:
-        check_graded_cell(one)
+    for cell_design in designs[::97]:
+        check_graded_cell(cell_design)
     assert paper_designs(2, 140.0) == paper_designs(2, 140.0)

@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from battery_platform.defs.gates import require_fit
 from battery_platform.defs.launching import create_run, run_here, was_interrupted
 from battery_platform.defs.threads import threads_executor
 from battery_platform.settings import PROJECT_ROOT
@@ -38,11 +39,13 @@ Run = Callable[[Sequence[Any]], list[dg.DagsterEvent]]
 @pytest.fixture
 def run(instance: dg.DagsterInstance) -> Run:
     def work(assets: Sequence[Any]) -> list[dg.DagsterEvent]:
-        job = dg.Definitions(
+        definitions = dg.Definitions(
             assets=assets,
             jobs=[dg.define_asset_job("all_assets", executor_def=threads_executor)],
-        ).resolve_job_def("all_assets")
-        return list(run_here(instance, job, create_run(instance, job, {})))
+        )
+        return list(
+            run_here(instance, definitions, create_run(instance, definitions, "all_assets", {}))
+        )
 
     return work
 
@@ -129,16 +132,49 @@ def test_a_blocking_check_stops_downstream(run: Run) -> None:
 
         return body
 
-    @dg.asset(deps=["bad"])
-    def after_bad() -> None: ...
+    worked = []
 
-    @dg.asset(deps=["good"])
-    def after_good() -> None: ...
+    def reader(name: str, reads: str) -> dg.AssetsDefinition:
+        @dg.asset(name=name, deps=[reads])
+        def body(context) -> None:  # type: ignore[no-untyped-def]
+            require_fit(context)
+            worked.append(name)
 
-    events = run([judged("bad", False), judged("good", True), after_bad, after_good])
+        return body
+
+    events = run(
+        [
+            judged("bad", False),
+            judged("good", True),
+            reader("after_bad", "bad"),
+            reader("after_good", "good"),
+        ]
+    )
     assert ended(events) == "PIPELINE_FAILURE"
-    assert steps(events, "STEP_SUCCESS") == {"good", "after_good"}
-    assert "after_bad" not in steps(events, "STEP_START")
+    assert worked == ["after_good"]
+    assert steps(events, "STEP_FAILURE") == {"bad", "after_bad"}
+    (refusal,) = [
+        event for event in events if event.is_step_failure and event.step_key == "after_bad"
+    ]
+    assert "bad fit" in str(refusal.step_failure_data.user_failure_data)
+
+
+def test_what_a_step_made_before_it_failed_goes_on(run: Run) -> None:
+    @dg.multi_asset(specs=[dg.AssetSpec("made"), dg.AssetSpec("missing")], can_subset=True)
+    def several() -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        yield dg.MaterializeResult(asset_key="made")
+        raise dg.Failure("the other one cannot be made")
+
+    @dg.asset(deps=["made"])
+    def reads_made() -> None: ...
+
+    @dg.asset(deps=["missing"])
+    def reads_missing() -> None: ...
+
+    events = run([several, reads_made, reads_missing])
+    assert ended(events) == "PIPELINE_FAILURE"
+    assert steps(events, "STEP_SUCCESS") == {"reads_made"}
+    assert "reads_missing" not in steps(events, "STEP_START")
 
 
 def test_an_output_that_is_not_made_skips_what_needs_it(run: Run) -> None:
@@ -208,6 +244,7 @@ def test_the_log_holds_what_was_told(run: Run, instance: dg.DagsterInstance) -> 
 _STOPPED = """
 import sys, time
 import dagster as dg
+from battery_platform.defs.gates import require_fit
 from battery_platform.defs.launching import create_run, run_here, was_interrupted
 from battery_platform.defs.threads import threads_executor
 
@@ -220,12 +257,12 @@ def endless():
 @dg.asset(deps=[endless])
 def after(): ...
 
-job = dg.Definitions(
+definitions = dg.Definitions(
     assets=[endless, after], jobs=[dg.define_asset_job("j", executor_def=threads_executor)]
-).resolve_job_def("j")
+)
 with dg.DagsterInstance.local_temp(sys.argv[1]) as instance:
-    run = create_run(instance, job, {})
-    events = list(run_here(instance, job, run))
+    run = create_run(instance, definitions, "j", {})
+    events = list(run_here(instance, definitions, run))
     failed = [event.step_key for event in events if event.is_step_failure]
     status = instance.get_run_by_id(run.run_id).status.value
 print(failed, was_interrupted(events[-1]), status)

@@ -105,12 +105,13 @@ def test_every_violation_has_a_message_and_a_remedy(name: str, data: st.DataObje
     contract = TABLES[name].contract
     frame = data.draw(frames(contract))
     verdict = judge(frame.filter(sound(frame)), contract)
-    told = verdict.violations
-    assert told["message"].null_count() == told["remedy"].null_count() == 0
-    assert set(told["field"]) <= {column.name for column in columns(contract)}
-    assert not any("{" in message for message in told["message"])
+    violations = verdict.violations
+    assert violations["message"].null_count() == violations["remedy"].null_count() == 0
+    assert set(violations["field"]) <= {column.name for column in columns(contract)}
+    assert not any("{" in message for message in violations["message"])
     assert (
-        verdict.accepted.height + told["row_number"].n_unique() == frame.filter(sound(frame)).height
+        verdict.accepted.height + violations["row_number"].n_unique()
+        == frame.filter(sound(frame)).height
     )
 
 
@@ -119,7 +120,7 @@ def test_rules_by_rule_as_pandera_sees_them(name: str) -> None:
     """Each check of the Pandera schema has its expression, and the other way round."""
     contract = TABLES[name].contract
     schema = contract.to_schema()
-    checks = sum(len(one.checks) + (not one.nullable) for one in schema.columns.values())
+    checks = sum(len(column.checks) + (not column.nullable) for column in schema.columns.values())
     assert len(rules(contract)) == checks + len(schema.checks)
     assert len({rule.pandera_key for rule in rules(contract)}) == len(rules(contract))
 
@@ -139,8 +140,8 @@ def test_the_remedy_names_the_unit_that_fits_the_whole_range(value: float, unit:
     row |= {"thickness_um": value}
     schema = {column.name: column.dtype for column in columns(contract)}
     frame = pl.DataFrame([row], schema=schema).with_columns(pl.lit(2, pl.Int64).alias("row_number"))
-    told = judge(frame, contract).violations.filter(pl.col("field") == "thickness_um")
-    assert f"given in {unit}:" in told["remedy"].item()
+    violations = judge(frame, contract).violations.filter(pl.col("field") == "thickness_um")
+    assert f"given in {unit}:" in violations["remedy"].item()
 
 
 # -- the streaming pass ---------------------------------------------------------------------

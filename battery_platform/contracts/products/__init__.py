@@ -1,9 +1,9 @@
-"""Contracts of what the platform makes itself, one file per domain, each product declared beside its own.
+"""Contracts of the tables that the platform computes itself, one file per domain, with their declarations.
 
-Records that come from outside are in `process`, `cells`, `sheets` and their neighbours. A product that
-breaks its contract is a fault of ours: nothing of it is stored, and the step that made it fails.
+Contracts of records from outside are in `process`, `cells`, `sheets` and so on. A product that violates
+its contract is a fault of the platform: nothing is stored, and the step that made it fails.
 
-A new file in this folder is found by itself.
+New files in this folder are found automatically.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pkgutil import iter_modules
 
 from battery_platform.contracts.products.declaring import DECLARED, Product
 
-for _file in sorted(found.name for found in iter_modules(__path__)):
+for _file in sorted(module.name for module in iter_modules(__path__)):
     import_module(f"{__name__}.{_file}")
 
 PRODUCTS: dict[str, Product] = DECLARED

@@ -1,9 +1,8 @@
-"""How a product is declared: beside its contract, in the file of its domain.
+"""Declaring a product, together with its contract, in the file of its domain.
 
-A product is a table of what the platform computed itself. Its declaration says what people call a row,
-how a row is named, which rows of other tables it was made from, and whether the table is exported. From
-the declarations alone follow its table in the lake, its part of every trace, the export and the data
-dictionary.
+A product is a table that the platform computes itself. Its declaration says what a row is called, how
+rows are identified, which rows of other tables they were made from, and whether the table is exported.
+The table in the lake, its part in traces, the export and the data dictionary all follow from it.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ class Product:
     title: str
     contract: type[Contract]
     kind: str
-    """What a row is, in a trace; of a part, what it is a part of."""
+    """What a row is called in a trace; for a part, what it is a part of."""
     identifier: str
-    """SQL for the name of a row."""
+    """SQL expression for the identifier of a row."""
     parents: tuple[str, ...]
-    """Queries for what rows were made from: `child_id`, `parent_kind`, `parent_id`."""
+    """Queries for the rows that its rows were made from: `child_id`, `parent_kind`, `parent_id`."""
     lines: str | None
     """Query for lines of files behind rows beyond those of its parents: `child_id`, `file_id`, `sheet`,
     `row_number`, `table_name`, `file_name`, `source_id`, `entity_id`.
     """
     id_prefix: str
-    """What the names of its rows begin with, where they have a prefix."""
+    """Prefix of the identifiers of its rows, if they have one."""
     exported: bool
     is_part: bool
     """Whether its rows belong to a row of another product, such as the scores of a model version."""
@@ -50,14 +49,14 @@ def product(
     lines: str | None = None,
     id_prefix: str = "",
     exported: bool = True,
-    part: bool = False,
+    is_part: bool = False,
 ) -> Callable[[type[Contract]], type[Contract]]:
-    """Declare the contract below as a product; without `identifier` its keys name a row."""
+    """Declare the decorated contract as a product; without `identifier`, its keys identify a row."""
 
     def declare(contract: type[Contract]) -> type[Contract]:
         named = identifier or f"concat_ws('/', {', '.join(keys(contract))})"
         DECLARED[name] = Product(
-            name, title, contract, kind, named, parents, lines, id_prefix, exported, part
+            name, title, contract, kind, named, parents, lines, id_prefix, exported, is_part
         )
         return contract
 
@@ -65,5 +64,5 @@ def product(
 
 
 def has_column(declared: Product, column: str) -> bool:
-    """Whether rows of the product have such a column."""
+    """Whether the product has a column of that name."""
     return any(known.name == column for known in columns(declared.contract))

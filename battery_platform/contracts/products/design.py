@@ -54,7 +54,7 @@ class Designs(Contract):
     is_synthetic: bool = flag("Whether synthetic data stand behind it")
 
 
-@product("design_targets", "what designs are to meet", "design", part=True)
+@product("design_targets", "what designs are to meet", "design", is_part=True)
 class DesignTargets(Contract):
     """A quantity that is wanted of a design, and what a model expects of it."""
 
@@ -70,7 +70,7 @@ class DesignTargets(Contract):
     version: int = count("Its version", ge=1)
 
 
-@product("design_variables", "what designs set", "design", part=True)
+@product("design_variables", "what designs set", "design", is_part=True)
 class DesignVariables(Contract):
     """A setting of the recommended recipe."""
 
@@ -80,7 +80,7 @@ class DesignVariables(Contract):
     value: float = number("Value", -LARGE, LARGE)
 
 
-@product("design_neighbours", "made electrodes nearest to a design", "design", part=True)
+@product("design_neighbours", "made electrodes nearest to a design", "design", is_part=True)
 class DesignNeighbours(Contract):
     """An electrode that was really made, near a design."""
 
@@ -93,7 +93,9 @@ class DesignNeighbours(Contract):
     is_synthetic: bool = flag("Whether it is synthetic")
 
 
-@product("design_neighbour_values", "settings and results of those electrodes", "design", part=True)
+@product(
+    "design_neighbour_values", "settings and results of those electrodes", "design", is_part=True
+)
 class DesignNeighbourValues(Contract):
     """What was set or measured of an electrode near a design."""
 

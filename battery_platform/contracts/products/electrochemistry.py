@@ -115,7 +115,7 @@ class Discharges(Contract):
         return (pl.col("specific_power_w_kg") - expected).abs() <= 1e-3 * expected
 
 
-@product("discharge_subjects", "electrodes that were discharged", "discharge", part=True)
+@product("discharge_subjects", "electrodes that were discharged", "discharge", is_part=True)
 class DischargeSubjects(Contract):
     """Whose electrode was discharged: the same numbers may stand in several places."""
 

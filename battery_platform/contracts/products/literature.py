@@ -75,7 +75,7 @@ class LiteratureMentions(Contract):
         return pl.col("end_offset") > pl.col("start_offset")
 
 
-@product("literature_completeness", "what a document reports", "document", part=True)
+@product("literature_completeness", "what a document reports", "document", is_part=True)
 class LiteratureCompleteness(Contract):
     """Whether a document reports a property, and how exactly."""
 

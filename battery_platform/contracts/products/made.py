@@ -6,7 +6,7 @@ from battery_platform.contracts.base import Contract, Moment, count, key, moment
 from battery_platform.contracts.products.declaring import product
 
 
-@product("made_results", "what each computed result rests on", part=True, exported=False)
+@product("made_results", "what each computed result rests on", is_part=True, exported=False)
 class MadeResults(Contract):
     """A result that was computed as a whole: by which code, with which parameters, from which data."""
 
@@ -24,7 +24,7 @@ class MadeResults(Contract):
 @product(
     "made_from",
     "rows that results were made from",
-    part=True,
+    is_part=True,
 )
 class MadeFrom(Contract):
     """A row that a result was made from, where no column of the result names it."""

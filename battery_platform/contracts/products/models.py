@@ -111,7 +111,7 @@ class ModelForecasts(Contract):
     is_synthetic: bool = flag("Whether the electrode is synthetic")
 
 
-@product("model_evaluations", "evaluations of model versions", "model version", part=True)
+@product("model_evaluations", "evaluations of model versions", "model version", is_part=True)
 class ModelEvaluations(Contract):
     """One metric of one candidate on one slice, from predictions of batches that it never saw."""
 
@@ -161,7 +161,7 @@ class ModelReseeds(Contract):
     made_at: Moment = moment("When it was computed", optional=False)
 
 
-@product("model_predictions", "predictions of held-out electrodes", "model version", part=True)
+@product("model_predictions", "predictions of held-out electrodes", "model version", is_part=True)
 class ModelPredictions(Contract):
     """What the model said of an electrode while the electrode's whole batch was held out."""
 
@@ -176,7 +176,7 @@ class ModelPredictions(Contract):
     is_synthetic: bool = flag("Whether the electrode is synthetic")
 
 
-@product("model_training_rows", "lines that a model was trained on", "model version", part=True)
+@product("model_training_rows", "lines that a model was trained on", "model version", is_part=True)
 class ModelTrainingRows(Contract):
     """Lines of files that a version rests on: the electrode's own and those of the steps before."""
 

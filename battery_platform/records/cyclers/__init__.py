@@ -19,11 +19,13 @@ from battery_platform.records.cyclers.model import (
     CyclerFile,
     Finding,
     Format,
+    LeftOut,
     PositiveCurrent,
     Stream,
 )
 from battery_platform.records.cyclers.tables import open_table, table_format
 from battery_platform.records.cyclers.text import open_text
+from battery_platform.records.cyclers.turns import with_cycles
 from battery_platform.records.reading import kind_of, refuse
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "CyclerFile",
     "Finding",
     "Format",
+    "LeftOut",
     "Stream",
     "open_file",
     "read_blocks",
@@ -39,6 +42,7 @@ __all__ = [
 ]
 
 _HEAD = 64
+_SHOWN = 12
 _TEXT_REMEDY = (
     "Export the points as text (Maccor: ASCII export in MIMS Client; Arbin: CSV; BioLogic: .mpt; "
     "Neware, Landt, PEC, Novonix: CSV)."
@@ -73,19 +77,30 @@ def _binary(path: Path) -> tuple[Format, _Open] | None:
     return None
 
 
-def open_file(path: Path, positive_current: PositiveCurrent = "charge") -> Stream:
-    """A stream of a file's blocks; `positive_current` is the file's sign convention."""
-    stream = _open(path, positive_current)
+def open_file(
+    path: Path, positive_current: PositiveCurrent = "charge", encoding: str | None = None
+) -> Stream:
+    """A stream of a file's blocks; `positive_current` is the file's sign convention.
+
+    A text is taken to be in the `encoding` that is given; otherwise its bytes decide.
+    """
+    stream = _open(path, positive_current, encoding)
+    if not stream.counts_cycles:
+        stream = with_cycles(stream, lambda: _open(path, positive_current, encoding))
+    if stream.left_out:
+        names = [column.name or "a column without a name" for column in stream.left_out]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        stream.notes.append(f"columns not read: {', '.join(names[:_SHOWN])}{more}")
     if positive_current == "discharge":
         stream.metadata["sign_of_current"] = "stated: positive while discharging; turned round here"
     return stream
 
 
-def _open(path: Path, positive_current: PositiveCurrent) -> Stream:
+def _open(path: Path, positive_current: PositiveCurrent, encoding: str | None) -> Stream:
     if (binary := _binary(path)) is not None:
         return binary[1](path, positive_current)
     try:
-        kind = kind_of(path)
+        kind = "text" if encoding else kind_of(path)
     except RefusedFile as error:
         if "a binary file" not in error.says:
             raise
@@ -94,8 +109,8 @@ def _open(path: Path, positive_current: PositiveCurrent) -> Stream:
         ) from error
     if kind != "text":
         return open_table(path, positive_current)
-    table = find_table(path)
-    if table is None and head_of(path)[1].lstrip()[:1] in {"{", "["}:
+    table = find_table(path, encoding)
+    if table is None and head_of(path, encoding)[1].lstrip()[:1] in {"{", "["}:
         raise refuse(
             path,
             "this is JSON, not a table of lines.",
@@ -127,4 +142,5 @@ def read_export(path: Path, positive_current: PositiveCurrent = "charge") -> Cyc
         stream.metadata,
         tuple(finding for block in blocks for finding in block.quarantine),
         tuple(stream.notes),
+        stream.left_out,
     )

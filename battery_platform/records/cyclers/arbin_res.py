@@ -17,7 +17,7 @@ import polars as pl
 
 from battery_platform.records.cyclers import formats
 from battery_platform.records.cyclers.judging import Judge
-from battery_platform.records.cyclers.model import Block, PositiveCurrent, Stream
+from battery_platform.records.cyclers.model import Block, LeftOut, PositiveCurrent, Stream
 from battery_platform.records.reading import refuse
 
 MAGIC = (b"\x00\x01\x00\x00Standard Jet DB\x00", b"\x00\x01\x00\x00Standard ACE DB\x00")
@@ -215,6 +215,11 @@ def open_res(path: Path, positive_current: PositiveCurrent = "charge") -> Stream
     except (struct.error, LookupError, ValueError, OverflowError) as error:
         raise database.cut(f"a page cannot be read ({error})") from error
     notes: list[str] = []
+    left_out = tuple(
+        LeftOut(name, "no quantity of a cycler's points")
+        for name in points.fields
+        if name not in {*_WANTED, "DateTime", "Test_ID"}
+    )
     if any("Auxiliary_Index" in t.fields and "X" in t.fields and t.rows for t in tables):
         notes.append("auxiliary channels (temperatures) are in the file and were not read")
     judge = Judge(
@@ -229,7 +234,8 @@ def open_res(path: Path, positive_current: PositiveCurrent = "charge") -> Stream
         yield judge.judge(frame, [])
         judge.finish()
 
-    return Stream(formats.ARBIN_RES, metadata, notes, blocks())
+    counted = "cycle" in frame.columns
+    return Stream(formats.ARBIN_RES, metadata, notes, blocks(), left_out, counted)
 
 
 def _points(database: Database, table: Table) -> pl.DataFrame:

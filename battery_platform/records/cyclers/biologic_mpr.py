@@ -1,8 +1,8 @@
 """BioLogic's .mpr file: a sequence of modules, one of which holds the rows.
 
-The data module says by numbers which columns a row has, and nothing says how wide they are: a
-number that is not known here would shift all that follows. The rows must fill the module to its
-last byte, or the file is refused.
+The data module says by numbers which columns a row has, and nothing says how wide they are. The
+rows must fill the module to its last byte, or the file is refused: so the width of numbers that
+are not known here follows from the size of a row, if they stand next to each other.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import polars as pl
 
 from battery_platform.records.cyclers import formats
 from battery_platform.records.cyclers.judging import Judge
-from battery_platform.records.cyclers.model import Block, PositiveCurrent, Stream
+from battery_platform.records.cyclers.model import Block, LeftOut, PositiveCurrent, Stream
 from battery_platform.records.reading import refuse
 
 MAGIC = b"BIO-LOGIC MODULAR FILE\x1a"
 FIRST_MODULE = 52
+UNKNOWN = "unknown"
 _FLAGS = frozenset({1, 2, 3, 21, 31, 65})
-_COUNTER_INCREASED = 65
 _SINGLES = frozenset(
     {
         5,
@@ -66,6 +66,8 @@ TIME, STEP, CYCLE = (4,), (131,), (24,)
 VOLTAGE = {6: "Ewe", 77: "<Ewe>", 174: "<Ewe>", 185: "<Ewe>"}
 CURRENT_MA = (8, 11, 76)
 PASSED_MAH, PASSED_C = (7, 23), (179, 435)
+ENERGY_WH = {123: "charge_wh", 124: "discharge_wh"}
+WARMTH, FREQUENCY = 462, 32
 _KEPT = {
     13: "(Q-Qo)/mA.h",
     211: "Q charge/discharge/mA.h",
@@ -130,20 +132,30 @@ def rows_of(path: Path, module: Module) -> tuple[list[int], np.ndarray]:
     count, columns = struct.unpack_from("<IB", body)
     numbers, begin = _numbers(path, module, columns)
     fields: list[tuple[str, str]] = []
-    for number in numbers:
+    unknown = [at for at, number in enumerate(numbers) if number not in _FLAGS | set(_WIDTHS)]
+    for at, number in enumerate(numbers):
         if number in _FLAGS:
             if not any(name == "flags" for name, _ in fields):
                 fields.append(("flags", "u1"))
         elif number in _WIDTHS:
             again = sum(name.split(".")[0] == str(number) for name, _ in fields)
             fields.append((f"{number}.{again}" if again else str(number), _WIDTHS[number]))
-        else:
+        elif at == unknown[0]:
+            fields.append((UNKNOWN, ""))
+    shape = np.dtype([field for field in fields if field[1]])
+    if unknown:
+        size, rest = divmod(len(body) - begin, count) if count else (shape.itemsize, 0)
+        width = size - shape.itemsize
+        together = unknown[-1] - unknown[0] + 1 == len(unknown)
+        if rest or width < 0 or not together:
+            shown = ", ".join(str(numbers[at]) for at in unknown)
             raise refuse(
                 path,
-                f"the column of number {number} is not known, so that the rows cannot be told apart.",
+                f"the columns of number {shown} are not known, and the size of a row does not tell "
+                "how wide each is.",
                 "Export the file as text (.mpt) in EC-Lab; that is read.",
             )
-    shape = np.dtype(fields)
+        shape = np.dtype([(name, kind or f"V{width}") for name, kind in fields if kind or width])
     if len(body) - begin != count * shape.itemsize:
         raise refuse(
             path,
@@ -204,7 +216,25 @@ def open_mpr(path: Path, positive_current: PositiveCurrent = "charge") -> Stream
         yield judge.judge(frame, [])
         judge.finish()
 
-    return Stream(formats.BIOLOGIC_MPR, metadata, notes, blocks())
+    left_out = _left_out(numbers)
+    counted = "cycle" in frame.columns
+    return Stream(formats.BIOLOGIC_MPR, metadata, notes, blocks(), left_out, counted)
+
+
+def _left_out(numbers: list[int]) -> tuple[LeftOut, ...]:
+    """The columns that are not among the points; the file names them by numbers only."""
+    passed = (*PASSED_MAH, *PASSED_C)
+    groups = (TIME, STEP, CYCLE, tuple(VOLTAGE), CURRENT_MA, passed, (WARMTH,))
+    read = {next((n for n in group if n in numbers), 0) for group in groups} | set(ENERGY_WH)
+    out = []
+    for number in dict.fromkeys(numbers):
+        if number in read | _FLAGS:
+            continue
+        why = "no quantity of a cycler's points" if number in _WIDTHS else "its number is not known"
+        if any(number in group for group in groups):
+            why = "another column of the same quantity is read"
+        out.append(LeftOut(_KEPT.get(number, f"number {number}"), why))
+    return tuple(out)
 
 
 def _frame(
@@ -216,11 +246,17 @@ def _frame(
         return None if column is None else rows[str(column)].astype(np.float64)
 
     time, volts = first(TIME), first(tuple(VOLTAGE))
+    swept = first((FREQUENCY,))
+    if swept is not None and 2 * np.count_nonzero(swept > 0) > len(swept):
+        raise refuse(
+            path,
+            "this is an impedance spectrum (its rows have a frequency), no cycling.",
+            "Hand in the file of the cycling technique; spectra have no table here yet.",
+        )
     if time is None or volts is None:
         raise refuse(
             path,
-            f"it has no column of the {'time' if time is None else 'potential Ewe'}: an "
-            "impedance or a settings file, no cycling.",
+            f"it has no column of the {'time' if time is None else 'potential Ewe'}: no cycling.",
             "Hand in the file of the cycling technique.",
         )
     metadata["column voltage_v"] = "Ewe, the working electrode against the reference"
@@ -236,17 +272,15 @@ def _frame(
     }
     if (cycle := first(CYCLE)) is not None:
         frame["cycle"] = cycle.astype(np.int64)
-    elif _COUNTER_INCREASED in numbers:
-        frame["cycle"] = np.cumsum((rows["flags"] & 0x80) != 0)
     if (step := first(STEP)) is not None:
         frame["step"] = step.astype(np.int64)
     if passed is not None:
         frame["charge_ah"] = np.cumsum(np.maximum(passed, 0.0)) * 1e-3
         frame["discharge_ah"] = np.cumsum(np.maximum(-passed, 0.0)) * 1e-3
-    for number, name in ((123, "charge_wh"), (124, "discharge_wh")):
+    for number, name in ENERGY_WH.items():
         if number in numbers:
             frame[name] = np.abs(rows[str(number)])
-    if (warmth := first((462,))) is not None:
+    if (warmth := first((WARMTH,))) is not None:
         frame["temperature_degc"] = warmth
     for number, name in _KEPT.items():
         if number in numbers:
@@ -267,8 +301,9 @@ def _current(
     if passed is None:
         raise refuse(
             path,
-            "it has neither a column of the current nor one of the charge passed.",
-            "Export it as .mpt in EC-Lab with the column I/mA.",
+            "it has neither a column of the current nor one of the charge passed: an open-circuit "
+            "measurement, no cycling.",
+            "Hand in the file of the cycling technique; a rest alone has no cycles.",
         )
     notes.append("the current is the charge passed (dq) over the time between the rows")
     spans = np.diff(time, prepend=time[0])

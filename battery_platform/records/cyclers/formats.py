@@ -14,7 +14,7 @@ BIOLOGIC_MPR = Format(
     "BioLogic",
     "unknown",
     "signed in the file, positive for oxidation at the working electrode, which is charging",
-    "the column 'cycle number', or the mark that the technique sets; it begins as the technique does",
+    "the column 'cycle number'; it begins as the technique does",
     False,
 )
 BIOLOGIC_MPT = Format(
@@ -22,7 +22,7 @@ BIOLOGIC_MPT = Format(
     "BioLogic",
     "unknown",
     BIOLOGIC_MPR.current,
-    "the column 'cycle number'; it begins as the technique does",
+    BIOLOGIC_MPR.cycles,
     True,
 )
 MACCOR_TEXT = Format(

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import polars as pl
 
 from battery_platform.records.cyclers import formats
 from battery_platform.records.cyclers.lines import fields_of
-from battery_platform.records.cyclers.model import REQUIRED, Format
+from battery_platform.records.cyclers.model import REQUIRED, Format, LeftOut
 from battery_platform.records.cyclers.nested import (
     Levels,
     Place,
@@ -27,10 +28,13 @@ from battery_platform.records.cyclers.nested import (
 from battery_platform.records.cyclers.quantities import (
     Column,
     columns_of,
+    frequency_at,
     is_unit_word,
+    quantity_of,
     with_units,
 )
 from battery_platform.records.cyclers.values import (
+    has_offset,
     moment_formats,
     to_moments,
     to_numbers,
@@ -59,8 +63,19 @@ _PACES = {
 }
 """How fast a time in another unit runs if it is mistaken for seconds."""
 _PACE_TOLERANCE, _MEDIAN_TOLERANCE, _LEAST_STEPS = 0.03, 3.0, 3
-_EPOCH = {"s": (1e8, 4e9, 1.0), "ms": (1e11, 4e12, 1e-3)}
-"""Wall clocks that count from 1970: the unit, and the range of numbers that is taken for it."""
+_BEGUN = {mark: re.compile(rf"(?:^|{re.escape(mark)})\s*[+-]?\d") for mark in (*DELIMITERS, " ")}
+"""Fields that begin with a digit."""
+_FRACTION = re.compile(r"\s*[+-]?\d*([.,])\d+(?:[eE][+-]?\d+)?\s*$")
+_EPOCH = (
+    (1e8, 4e9, 1.0),
+    (1e11, 4e12, 1e-3),
+    (1e14, 4e15, 1e-6),
+    (5e15, 4e16, 1e-7),
+)
+"""Wall clocks that count from 1970: the range of numbers that is taken for a unit, in seconds.
+
+The last is that of Arbin's SQL server.
+"""
 _CHINESE = ("电压", "电流", "循环", "时间")
 _WORDS = {
     "test_time_s": "time since the start of the test",
@@ -96,6 +111,7 @@ class Table:
     """Whether the test time has to be summed from the steps' times."""
     offset: bool = False
     """Whether the wall clock states its offset from UTC."""
+    left_out: tuple[LeftOut, ...] = ()
     wrong: tuple[str, str] | None = None
     """Why the table cannot be trusted, and what to do."""
 
@@ -107,10 +123,12 @@ class Table:
         return [q for q in REQUIRED if self.of(q) is None and q not in added]
 
 
-def head_of(path: Path) -> tuple[str, str]:
-    """The encoding of a text file and its first lines."""
+def head_of(path: Path, encoding: str | None = None) -> tuple[str, str]:
+    """The encoding of a text file, unless it is given, and its first lines."""
     with path.open("rb") as stream:
         raw = stream.read(HEAD_BYTES)
+    if encoding is not None:
+        return encoding, _plain_text(raw.decode(encoding, "replace"))
     encoding = sniff_encoding(path, raw[:SNIFFED_BYTES])
     text = raw.decode(encoding, "replace")
     if encoding == "utf-8" and "\ufffd" in text[:-4]:
@@ -119,14 +137,18 @@ def head_of(path: Path) -> tuple[str, str]:
         chinese = raw.decode("gb18030", "replace")
         if any(word in chinese for word in _CHINESE):
             encoding, text = "gb18030", chinese
-    return encoding, text.removeprefix("\ufeff").replace("\r\n", "\n")
+    return encoding, _plain_text(text)
 
 
-def find_table(path: Path) -> Table | None:
+def _plain_text(text: str) -> str:
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def find_table(path: Path, encoding: str | None = None) -> Table | None:
     """The cycler's table in a text file, or None if no line is the header of one."""
-    encoding, head = head_of(path)
+    encoding, head = head_of(path, encoding)
     lines = head.split("\n", HEADER_LINES + SAMPLE_ROWS + 1)
-    header = _best_header(lines[:HEADER_LINES])
+    header = _best_header(lines[:HEADER_LINES]) or _of_a_rest(lines[:HEADER_LINES])
     if header is None:
         return None
     number, separator, headers = header
@@ -148,21 +170,35 @@ def find_table(path: Path) -> Table | None:
     return replace(table, levels=levels, again=separator.join(again[:3]))
 
 
-def _best_header(lines: list[str]) -> tuple[int, str, list[str]] | None:
+def _of_a_rest(lines: list[str]) -> tuple[int, str, list[str]] | None:
+    """The header of a known maker's file that has a time and a voltage and no current."""
+    header = _best_header(lines, least=2)
+    if header is None or _format(lines[: header[0]], header[2]) is formats.GENERIC_TEXT:
+        return None
+    named = {column.quantity for column in columns_of(header[2])}
+    return header if named >= {"test_time_s", "voltage_v"} else None
+
+
+def _best_header(lines: list[str], least: int = 3) -> tuple[int, str, list[str]] | None:
     """The line that names the most quantities, its separator, and its cells."""
     best: tuple[int, str, list[str]] | None = None
-    most = 2
+    most = least - 1
     for number, line in enumerate(lines):
         if best is not None and number > best[0] + BELOW_HEADER:
             break
         separators = (*DELIMITERS, " ") if line.startswith("~Time") else DELIMITERS
         for separator in separators:
-            if separator not in line:
+            if separator not in line or _mostly_numbers(line, separator):
                 continue
             cells = [cell.strip() for cell in fields_of(line, separator)]
             if (score := header_score(cells)) > most:
                 most, best = score, (number, separator, cells)
     return best
+
+
+def _mostly_numbers(line: str, separator: str) -> bool:
+    """Whether a line is a row for certain; a cheap test before the costly one."""
+    return 2 * len(_BEGUN[separator].findall(line)) > 1 + line.count(separator)
 
 
 def header_score(cells: list[str]) -> int:
@@ -230,19 +266,17 @@ def _times(columns: list[Column], maker: Format) -> tuple[list[Column], bool]:
 def _decimal(rows: list[list[str]], separator: str) -> str:
     if separator == ",":
         return "."
-    cells = [cell for row in rows[:20] for cell in row]
-    commas = sum("," in cell and cell.replace(",", "").strip(" -+").isdigit() for cell in cells)
-    points = sum("." in cell and cell.replace(".", "").strip(" -+").isdigit() for cell in cells)
-    return "," if commas > points else "."
+    marks = [match[1] for row in rows[:20] for cell in row if (match := _FRACTION.match(cell))]
+    return "," if 2 * marks.count(",") > len(marks) else "."
 
 
 def _first_rows(table: Table, rows: list[list[str]]) -> Table:
     """The table completed by its first rows: notation of times, clock, implausible units."""
     notes: list[str] = []
-    if any(any(cell.strip() for cell in row[len(table.headers) :]) for row in rows):
-        notes.append("the rows have more fields than the header has names; those were not read")
+    width = len(table.headers)
+    nameless = any(len(row) > width and any(map(str.strip, row[width:])) for row in rows)
     table = _written_times(table, rows, notes)
-    wrong = None
+    wrong = _spectrum(table, rows)
     for column in table.columns:
         if column.index in table.durations or (table.absolute and column.quantity == "test_time_s"):
             continue
@@ -250,23 +284,16 @@ def _first_rows(table: Table, rows: list[list[str]]) -> Table:
             unit = {"test_time_s": "seconds", "voltage_v": "V", "current_a": "A"}[column.quantity]
             notes.append(f"'{column.header}' names no unit: taken as {unit}")
             if column.quantity == "voltage_v":
-                wrong = _too_high(column, _cells_of(rows, column), table.decimal)
+                wrong = wrong or _too_high(column, _cells_of(rows, column), table.decimal)
     if table.adds_up and (step := table.of("step_time_s")) is not None:
         notes.append(
             f"the file has no time of the test: it is added up from '{step.header}', step by step"
         )
     table = _clock(table, rows, notes)
     columns = table.columns
-    unread = [
-        header
-        for index, header in enumerate(table.headers)
-        if header and index not in {column.index for column in columns}
-    ]
-    if unread:
-        shown = ", ".join(unread[:12]) + (
-            f" and {len(unread) - 12} more" if len(unread) > 12 else ""
-        )
-        notes.append(f"columns not read: {shown}")
+    left_out = _left_out(table)
+    if nameless:
+        left_out.append(LeftOut("", "the header has no name for it"))
     sparse = [
         column.index
         for column in columns
@@ -277,7 +304,48 @@ def _first_rows(table: Table, rows: list[list[str]]) -> Table:
         columns=columns,
         sparse=tuple(sparse),
         notes=tuple(notes),
+        left_out=tuple(left_out),
         wrong=wrong,
+    )
+
+
+def _left_out(table: Table) -> list[LeftOut]:
+    """The columns of the header that are not read, each with the reason."""
+    read = {column.index: column for column in table.columns}
+    twins = {twin.index: column for column in table.columns for twin in column.twins}
+    out = []
+    for index, header in enumerate(table.headers):
+        if not header or index in read:
+            continue
+        if index in twins:
+            first = twins[index]
+            why = (
+                f"column {first.index + 1}, '{first.header}', is of the same name and read instead"
+            )
+        elif known := quantity_of(header):
+            better = table.of(known[0])
+            why = (
+                f"'{better.header}' is read instead" if better else "its cells are in no known form"
+            )
+        else:
+            why = "no quantity of a cycler's points"
+        out.append(LeftOut(header, why))
+    return out
+
+
+def _spectrum(table: Table, rows: list[list[str]]) -> tuple[str, str] | None:
+    """Why a table is no cycling, if most of its rows belong to impedance spectra."""
+    at = frequency_at(table.headers)
+    if at is None:
+        return None
+    cells = pl.Series("f", [row[at] for row in rows if len(row) > at], dtype=pl.String)
+    swept = (to_numbers(cells, table.decimal) > 0).sum()
+    if 2 * swept <= len(cells):
+        return None
+    return (
+        f"this is an impedance spectrum ('{table.headers[at]}' is above zero in its rows), no "
+        "cycling.",
+        "Hand in the file of the cycling technique; spectra have no table here yet.",
     )
 
 
@@ -316,7 +384,7 @@ def _clock(table: Table, rows: list[list[str]], notes: list[str]) -> Table:
                 f"'{clock.header}' is read with the month first, as the makers' default is; the "
                 "rows shown would fit the day first too"
             )
-        offset = not to_offsets(pl.Series("t", sample)).null_count()
+        offset = all(has_offset(cell) for cell in sample)
         return replace(table, moments=tuple(moments), offset=offset)
     columns = [column for column in table.columns if column is not clock]
     counted = _counted_clock(clock, sample, table)
@@ -336,7 +404,7 @@ def _cells_of(rows: list[list[str]], column: Column) -> list[str]:
 def _too_high(column: Column, cells: list[str], decimal: str) -> tuple[str, str] | None:
     numbers = to_numbers(pl.Series("v", cells, dtype=pl.String), decimal).to_numpy()
     sound = np.abs(numbers[np.isfinite(numbers)])
-    if not len(sound) or (typical := float(np.median(sound))) <= HIGHEST_VOLTAGE:
+    if not len(sound) or (typical := median(sound.tolist())) <= HIGHEST_VOLTAGE:
         return None
     return (
         f"'{column.header}' names no unit and reads {typical:g}: these are hardly volts.",
@@ -347,7 +415,7 @@ def _too_high(column: Column, cells: list[str], decimal: str) -> tuple[str, str]
 def _counted_clock(clock: Column, sample: list[str], table: Table) -> Column | None:
     """A wall clock that counts seconds or milliseconds from 1970."""
     numbers = to_numbers(pl.Series("t", sample, dtype=pl.String), table.decimal)
-    for low, high, factor in _EPOCH.values():
+    for low, high, factor in _EPOCH:
         if len(numbers) and not numbers.null_count() and numbers.is_between(low, high).all():
             return replace(clock, quantity="unix_time_s", factor=factor)
     return None
@@ -421,10 +489,10 @@ def _pace(seconds: np.ndarray, wall: np.ndarray, least: int) -> float | None:
     coarse = 120.0 if not np.any(wall[sound] % 60) else 2.0
     doubt = coarse / total
     ratio = float(steps[forward].sum()) / total
-    median = float(np.median(steps[both] / clock[both]))
+    typical = median((steps[both] / clock[both]).tolist())
     for pace in _PACES:
         near = abs(ratio / pace - 1) < _PACE_TOLERANCE + doubt
-        if near and doubt < 0.5 and 1 / _MEDIAN_TOLERANCE < median / pace < _MEDIAN_TOLERANCE:
+        if near and doubt < 0.5 and 1 / _MEDIAN_TOLERANCE < typical / pace < _MEDIAN_TOLERANCE:
             return pace
     return None
 
@@ -459,6 +527,8 @@ _MARKS: tuple[tuple[Format, str, tuple[tuple[str, ...], ...]], ...] = (
         (
             ("data_point", "cycle_index"),
             ("data point", "cycle index"),
+            ("data_point", "cycle_id"),
+            ("data point", "cycle id"),
             ("test_time(s)", "cycle_index"),
             ("test_time (s)", "cycle_index"),
             ("test time (s)", "cycle index"),
@@ -484,7 +554,15 @@ def _format(preamble: list[str], headers: list[str]) -> Format:
 
 def refuse_unless_complete(path: Path, table: Table) -> None:
     """Refuse a table that lacks one of the three indispensable quantities."""
-    if missing := table.missing():
+    missing = table.missing()
+    if missing == ["current_a"]:
+        raise refuse(
+            path,
+            f"the header on line {table.header_line} has no column of the current: an open-circuit "
+            f"measurement or a summary, no cycling. Seen: {', '.join(filter(None, table.headers))}.",
+            "Export the test with its current; a rest alone has no cycles and needs no table.",
+        )
+    if missing:
         seen = ", ".join(header for header in table.headers if header)
         raise refuse(
             path,

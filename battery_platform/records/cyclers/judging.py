@@ -24,6 +24,7 @@ from battery_platform.records.cyclers.model import (
     PositiveCurrent,
     in_order,
 )
+from battery_platform.records.cyclers.turns import RESTING_A
 from battery_platform.records.reading import refuse
 
 CLOCK_TOLERANCE_S = 0.5
@@ -72,6 +73,11 @@ class Judge:
     counted_ah: float = 0.0
     integrated_ah: float = 0.0
     growths: int = 0
+    largest_a: float = 0.0
+    first_record: int | None = None
+    latest_shown: int | None = None
+    ahead_by: tuple[int, int] = (0, 0)
+    """What is added to records and cycles since the record's index began again."""
     with_current: int = 0
     against_current: int = 0
 
@@ -90,11 +96,13 @@ class Judge:
         frame = self._without(frame, findings)
         frame, unknown = self._signed(frame)
         findings += unknown
+        frame = self._continued(frame)
         late = self._out_of_order(frame)
         findings += late
         frame = self._without(frame, late)
         self._count(frame)
         frame = frame.drop("direction", strict=False)
+        frame = frame.drop("place", strict=False)
         if "record" in frame.columns:
             frame = frame.rename({"record": self.record_name})
         findings.sort(key=lambda finding: finding.row)
@@ -183,7 +191,8 @@ class Judge:
         current = -stated if self.positive_current == "discharge" else stated
         if not len(current):
             return frame, []
-        floor = 1e-3 * float(np.abs(current).max())
+        self.largest_a = max(self.largest_a, float(np.abs(current).max()))
+        floor = max(RESTING_A, 1e-3 * self.largest_a)
         unknown: list[Finding] = []
         if "direction" in frame.columns:
             direction = frame["direction"].to_numpy()
@@ -315,6 +324,43 @@ class Judge:
 
     # -- order -------------------------------------------------------------------------------
 
+    def _continued(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The records' `place` in the file, and cycles that go on where exports were joined.
+
+        An index that begins again while the time runs on belongs to an export that was appended.
+        """
+        if frame.is_empty() or "record" not in frame.columns or frame["record"].null_count():
+            return frame
+        record, time = frame["record"].to_numpy().astype(np.int64), frame["test_time_s"].to_numpy()
+        if self.first_record is None:
+            self.first_record = int(record[0])
+        latest = int(record[0]) if self.latest_shown is None else self.latest_shown
+        earlier = np.maximum.accumulate(np.concatenate(([self.latest_time], time)))[:-1]
+        falls = np.diff(record, prepend=latest) < 0
+        again = falls & (record <= max(self.first_record, 1)) & (time >= earlier)
+        self.latest_shown = int(record[-1])
+        place, cycle = record + self.ahead_by[0], None
+        if "cycle" in frame.columns and not frame["cycle"].null_count():
+            cycle = frame["cycle"].to_numpy() + self.ahead_by[1]
+        for at in np.flatnonzero(again):
+            highest = max(int(place[:at].max(initial=self.latest_record)), self.latest_record)
+            place[at:] += highest + 1 - place[at]
+            latest_cycle = self.latest_cycle
+            if cycle is not None:
+                latest_cycle = int(cycle[:at].max(initial=self.latest_cycle))
+            if cycle is not None and cycle[at] < latest_cycle:
+                cycle[at:] += latest_cycle + 1 - cycle[at]
+            self.notes.append(
+                f"'{self.record_name}' begins again in line {frame['row_number'][int(at)]} while the "
+                "time runs on: an export that was appended; its cycles go on from those before"
+            )
+        self.ahead_by = (int(place[-1] - record[-1]), self.ahead_by[1])
+        columns = [pl.Series("place", place)]
+        if cycle is not None:
+            self.ahead_by = (self.ahead_by[0], int(cycle[-1] - frame["cycle"][-1]))
+            columns.append(pl.Series("cycle", cycle))
+        return frame.with_columns(columns)
+
     def _out_of_order(self, frame: pl.DataFrame) -> list[Finding]:
         if frame.is_empty():
             return []
@@ -325,7 +371,7 @@ class Judge:
         by_row: dict[int, Finding] = {}
         before = np.maximum.accumulate(np.concatenate(([self.latest_time], times)))[:-1]
         back = times < before - CLOCK_TOLERANCE_S
-        record = frame["record"].to_numpy() if "record" in frame.columns else None
+        record = frame["place"].to_numpy() if "place" in frame.columns else None
         if back.any():
             self._one_test(rows, times, before, back, record)
             for at in np.flatnonzero(back):
@@ -339,24 +385,26 @@ class Judge:
                 )
         self.small_steps_back += int(((np.diff(times) < 0) & ~back[1:]).sum())
         for name, latest, says in (
-            ("record", self.latest_record, "{} {} stands in the file twice or out of its order."),
+            ("place", self.latest_record, "{} {} stands in the file twice or out of its order."),
             ("cycle", self.latest_cycle, "{} {} comes again after cycle {}."),
         ):
             if name not in frame.columns or frame[name].null_count():
                 continue
             counts = frame[name].to_numpy()
             highest = np.maximum.accumulate(np.concatenate(([latest], counts)))[:-1]
-            wrong = counts <= highest if name == "record" else counts < highest
+            of_record = name == "place"
+            wrong = counts <= highest if of_record else counts < highest
+            shown = frame["record" if of_record else name].to_numpy()
             for at in np.flatnonzero(wrong):
-                label = self.record_name if name == "record" else "Cycle"
+                label = self.record_name if of_record else "Cycle"
                 by_row.setdefault(
                     int(rows[at]),
                     Finding(
                         int(rows[at]),
-                        name,
-                        str(counts[at]),
+                        "record" if of_record else name,
+                        str(shown[at]),
                         "repeated",
-                        says.format(label, counts[at], highest[at]),
+                        says.format(label, shown[at], highest[at]),
                         "Export the test once more; rows that were pasted in are to be removed.",
                     ),
                 )
@@ -390,8 +438,8 @@ class Judge:
             return
         self._growth(frame)
         self.latest_time = max(self.latest_time, float(frame["test_time_s"].to_numpy().max()))
-        if "record" in frame.columns and not frame["record"].null_count():
-            record = frame["record"].to_numpy()
+        if "place" in frame.columns:
+            record = frame["place"].to_numpy()
             if self.latest_record >= 0:
                 record = np.concatenate(([self.latest_record], record))
             self.gaps += int((np.diff(record) - 1).sum())

@@ -105,9 +105,9 @@ def sort_out(
     text = lines.text if lines.text.endswith(b"\n") else lines.text + b"\n"
     if QUOTE in text:
         text = _unquoted(text, separator)
-    codes = np.frombuffer(text, dtype=np.uint8)
-    if lines.ended and (number := _even(codes, separator, widths[0])):
+    if lines.ended and (number := _even(text, separator, widths[0])):
         return text, np.arange(lines.first, lines.first + number), []
+    codes = np.frombuffer(text, dtype=np.uint8)
     ends = np.flatnonzero(codes == NEWLINE)
     starts = np.concatenate(([0], ends[:-1] + 1))
     separators = np.flatnonzero(codes == ord(separator))
@@ -152,13 +152,12 @@ def sort_out(
     return b"".join(parts), numbers, damaged
 
 
-def _even(codes: np.ndarray, separator: str, width: int) -> int:
+def _even(text: bytes, separator: str, width: int) -> int:
     """The number of lines, if each has exactly `width` fields; otherwise 0."""
-    marks = codes[np.flatnonzero((codes == NEWLINE) | (codes == ord(separator)))]
-    number, rest = divmod(len(marks), width)
-    newlines = marks == NEWLINE
-    even = not rest and width > 1 and bool(newlines[width - 1 :: width].all())
-    return number if even and int(np.count_nonzero(newlines)) == number else 0
+    mark = separator.encode()
+    marks = text.translate(None, bytes(code for code in range(256) if code not in mark + b"\n"))
+    number = len(marks) // width
+    return number if width > 1 and marks == (mark * (width - 1) + b"\n") * number else 0
 
 
 _TAIL = re.compile(r"([.,:]|[eE][+-]?)(\d+)(\s?[AaPp][Mm])?$")

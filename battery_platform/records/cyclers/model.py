@@ -76,6 +76,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A column of the file that is not among the points, and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Block:
     """Consecutive rows of a file: those accepted, and those held back."""
 
@@ -91,6 +99,8 @@ class Stream:
     metadata: dict[str, str]
     notes: list[str]
     blocks: Iterator[Block]
+    left_out: tuple[LeftOut, ...] = ()
+    counts_cycles: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,7 @@ class CyclerFile:
     metadata: dict[str, str]
     quarantine: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def rows(self) -> int:

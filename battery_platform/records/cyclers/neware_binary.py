@@ -21,13 +21,25 @@ import polars as pl
 
 from battery_platform.records.cyclers import formats
 from battery_platform.records.cyclers.judging import Judge
-from battery_platform.records.cyclers.model import Block, PositiveCurrent, Stream
+from battery_platform.records.cyclers.model import Block, LeftOut, PositiveCurrent, Stream
 from battery_platform.records.cyclers.values import directions
 from battery_platform.records.reading import refuse
 from battery_platform.settings import MIB
 
 MAGIC = b"NEWARE"
 MAX_UNPACKED = 1024 * MIB
+_READ = {
+    *(
+        "index",
+        "total_time_s",
+        "voltage_V",
+        "current_mA",
+        "cycle_count",
+        "step_index",
+        "step_count",
+    ),
+    *("step_time_s", "unix_time_s", "capacity_mAh", "energy_mWh", "step_type"),
+}
 _NAMES = (b"data.ndc", b"EditStep.xml", b"VersionInfo.xml", b"TestInfo.xml")
 
 
@@ -71,12 +83,8 @@ def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Str
             records = fastnda.read(named, cycle_mode="raw")
     except Exception as error:  # every kind that a damaged file can raise
         raise _damaged(path, error) from error
-    counted = not any("cycle column missing" in note for note in notes)
-    if not counted:
-        notes.append(
-            "the file counts no cycles: fastnda counts one where a charge follows a discharge, or "
-            "the other way round if the test begins with a discharge"
-        )
+    if any("cycle column missing" in note for note in notes):
+        records = records.drop("cycle_count", strict=False)
     state = records["step_type"].cast(pl.String)
     frame = _frame(records, directions(state), state)
     judge = Judge(
@@ -88,7 +96,7 @@ def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Str
     )
     metadata = {
         "sign_of_current": formats.NEWARE_BINARY.current,
-        "cycles": formats.NEWARE_BINARY.cycles if counted else notes[-1],
+        "cycles": formats.NEWARE_BINARY.cycles,
         "counters_reset": formats.NEWARE_BINARY.resets,
     }
 
@@ -96,7 +104,13 @@ def open_neware(path: Path, positive_current: PositiveCurrent = "charge") -> Str
         yield judge.judge(frame, [], directions(state))
         judge.finish()
 
-    return Stream(formats.NEWARE_BINARY, metadata, notes, blocks())
+    left_out = tuple(
+        LeftOut(name, "no quantity of a cycler's points")
+        for name in records.columns
+        if name.startswith("aux") or name not in _READ
+    )
+    counted = "cycle" in frame.columns
+    return Stream(formats.NEWARE_BINARY, metadata, notes, blocks(), left_out, counted)
 
 
 class _Listener(logging.Handler):

@@ -7,7 +7,7 @@ at the end of a name in snake case. A unit of another kind (mAh/g) makes it anot
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from battery_platform.contracts.units import is_unit
@@ -103,7 +103,17 @@ _NAMES: dict[str, tuple[str, ...]] = {
         *("command", "step type", "step name", "md", "state", "status", "step status"),
         *("step state", "type", "工步类型", "工步名称", "步骤类型", "工步状态", "状态"),
     ),
-    "cell": ("cell", "cell id", "test id", "barcode", "channel", "rack", "shelf", "position"),
+    "cell": (
+        "cell",
+        "cell id",
+        "test id",
+        "barcode",
+        "channel",
+        "channel id",
+        "rack",
+        "shelf",
+        "position",
+    ),
 }
 _OF_NAME = {
     name: (quantity, rank) for quantity, names in _NAMES.items() for rank, name in enumerate(names)
@@ -134,6 +144,7 @@ _TWINS = {"charge_ah": "charge_wh", "discharge_ah": "discharge_wh", "capacity": 
 _ALIKE = str.maketrans({"μ": "u", "µ": "u", "·": ".", "*": ".", "（": "(", "）": ")"})
 _BRACKETS = re.compile(r"^(.*?)\s*[(\[]([^()\[\]]*)[)\]]\s*$")
 _CLOCK = re.compile(r"h+:m", re.IGNORECASE)
+_OF_IMPEDANCE = re.compile(r"^(freq(uency|\.)?\b|-?im\(z\)|re\(z\)|\|z\|)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -145,6 +156,8 @@ class Column:
     quantity: str
     factor: float = 1.0
     unit_stated: bool = True
+    twins: tuple[Column, ...] = ()
+    """Other columns that name the same quantity as well as this one does."""
 
 
 def _split(header: str) -> tuple[str, str]:
@@ -195,6 +208,13 @@ def quantity_of(header: str) -> tuple[str, float, int, bool] | None:
     return quantity, factor, rank, stated
 
 
+def frequency_at(headers: list[str]) -> int | None:
+    """Where the frequency stands, if the columns are those of an impedance spectrum."""
+    of_impedance = [at for at, header in enumerate(headers) if _OF_IMPEDANCE.match(header.strip())]
+    frequency = [at for at in of_impedance if headers[at].strip().lower().startswith("freq")]
+    return frequency[0] if frequency and len(of_impedance) > 1 else None
+
+
 def is_unit_word(word: str) -> bool:
     """Whether a word is a unit, of a quantity that we read or of another one."""
     plain = word.translate(_ALIKE).strip().lower().rstrip(".")
@@ -214,7 +234,7 @@ def with_units(headers: list[str], units: list[str]) -> list[str]:
 
 def columns_of(headers: list[str]) -> list[Column]:
     """The columns to read: the best named for each quantity, and every `cell` column."""
-    best: dict[str, tuple[int, Column]] = {}
+    best: dict[str, tuple[int, list[Column]]] = {}
     cells = []
     for index, header in enumerate(headers):
         if (known := quantity_of(header)) is None:
@@ -224,14 +244,13 @@ def columns_of(headers: list[str]) -> list[Column]:
         if quantity == "cell":
             cells.append(column)
         elif quantity not in best or rank < best[quantity][0]:
-            best[quantity] = (rank, column)
+            best[quantity] = (rank, [column])
+        elif rank == best[quantity][0]:
+            best[quantity][1].append(column)
     if "any_time" in best:
-        column = best.pop("any_time")[1]
+        _, columns = best.pop("any_time")
         free = next((q for q in ("test_time_s", "step_time_s") if q not in best), None)
         if free is not None:
-            best[free] = (
-                0,
-                Column(column.index, column.header, free, column.factor, column.unit_stated),
-            )
-    chosen = [column for _, column in best.values()]
+            best[free] = (0, [replace(column, quantity=free) for column in columns])
+    chosen = [replace(first, twins=tuple(more)) for _, (first, *more) in best.values()]
     return sorted([*chosen, *cells], key=lambda column: column.index)

@@ -30,6 +30,7 @@ DQDV_LEAST_BINS = 10
 PULSE_WITHIN_S = 10.0
 """A resistance is taken only if a step's first point was logged within this time."""
 _QUANTITIES = ("charge_ah", "discharge_ah", "charge_wh", "discharge_wh")
+_SUMMED = ("slack_ah", *(f"{name}_integral" for name in _QUANTITIES))
 _FLOATS = ("test_time_s", "voltage_v", "current_a", "step_time_s", *_QUANTITIES)
 
 
@@ -92,7 +93,7 @@ class Summary:
         if table.is_empty():
             return table
         charging, discharging = pl.col("direction") == 1, pl.col("direction") == -1
-        sums = [*_QUANTITIES, *(f"{name}_integral" for name in _QUANTITIES)]
+        sums = [*_QUANTITIES, *_SUMMED]
         per_cycle = table.group_by("cycle", maintain_order=True).agg(
             pl.col("first_row").min(),
             pl.col("points").sum(),
@@ -127,6 +128,7 @@ class Summary:
         ).with_columns(
             ratio("ah").alias("coulombic_efficiency"),
             ratio("wh").alias("energy_efficiency"),
+            _counters_off().alias("counters_off_pct"),
             pl.lit(efficiency).alias("efficiency_is"),
         )
 
@@ -149,6 +151,17 @@ def _whole(points: pl.DataFrame, resets: Resets) -> Summary:
     summary = Summary(resets)
     summary.add(points)
     return summary
+
+
+def _counters_off() -> pl.Expr:
+    """The difference between counters and integrated current, of the larger charge.
+
+    What the current may have done between two rows is no difference.
+    """
+    names = ("charge_ah", "discharge_ah")
+    larger = pl.max_horizontal(pl.col(name, f"{name}_integral") for name in names)
+    away = pl.max_horizontal((pl.col(n) - pl.col(f"{n}_integral")).abs() for n in names)
+    return pl.when(larger > 0).then(100 * (away - pl.col("slack_ah")).clip(0) / larger)
 
 
 def largest_deviation(table: pl.DataFrame) -> float:
@@ -183,7 +196,7 @@ def _pieces(points: pl.DataFrame, known: bool) -> pl.DataFrame:
     if since is not None:
         new[1:] |= np.diff(np.nan_to_num(since)) < 0
     volts, current = points["voltage_v"].to_numpy(), points["current_a"].to_numpy()
-    passed, energy = _integrals(time, current, volts, new, since)
+    passed, energy, slack = _integrals(time, current, volts, new, since)
     start = int(known)
     first = np.flatnonzero(new[start:]) + start
     if known and not new[1]:
@@ -203,6 +216,7 @@ def _pieces(points: pl.DataFrame, known: bool) -> pl.DataFrame:
         "end_v": volts[last],
         "start_a": current[first],
         "end_a": current[last],
+        "slack_ah": np.add.reduceat(slack, first),
         "charge_ah_integral": np.add.reduceat(np.maximum(passed, 0), first),
         "discharge_ah_integral": np.add.reduceat(np.maximum(-passed, 0), first),
         "charge_wh_integral": np.add.reduceat(np.maximum(energy, 0), first),
@@ -213,6 +227,7 @@ def _pieces(points: pl.DataFrame, known: bool) -> pl.DataFrame:
             points[name].to_numpy() if name in points.columns else np.full(points.height, np.nan)
         )
         out[f"{name}_from"], out[f"{name}_to"] = counted[first], counted[last]
+        out[f"{name}_most"] = np.maximum.reduceat(counted[start:], first - start)
     return pl.DataFrame(out)
 
 
@@ -222,7 +237,7 @@ def _joined(pieces: pl.DataFrame) -> pl.DataFrame:
         return pieces.drop("begins")
     starts = ("cycle", "step", "first_row", "start_s", "start_v", "start_a")
     ends = ("last_row", "end_s", "end_v", "end_a")
-    sums = ("points", *(f"{name}_integral" for name in _QUANTITIES))
+    sums = ("points", *_SUMMED)
     return (
         pieces.group_by(pl.col("begins").cum_sum().alias("place"), maintain_order=True)
         .agg(
@@ -231,6 +246,7 @@ def _joined(pieces: pl.DataFrame) -> pl.DataFrame:
             *(pl.col(name).sum() for name in sums),
             *(pl.col(f"{name}_from").first() for name in _QUANTITIES),
             *(pl.col(f"{name}_to").last() for name in _QUANTITIES),
+            *(pl.col(f"{name}_most").max() for name in _QUANTITIES),
         )
         .drop("place")
     )
@@ -324,23 +340,32 @@ def _integrals(
     volts: np.ndarray,
     new: np.ndarray,
     since: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Charge and energy passed since the previous row of the same step."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Charge and energy passed since the previous row, and the charge that this may be wrong by.
+
+    Where a step begins its own current counts for the span before it; without a time of the step
+    the current before may have lasted as long.
+    """
     spans = np.maximum(np.diff(time, prepend=time[0]), 0.0)
     if since is not None:
         spans = np.where(new, np.minimum(spans, np.nan_to_num(since, nan=np.inf)), spans)
     before = np.where(new, current, np.roll(current, 1))
     volts_before = np.where(new, volts, np.roll(volts, 1))
     passed = (before + current) / 2 * spans / 3600
-    return passed, passed * (volts_before + volts) / 2
+    changed = np.abs(np.diff(current, prepend=current[0])) * spans / 3600
+    slack = np.where(new, changed if since is None else 0.0, changed / 2)
+    return passed, passed * (volts_before + volts) / 2, slack
 
 
 def _counted(frame: pl.DataFrame, name: str, resets: Resets) -> pl.Series:
-    """The gain of a counter in each step."""
+    """The gain of a counter in each step.
+
+    A counter of its own step shows it where it is largest: a last row that pauses may show nothing.
+    """
+    if resets == "step":
+        return frame[f"{name}_most"]
     begins = frame[f"{name}_from"].to_numpy()
     ends = frame[f"{name}_to"].to_numpy()
-    if resets == "step":
-        return pl.Series(ends)
     before = np.concatenate(([0.0], ends[:-1]))
     if resets == "cycle":
         cycle = frame["cycle"].to_numpy()

@@ -67,7 +67,8 @@ def open_table(path: Path, positive_current: PositiveCurrent = "charge") -> Stre
                 yield reader.take(frame, rows, held)
         judge.finish()
 
-    return Stream(first.format, metadata_of(first), notes, blocks())
+    counted = first.of("cycle") is not None
+    return Stream(first.format, metadata_of(first), notes, blocks(), first.left_out, counted)
 
 
 Cells = Iterator[tuple[pl.DataFrame, list[Finding]]]

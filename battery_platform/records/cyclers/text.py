@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -43,6 +44,8 @@ from battery_platform.records.cyclers.values import (
 from battery_platform.records.reading import refuse
 
 _TEXT = ("recorded_at", "state", "cell")
+_ALIKE = 1e-3
+"""Share of the largest value by which two columns of one quantity may differ."""
 _DERIVED = (
     "record",
     "charge_ah",
@@ -64,7 +67,9 @@ def open_text(
     refuse_unless_complete(path, table)
     notes = list(table.notes)
     reader = Reader(path, table, judge_of(path, table, notes, positive_current))
-    return Stream(table.format, metadata_of(table), notes, reader.blocks(block_bytes))
+    blocks = reader.blocks(block_bytes)
+    counted = table.of("cycle") is not None
+    return Stream(table.format, metadata_of(table), notes, blocks, table.left_out, counted)
 
 
 def judge_of(
@@ -92,6 +97,8 @@ class Progress:
     """Total time of earlier steps, if the test time is summed from the steps' times."""
     latest_s: float = 0.0
     latest_step: tuple[int | None, int | None] = (None, None)
+    directed: tuple[int, int, int] = (-1, -1, 0)
+    """Cycle, step and direction of the last row."""
     restarts: bool = False
 
 
@@ -105,8 +112,11 @@ class Reader:
     so_far: Progress = field(default_factory=Progress)
 
     def blocks(self, block_bytes: int) -> Iterator[Block]:
-        for text, numbers, damaged in ahead(self._sorted_out(block_bytes)):
-            self._one_header(damaged, text)
+        sorted_out = self._sorted_out(block_bytes)
+        several = self.path.stat().st_size > block_bytes
+        for text, numbers, damaged in ahead(sorted_out) if several else sorted_out:
+            if damaged:
+                self._one_header("\n".join(line.text for line in damaged).encode())
             held = [self._held(line) for line in damaged]
             self.judge.rows += len(held)
             if len(numbers):
@@ -144,12 +154,9 @@ class Reader:
                     text = flatten(text.decode("utf-8", "replace"), levels, place).encode()
                 yield Lines(text, first, lines.ended)
 
-    def _one_header(self, damaged: list[Damaged], text: bytes) -> None:
-        header = self.table.again
-        if not header:
-            return
-        again = any(line.text.startswith(header) for line in damaged)
-        if again or text.startswith(header.encode()) or b"\n" + header.encode() in text:
+    def _one_header(self, lines: bytes) -> None:
+        header = self.table.again.encode()
+        if header and (lines.startswith(header) or b"\n" + header in lines):
             raise refuse(
                 self.path,
                 "the header comes again further down: two exports were joined.",
@@ -208,6 +215,7 @@ class Reader:
         kinds: dict[int, pl.DataType] = {
             c.index: pl.String() if c.index in texts else pl.Float64() for c in table.columns
         }
+        kinds |= {twin.index: pl.String() for c in table.columns for twin in c.twins}
         cells = self._parse(text, kinds)
         if cells.height != len(numbers):
             raise refuse(
@@ -217,6 +225,8 @@ class Reader:
             )
         rows = pl.Series("row_number", numbers, dtype=pl.Int64)
         doubtful = {i for i in kinds if i not in texts and cells[f"column_{i + 1}"].null_count()}
+        if doubtful or table.sparse:
+            self._one_header(text)
         doubtful -= self._only_empty(text, cells, doubtful)
         if doubtful:
             again = self._parse(text, dict.fromkeys(doubtful, pl.String()))
@@ -243,6 +253,7 @@ class Reader:
         """Judge rows whose cells are in `column_1`, ..., as numbers or as text."""
         table = self.table
         findings = list(held)
+        self._settle_twins(cells, rows)
         columns = [rows]
         direction = None
         for column in table.columns:
@@ -264,12 +275,16 @@ class Reader:
                 columns.append(read.alias(column.header))
             if column.factor != 1.0:
                 read = pl.Series(read.to_numpy() * column.factor, nan_to_null=False)
+            if column.quantity in {"discharge_ah", "discharge_wh"}:
+                read = self._magnitude(column, read)
             columns.append(read.alias(column.quantity))
         frame, uncounted = whole_numbers(_unique(columns))
         if table.adds_up:
             frame = self._added_up(frame)
         wrong = {finding.row for finding in findings}
         findings += [finding for finding in uncounted if finding.row not in wrong]
+        if direction is not None and table.format.resets == "step" and "step" in frame.columns:
+            direction = self._throughout_the_step(frame, direction)
         frame = self._directed(frame, direction)
         return self.judge.judge(frame, findings, direction)
 
@@ -339,6 +354,63 @@ class Reader:
             so_far.latest_step = (labels[0][-1], labels[1][-1])
         total = pl.Series("test_time_s", spent) + since
         return frame.with_columns(total.alias("test_time_s"))
+
+    def _settle_twins(self, cells: pl.DataFrame, rows: pl.Series) -> None:
+        """Refuse a file in which two columns of one name say different things."""
+        for column in self.table.columns:
+            if column.quantity == "temperature_degc":
+                continue
+            mine = cells[f"column_{column.index + 1}"]
+            for twin in column.twins:
+                other = cells[f"column_{twin.index + 1}"]
+                if mine.dtype == pl.String and column.factor == twin.factor:
+                    differs = mine.str.strip_chars() != other.str.strip_chars()
+                else:
+                    values = (
+                        to_numbers(mine, self.table.decimal) if mine.dtype == pl.String else mine
+                    )
+                    twins = to_numbers(other, self.table.decimal) * (twin.factor / column.factor)
+                    largest = cast(float, values.abs().max() or 0.0)
+                    differs = (values - twins).abs() > _ALIKE * largest
+                    differs = differs.fill_null(True) & (values.is_not_null() | twins.is_not_null())
+                if differs.any():
+                    at = int(differs.arg_true()[0])
+                    raise refuse(
+                        self.path,
+                        f"columns {column.index + 1} and {twin.index + 1}, '{column.header}' and "
+                        f"'{twin.header}', name the same and differ from line {rows[at]} on: "
+                        f"{mine[at]} and {other[at]}.",
+                        "Remove or rename one of them; it is not guessed which is meant.",
+                    )
+
+    def _magnitude(self, column: Column, counter: pl.Series) -> pl.Series:
+        """A counter of what was taken out; some exports let it run downwards."""
+        if not (counter < 0).any():
+            return counter
+        note = f"'{column.header}' runs downwards from zero: its magnitude is taken"
+        if note not in self.judge.notes:
+            self.judge.notes.append(note)
+        return counter.abs()
+
+    def _throughout_the_step(self, frame: pl.DataFrame, direction: pl.Series) -> pl.Series:
+        """Directions, where a row whose state names none (suspended) has that of its step."""
+        way = direction.to_numpy()
+        if not len(way):
+            return direction
+        cycle, step = (
+            frame[name].fill_null(-1).to_numpy() if name in frame.columns else np.full(len(way), -1)
+            for name in ("cycle", "step")
+        )
+        new = np.ones(len(way), dtype=bool)
+        new[1:] = (np.diff(cycle) != 0) | (np.diff(step) != 0)
+        begun, at = self.so_far.directed, np.arange(len(way))
+        goes_on = begun[:2] == (int(cycle[0]), int(step[0]))
+        start = np.maximum.accumulate(np.where(new, at, 0))
+        named = np.maximum.accumulate(np.where(way != 0, at, -1))
+        before = np.where(goes_on & (start == 0), begun[2], 0)
+        way = np.where(named >= start, way[np.maximum(named, 0)], before)
+        self.so_far.directed = (int(cycle[-1]), int(step[-1]), int(way[-1]))
+        return pl.Series(direction.name, way, dtype=direction.dtype)
 
     def _directed(self, frame: pl.DataFrame, direction: pl.Series | None) -> pl.DataFrame:
         """Split a counter that serves both directions by the state of the row."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import datetime
+from typing import cast
 
+import numpy as np
 import polars as pl
 
 from battery_platform.records.cyclers.model import Finding
@@ -47,7 +51,7 @@ def unreadable(
     text: pl.Series, read: pl.Series, rows: pl.Series, header: str, what: str
 ) -> list[Finding]:
     """A finding for every cell that is filled but could not be read."""
-    if not read.null_count():
+    if not read.null_count() or not (read.is_null() & (text != "")).any():
         return []
     clean = text.str.strip_chars(" \t\r\"'")
     wrong = read.is_null() & ~clean.str.to_lowercase().is_in(_MISSING)
@@ -68,7 +72,6 @@ _DURATION = (
     r"^\s*(?:(?P<date>(?:1899|1900|1901)-\d\d-\d\d)[ T]+|(?P<days>\d+)\s*(?:d|days?|[\-.])?[\s,.\-]\s*|"
     r"(?P<only>\d+)\s*[d\-]\s*)?(?P<hours>\d+):(?P<minutes>\d{1,2}):(?P<seconds>\d{1,2}(?:[.,]\d+)?)\s*$"
 )
-_PLAIN_DURATION = r"^(?:\d+d +\d+|\d+):\d\d?:\d\d?(?:\.\d+)?$"
 _FIRST_YEAR = 1970
 _SERIAL_BEGINS = pl.date(1899, 12, 31)
 _LEAP_DAY_OF_1900 = pl.date(1900, 3, 1)
@@ -80,9 +83,15 @@ def to_seconds(text: pl.Series) -> pl.Series:
 
     A workbook shows a duration of more than a day as a date behind the last day of 1899.
     """
-    bare = text.str.strip_chars()
-    if bare.str.contains(_PLAIN_DURATION).all():
-        return _plain_seconds(bare)
+    if (seconds := _plain_seconds(text.str.strip_chars())) is None:
+        return _written_seconds(text)
+    if (others := np.isnan(seconds)).any():
+        seconds[others] = _written_seconds(text.filter(pl.Series(others))).to_numpy()
+    return pl.Series(text.name, seconds, nan_to_null=True)
+
+
+def _written_seconds(text: pl.Series) -> pl.Series:
+    """Durations in any of their forms."""
     fields = pl.col("t").str.to_lowercase().str.extract_groups(_DURATION)
 
     def part(name: str) -> pl.Expr:
@@ -95,19 +104,36 @@ def to_seconds(text: pl.Series) -> pl.Series:
     return pl.DataFrame({"t": text}).select(total.alias(text.name)).to_series()
 
 
-def _plain_seconds(text: pl.Series) -> pl.Series:
-    """The common forms `2d 01:00:05.25` and `30:49:13`, at a quarter of the general method's cost."""
-    first, minutes, seconds = _split(text, ":", 2)
-    hours = first.cast(pl.Float64, strict=False)
-    if hours.has_nulls():
-        days, rest = (piece.str.strip_chars().cast(pl.Float64) for piece in _split(first, "d", 1))
-        hours = hours.fill_null(24 * days + rest)
-    total = (hours * 60 + minutes.cast(pl.Float64)) * 60 + seconds.cast(pl.Float64)
-    return total.alias(text.name)
+def _plain_seconds(text: pl.Series) -> np.ndarray | None:
+    """The common forms `2d 01:00:05.25` and `30:49:13`, read as a table between their colons.
 
-
-def _split(text: pl.Series, mark: str, times: int) -> list[pl.Series]:
-    return text.str.split_exact(mark, times).struct.unnest().get_columns()
+    None if the cells are of several forms, not a number where a cell is of no such form.
+    """
+    joined = text.str.join("\n", ignore_nulls=False).item() if len(text) else None
+    if joined is None:
+        return None
+    names = ("days", "hours", "minutes", "seconds")[0 if "d " in joined else 1 :]
+    lines = f"{joined}\n".encode().replace(b"d ", b":")
+    if lines.translate(None, b"0123456789.: \n"):
+        return None
+    codes = np.frombuffer(lines, dtype=np.uint8)
+    ends = codes[(codes == ord(":")) | (codes == ord("\n"))] == ord("\n")
+    width, rest = divmod(len(ends), len(text))
+    if rest or width != len(names) or not ends[width - 1 :: width].all():
+        return None
+    table = pl.read_csv(
+        lines,
+        has_header=False,
+        separator=":",
+        schema={name: pl.Float64() if name == "seconds" else pl.Int64() for name in names},
+        ignore_errors=True,
+    )
+    if table.height != len(text):
+        return None
+    *larger, minutes, seconds = (table[name].cast(pl.Float64).to_numpy() for name in names)
+    hours = 24 * larger[0] + larger[1] if len(larger) == 2 else larger[0]
+    total: np.ndarray = (hours * 60 + minutes) * 60 + seconds
+    return np.where((minutes < 100) & (seconds < 100), total, np.nan)
 
 
 def moment_formats(sample: Sequence[str]) -> tuple[list[str], bool]:
@@ -116,11 +142,14 @@ def moment_formats(sample: Sequence[str]) -> tuple[list[str], bool]:
     if series.is_empty():
         return [], False
 
+    first = cast(str, series[0])
+
     def fits(formats: tuple[str, ...]) -> list[str]:
         return [
-            pattern
+            variant
             for pattern in formats
-            if _alike(pattern, series[0]) and not _moments(series, pattern).has_nulls()
+            if _alike(pattern, first)
+            for variant in _variants(pattern, series)
         ]
 
     certain = [*fits(_YEAR_FIRST), *fits(_NAMED)]
@@ -130,12 +159,21 @@ def moment_formats(sample: Sequence[str]) -> tuple[list[str], bool]:
     return [*month, *day], bool(month and day)
 
 
+def _variants(pattern: str, series: pl.Series) -> tuple[str, ...]:
+    """A pattern if it fits, behind the one for whole seconds, which reads four times as fast."""
+    bare = pattern.replace("%.f", "")
+    if bare != pattern and not _moments(series, bare).has_nulls():
+        return (bare, pattern)
+    return () if _moments(series, pattern).has_nulls() else (pattern,)
+
+
 def _alike(pattern: str, text: str) -> bool:
     """Whether a date could have a format at all; a cheap test before the costly one."""
     words = any(c.isalpha() and c not in "TAPMapm" for c in text)
     return (
         ("%p" in pattern) == text.upper().endswith("M")
         and ("%b" in pattern.lower()) == words
+        and ("%Y" in pattern) == (re.search(r"\d{4}", text.partition(":")[0]) is not None)
         and pattern.count(":") == text.count(":")
         and next((c for c in text if not c.isdigit()), "") == pattern[2]
     )
@@ -143,10 +181,9 @@ def _alike(pattern: str, text: str) -> bool:
 
 def _moments(text: pl.Series, pattern: str) -> pl.Series:
     """Moments in one format; a two-digit year does not pass for a four-digit one."""
-    if pattern.startswith("%Y") and not (whole := text.str.contains(r"^\d{4}\D")).all():
-        text = text.set(~whole.fill_null(False), None)
     read = text.str.to_datetime(pattern, time_unit="us", strict=False, exact=True)
-    if pattern.startswith("%Y"):
+    earliest = cast(datetime | None, read.min())
+    if earliest is None or earliest.year >= _FIRST_YEAR:
         return read
     return read.set((read.dt.year() < _FIRST_YEAR).fill_null(False), None)
 
@@ -158,6 +195,11 @@ def _clean(text: pl.Series) -> pl.Series:
         return clean
     clean = clean.str.replace(r"(:\d\d),(\d+)$", "${1}.${2}")
     return clean.str.replace(r"(:\d\d(?:\.\d+)?)\s*(?:Z|[+\-]\d\d:?\d\d)$", "${1}")
+
+
+def has_offset(cell: str) -> bool:
+    """Whether a wall clock states its offset from UTC."""
+    return re.search(_OFFSET, cell.strip(" \t\r\"'")) is not None
 
 
 def to_offsets(text: pl.Series) -> pl.Series:
@@ -173,6 +215,8 @@ def to_offsets(text: pl.Series) -> pl.Series:
 
 def to_moments(text: pl.Series, formats: Sequence[str]) -> pl.Series:
     """The wall clock without a zone, by the first of the formats that read the most cells."""
+    if not (read := _moments(text, formats[0])).null_count():
+        return read
     clean = _clean(text)
     best = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us"))
     for pattern in formats:

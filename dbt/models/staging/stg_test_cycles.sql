@@ -13,6 +13,7 @@ select
     efficiency_basis,
     charge_end_v,
     discharge_end_v,
+    counters_off_pct,
     ir_drop_mv,
     resistance_ohm,
     dqdv_peak_charge_v,

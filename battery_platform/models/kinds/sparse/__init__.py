@@ -1,5 +1,5 @@
 """Learning from one wide table of cells with gaps: descriptors, endpoints, and the fade as a curve.
 
-Here belongs what paper 001 does with such a table: every endpoint predicted with its uncertainty from
-the descriptors and whichever endpoints are known. What is served stands in `models.served`.
+In scope: predicting every endpoint with its uncertainty from the descriptors and whichever endpoints are
+known, as in paper 001. The code that is served is in `models.served`.
 """
