@@ -357,17 +357,20 @@ def best_table(header: list[str]) -> str | None:
         }
         wanted = columns(TABLES[name].contract)
         derived = derivable(name)
-        missing = sum(
-            column.required and column.name not in placed and column.name not in derived
+        lacking = {
+            column.name
             for column in wanted
-        )
+            if column.required and column.name not in placed and column.name not in derived
+        }
+        assumed = lacking & {"loading_basis"} if "mass_loading_mg_cm2" in placed else set()
+        missing = len(lacking - assumed)
         own_key = wanted[0].name in placed
         quantities = [column for column in placed if unit_of(column) is not None]
         if not own_key and (wanted[0].name not in derived or len(quantities) < 2):
             continue
         if 3 * len(placed) < len(named) and (not own_key or missing or len(quantities) < ENOUGH):
             continue
-        score = len(placed) - 2.0 * missing + (0.5 if own_key else 0.0)
+        score = len(placed) - 2.0 * missing + (0.5 if own_key else 0.0) - (0.5 if assumed else 0.0)
         scores.append((score, -rank, name))
     best = max(scores, default=None)
     return best[2] if best and best[0] > 0 else None

@@ -377,7 +377,39 @@ class _Guess:
                 self.assumed.append(
                     "loading_basis: the file does not say; the whole dry coating is assumed"
                 )
+        if "coulombic_efficiency_pct" in placed and "efficiency_basis" in (
+            self.wanted.keys() - placed.keys()
+        ):
+            basis = self._way_round()
+            if basis is not None:
+                constants["efficiency_basis"] = basis
+                self.assumed.append(
+                    f"efficiency_basis: {basis}, which gives the efficiencies of the file"
+                )
         return constants
+
+    def _way_round(self) -> str | None:
+        """Which capacity over which gives the efficiencies that stand beside them."""
+        at = {placed.column: p for p, placed in enumerate(self.placements) if placed.used}
+        names = ("charge_capacity_mah", "discharge_capacity_mah", "coulombic_efficiency_pct")
+        if not all(name in at for name in names):
+            return None
+        numbers = []
+        for name in names:
+            unit = self.placements[at[name]].unit
+            scale, _ = conversion(unit, name) or (1.0, 0.0) if unit else (1.0, 0.0)
+            numbers.append(as_numbers(self.sample[f"c{at[name]}"], self.decimal) * scale)
+        charge, discharge, given = numbers
+        ways = {
+            "discharge_per_charge": 100 * discharge / charge,
+            "charge_per_discharge": 100 * charge / discharge,
+        }
+        fitting = [
+            way
+            for way, ratio in ways.items()
+            if (off := (ratio - given).drop_nulls().abs()).len() and bool((off <= 0.5).all())
+        ]
+        return fitting[0] if len(fitting) == 1 else None
 
 
 _DATETIME_FORMATS = tuple(

@@ -405,3 +405,31 @@ def test_a_small_file_is_looked_at_once(
     monkeypatch.setattr(Path, "open", counting)
     assert check(lake, path).total("rows_accepted") == 9
     assert len(opened) <= 6
+
+
+def test_an_electrodes_table_is_told_from_a_sheet(write: Write, settings: Settings) -> None:
+    steps = "Electrode;Coating;Calendering;Area (cm2);Thickness (um);Loading (mg/cm2);Porosity (%)"
+    assert best_table(steps.split(";")) == "electrodes"
+    flat = "Sample;Coating;Thickness (um);Loading (mg/cm2);Porosity (%)"
+    assert best_table(flat.split(";")) == "electrode_sheets"
+
+
+@pytest.mark.parametrize(
+    ("efficiencies", "basis"),
+    [
+        (("92", "99.15"), "discharge_per_charge"),
+        (("108.7", "100.86"), "charge_per_discharge"),
+        (("92", "100.86"), None),
+    ],
+)
+def test_the_way_round_of_an_efficiency_follows_from_its_row(
+    write: Write, settings: Settings, efficiencies: tuple[str, str], basis: str | None
+) -> None:
+    first, second = efficiencies
+    head = "Test ID;Cycle;Charge capacity (mAh);Discharge capacity (mAh);CE (%)"
+    content = f"{head}\nT1;1;2.5;2.3;{first}\nT1;2;2.35;2.33;{second}\n"
+    (sheet,) = sheets(write("cycles.csv", content), settings)
+    proposal = propose(sheet, "lab", first_cells(sheet))
+    assert proposal is not None
+    assert proposal.mapping.table == "test_cycles"
+    assert proposal.mapping.constants.get("efficiency_basis") == basis
