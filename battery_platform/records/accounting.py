@@ -83,7 +83,6 @@ def account(
     `placements` are those of a mapping that was guessed, with what was thought of each header.
     """
     taken = positions_of(mapping, sheet, path).taken
-    cells = first_cells(sheet)
     decimal = mapping.decimal or (sheet.dialect.decimal if sheet.dialect else ".")
     decided = {
         position: _decided(mapping, header, position)
@@ -91,7 +90,9 @@ def account(
         if position not in taken
     }
     undecided = [position for position, outcome in decided.items() if outcome is None]
-    below = _below(cells, undecided, taken, mapping.missing, decimal)
+    below = (
+        _below(first_cells(sheet), undecided, taken, mapping.missing, decimal) if undecided else {}
+    )
     fates = []
     for position, header in enumerate(sheet.header):
         guess = placements[position] if placements else None
@@ -162,7 +163,7 @@ def _below(
     decimal: str,
 ) -> dict[int, _Below]:
     """What stands in these columns: all at once, as a sheet may have thousands."""
-    if not positions or cells.is_empty():
+    if cells.is_empty():
         return {position: _Below("it is empty", "") for position in positions}
     rows = max(SAMPLE_ROWS, SAMPLE_CELLS // len(positions))
     names = {f"c{position}": position for position in (*positions, *taken)}
