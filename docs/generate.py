@@ -19,6 +19,7 @@ from battery_platform.contracts.products.declaring import Product
 from battery_platform.contracts.registry import TABLES, Table
 from battery_platform.contracts.units import shown_unit
 from battery_platform.records.identity import derivable
+from battery_platform.records.vocabulary import spoken
 from battery_platform.settings import PROJECT_ROOT
 from battery_platform.store.schema import TECHNICAL
 
@@ -43,8 +44,10 @@ A column's name ends in its unit. Values given in another unit are converted, wh
 the mapping states it. Time stamps are stored in UTC. Every raw table also has `source_id`,
 `file_id`, `sheet`, `row_number` (line of the file) and `is_synthetic`.
 
-*Names* are the headers that are recognised beside the column's own, whatever their case, accents
-and punctuation. For each column that is required, of limited range or of few allowed words, a rule
+*Names* are what a header has to say, beside the column's own name, in whatever words: `foil + thickness`
+is `Dicke Folie`, `Foliendicke`, `collector thickness` and `épaisseur du collecteur` alike. The words, in
+English, French and German, stand in `records/vocabulary.yaml`. A header that says anything else, such as
+`target` or `both sides`, does not name the column. For each column that is required, of limited range or of few allowed words, a rule
 (`present`, `at_least`, `at_most`, `allowed_word`) refuses other values; the tables below list the
 rules between columns. What a rule says names columns in braces; a row's values take their place. A
 rule makes no verdict on a row in which a column that it needs is empty.
@@ -89,7 +92,7 @@ def _raw(table: Table) -> str:
         said.append(f"Within one `{order[0]}`, `{order[1]}` must not run backwards.\n")
     head = ("Column", "Type", "Unit", "Required", "Allowed", "Meaning", "Names")
     derived = derivable(table.name)
-    said.append(_table(head, (_column(column, derived) for column in columns(contract))))
+    said.append(_table(head, (_column(column, derived, table) for column in columns(contract))))
     broken = [
         (f"`{check.name}`", f"`{check.title}`", check.description or "", check.error or "")
         for check in contract.to_schema().checks
@@ -120,7 +123,7 @@ def _product(product: Product) -> str:
     )
 
 
-def _column(column: Column, derived: set[str]) -> tuple[str, ...]:
+def _column(column: Column, derived: set[str], table: Table) -> tuple[str, ...]:
     meaning = column.description
     if column.refers_to:
         meaning += f"; refers to [{column.refers_to}](#raw_{column.refers_to})"
@@ -131,7 +134,7 @@ def _column(column: Column, derived: set[str]) -> tuple[str, ...]:
         _required(column, derived),
         _allowed(column),
         meaning,
-        ", ".join(column.names),
+        spoken(column.name, table.name) or ", ".join(column.names),
     )
 
 

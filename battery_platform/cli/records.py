@@ -27,6 +27,13 @@ catalogue_app = typer.Typer(
 )
 
 Paths = Annotated[list[Path], typer.Argument(help="Files, or folders whose files are taken.")]
+LeaveOut = Annotated[
+    list[str] | None,
+    typer.Option("--leave-out", help="Header of a column that is not wanted; may be repeated."),
+]
+KeepExtra = Annotated[
+    bool, typer.Option("--keep-extra", help="Keep columns that find no place beside their rows.")
+]
 MapFile = Annotated[
     Path | None,
     typer.Option("--map", help="Mapping file; otherwise NAME.map.yaml beside the file is used."),
@@ -40,6 +47,8 @@ def ingest(
         list[str] | None,
         typer.Option(help="File (name, path or file_id) whose rows this one's take the place of."),
     ] = None,
+    leave_out: LeaveOut = None,
+    keep_extra: KeepExtra = False,
     as_json: AsJson = False,
 ) -> None:
     """Take files into the lake: every row is accepted or quarantined with a reason.
@@ -47,22 +56,39 @@ def ingest(
     CSV, TSV, XLSX and Parquet are read by content, in any delimiter, decimal mark and encoding. The
     same bytes twice are a no-op. Exit status 1 if a file was refused as a whole or not one of its
     rows could be accepted.
+
+    Every column is placed, left out on purpose or told. One that finds no place and holds numbers or
+    identifiers refuses the file until somebody decides: a mapping, --leave-out or --keep-extra.
     """
-    _take(paths, mapping, replaces or [], as_json, commit=True)
+    settled = (tuple(leave_out or ()), keep_extra)
+    _take(paths, mapping, replaces or [], settled, as_json, commit=True)
 
 
-def check(paths: Paths, mapping: MapFile = None, as_json: AsJson = False) -> None:
+def check(
+    paths: Paths,
+    mapping: MapFile = None,
+    leave_out: LeaveOut = None,
+    keep_extra: KeepExtra = False,
+    as_json: AsJson = False,
+) -> None:
     """Judge files as `ingest` would, and store nothing.
 
     Exit status 1 if any row would be quarantined or any file refused.
     """
-    _take(paths, mapping, [], as_json, commit=False)
+    _take(paths, mapping, [], (tuple(leave_out or ()), keep_extra), as_json, commit=False)
 
 
 def _take(
-    paths: list[Path], mapping: Path | None, replaces: list[str], as_json: bool, commit: bool
+    paths: list[Path],
+    mapping: Path | None,
+    replaces: list[str],
+    settled: tuple[tuple[str, ...], bool],
+    as_json: bool,
+    commit: bool,
 ) -> None:
     from battery_platform.records import ingest as records
+
+    settle = records.Settle(*settled)
 
     lake = open_lake()
     chosen = records.in_order(lake, records.files_below(paths))
@@ -78,10 +104,12 @@ def _take(
         for path in chosen:
             if commit:
                 reports.append(
-                    records.ingest(lake, path, mapping, replaces=replaces, progress=step)
+                    records.ingest(
+                        lake, path, mapping, replaces=replaces, progress=step, settle=settle
+                    )
                 )
             else:
-                reports.append(records.check(lake, path, mapping, progress=step))
+                reports.append(records.check(lake, path, mapping, step, settle))
     _tell(reports, as_json, commit)
     quarantined = sum(report.total("rows_quarantined") for report in reports)
     if any(report.failed for report in reports) or (not commit and quarantined):
@@ -116,7 +144,7 @@ def progress(files: int, quiet: bool) -> Any:
 def _tell(reports: Sequence[Report], as_json: bool, commit: bool) -> None:
     rows = [row for report in reports for row in report.rows()]
     if as_json:
-        show(rows, True)
+        show([row for report in reports for row in report.details()], True)
         return
     shown = ("file", "sheet", "table", "status", "rows_in", "accepted", "new", "quarantined")
     idle = {name for name in ("sheet",) if not any(row[name] for row in rows)}
@@ -160,12 +188,15 @@ def map_file(
         str | None, typer.Option(help="Name of the source; otherwise the file's.")
     ] = None,
     write: Annotated[bool, typer.Option(help="Write NAME.map.yaml beside the file.")] = True,
+    leave_out: LeaveOut = None,
+    keep_extra: KeepExtra = False,
     as_json: AsJson = False,
 ) -> None:
     """Propose a mapping: which header is which column, how sure that is, and what found no place."""
     from battery_platform.contracts.registry import table as table_of
     from battery_platform.records import mapping as mappings
     from battery_platform.records.assistant import suggest
+    from battery_platform.records.ingest import Settle
 
     source = source or mappings.safe_source(path.stem)
     if not mappings.SOURCE_ID.match(source):
@@ -173,18 +204,16 @@ def map_file(
             f"The source name {source!r} cannot be used.", "Use letters, digits, . - _"
         )
     table_name = table_of(table).name if table else None
-    found = suggest(path, Settings.from_env(), source, table_name)
-    rows = [
-        {
-            "sheet": sheet,
-            "header": one.header,
-            "column": one.column or "not placed",
-            "unit": one.unit or "",
-            "confidence": one.confidence,
-            "why": one.why,
-        }
-        for sheet, one in found.placements
-    ]
+    settle = Settle(tuple(leave_out or ()), keep_extra)
+    found = suggest(path, Settings.from_env(), source, table_name, settle)
+    rows = [fate.row() for fate in found.fates]
+    if not as_json:
+        shown = ("sheet", "header", "outcome", "column", "unit", "confidence", "why")
+        rows = [
+            {name: row[name] for name in shown if name != "sheet" or any(r["sheet"] for r in rows)}
+            | {"column": row["column"] or "not placed"}
+            for row in rows
+        ]
     show(rows, as_json, title=f"{path.name}: headers", empty="a binary file: no headers to place")
     if not found.text:
         raise PlatformError(

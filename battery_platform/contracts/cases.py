@@ -47,7 +47,7 @@ def _curve() -> pl.Expr:
 class CellCases(Contract):
     """A cell of a campaign: its case (one recipe and one way of making it) and all that is known."""
 
-    cell_id: str = key("Identifier of the cell", ("cell", "cell id", "zelle", "cellule"))
+    cell_id: str = key("Identifier of the cell")
     case_id: str = text(
         "Recipe and way of making that the cell shares with its replicates",
         ("case", "case no", "fall", "cas"),
@@ -63,7 +63,6 @@ class CellCases(Contract):
         "Capacity above which the material cannot go; 372 mAh/g (graphite) where not given",
         1,
         4300,
-        ("theoretical capacity", "theoretische kapazitat", "capacite theorique"),
         optional=True,
     )
 
@@ -79,12 +78,9 @@ class CellCases(Contract):
         "Solids in the slurry by mass",
         1,
         95,
-        ("solid content", "feststoffgehalt", "extrait sec"),
         optional=True,
     )
-    mixing_time_min: float = number(
-        "Time of mixing", 0, 1e4, ("mixing time", "mischzeit", "temps de melange"), optional=True
-    )
+    mixing_time_min: float = number("Time of mixing", 0, 1e4, optional=True)
     mixing_temperature_degc: float = number(
         "Temperature while mixing",
         -10,
@@ -96,21 +92,18 @@ class CellCases(Contract):
         "Gap of the doctor blade",
         5,
         2000,
-        ("coating gap", "gap size", "spaltweite", "entrefer"),
         optional=True,
     )
     coating_speed_m_min: float = number(
         "Speed of coating",
         0.001,
         200,
-        ("coating speed", "beschichtungsgeschwindigkeit", "vitesse d'enduction"),
         optional=True,
     )
     drying_temperature_degc: float = number(
         "Temperature of drying, of its first step where there are two",
         0,
         250,
-        ("drying temperature", "trocknungstemperatur", "temperature de sechage"),
         optional=True,
     )
     drying_final_temperature_degc: float = number(
@@ -124,7 +117,6 @@ class CellCases(Contract):
         "Time of drying",
         0,
         1e4,
-        ("drying time", "trocknungszeit", "temps de sechage"),
         optional=True,
     )
     ambient_temperature_degc: float = number(
@@ -147,31 +139,25 @@ class CellCases(Contract):
         "Thickness lost by calendering; 0 where there was none",
         0,
         90,
-        ("compression degree", "verdichtungsgrad", "taux de compression"),
         optional=True,
     )
     thickness_um: float = number(
         "Thickness of the coating without the collector",
         1,
         2000,
-        ("thickness", "dicke", "epaisseur"),
         optional=True,
     )
     mass_loading_mg_cm2: float = number(
         "Mass of the coating per area",
         0.05,
         200,
-        ("mass loading", "coat weight", "flachengewicht", "grammage"),
         optional=True,
     )
-    porosity_pct: float = number(
-        "Pore volume of the coating", 1, 95, ("porosity", "porositat", "porosite"), optional=True
-    )
+    porosity_pct: float = number("Pore volume of the coating", 1, 95, optional=True)
     active_mass_mg: float = number(
         "Graphite in the electrode of the cell",
         0.01,
         1e6,
-        ("active mass", "aktivmasse", "masse active"),
         optional=True,
     )
     electrode_diameter_mm: float = number(
@@ -181,9 +167,7 @@ class CellCases(Contract):
         ("electrode diameter", "durchmesser"),
         optional=True,
     )
-    collector_thickness_um: float = number(
-        "Thickness of the collector", 1, 200, ("collector thickness", "foliendicke"), optional=True
-    )
+    collector_thickness_um: float = number("Thickness of the collector", 1, 200, optional=True)
     electrolyte_ul: float = number(
         "Volume of electrolyte", 0.1, 1e6, ("electrolyte volume", "elektrolytmenge"), optional=True
     )
@@ -197,14 +181,11 @@ class CellCases(Contract):
     counter_thickness_um: float = number(
         "Thickness of the counter electrode", 1, 5000, ("counter thickness",), optional=True
     )
-    charge_rate_c: float = number(
-        "Rate of charging while cycled", 0.001, 100, ("charge rate", "laderate"), optional=True
-    )
+    charge_rate_c: float = number("Rate of charging while cycled", 0.001, 100, optional=True)
     discharge_rate_c: float = number(
         "Rate of discharging while cycled",
         0.001,
         100,
-        ("discharge rate", "entladerate"),
         optional=True,
     )
 
@@ -220,14 +201,11 @@ class CellCases(Contract):
     viscosity_at_100_pa_s: float = number(
         "Viscosity of the slurry at 100 1/s", 1e-5, 1e5, ("viscosity at 100 1/s",), optional=True
     )
-    adhesion_n_m: float = number(
-        "Peel force per width", 0.01, 5000, ("adhesion", "haftung", "adherence"), optional=True
-    )
+    adhesion_n_m: float = number("Peel force per width", 0.01, 5000, optional=True)
     ir_drop_mv: float = number(
         "Voltage step of the first discharge after formation",
         0.01,
         3000,
-        ("ir drop", "spannungsabfall", "chute ir"),
         optional=True,
     )
     first_efficiency_pct: float = number(
@@ -241,7 +219,6 @@ class CellCases(Contract):
         "Mean coulombic efficiency of the cycles after formation",
         0,
         110,
-        ("coulombic efficiency", "coulomb-wirkungsgrad"),
         optional=True,
     )
     max_capacity_mah_g: float = number(

@@ -32,28 +32,22 @@ MASS_SOURCES = ("weighed", "from_loading_and_area", "from_recipe", "stated_by_su
 class Cells(Contract):
     """An assembled cell and the electrode under test in it."""
 
-    cell_id: str = key("Identifier of the cell", ("cell", "cell id", "zelle", "cellule"))
-    electrode_id: str = reference(
-        "electrodes", "Electrode under test", ("electrode", "electrode id", "elektrode")
-    )
-    cell_format: str = choice(
-        CELL_FORMATS, "Housing of the cell", ("format", "cell type", "zellformat", "zelltyp")
-    )
+    cell_id: str = key("Identifier of the cell")
+    electrode_id: str = reference("electrodes", "Electrode under test")
+    cell_format: str = choice(CELL_FORMATS, "Housing of the cell")
     counter_electrode: str = text(
         "What stands against it, e.g. lithium metal",
-        ("counter electrode", "gegenelektrode", "contre-electrode"),
     )
     active_mass_mg: float = number(
         "Mass of active material in the electrode under test",
         0.01,
         1e6,
-        ("active mass", "aktivmasse", "masse active"),
         optional=True,
     )
-    active_mass_source: str = choice(
-        MASS_SOURCES, "How that mass is known", ("mass source", "massenquelle"), optional=True
-    )
-    assembled_at: Moment = moment("Time of sealing", ("assembled", "montiert am", "assemble le"))
+    active_mass_source: str = choice(MASS_SOURCES, "How that mass is known", optional=True)
+    assembled_at: Moment = moment("Time of sealing")
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
     @rule(
         "active_mass_source",
@@ -67,53 +61,45 @@ class Cells(Contract):
 class Formations(CapacityLaws, TimeLaws):
     """The first cycles of a cell, as one row."""
 
-    formation_id: str = key("Identifier of the formation", ("formation", "formierung"))
-    cell_id: str = reference("cells", "Cell that was formed", ("cell", "zelle", "cellule"))
+    formation_id: str = key("Identifier of the formation")
+    cell_id: str = reference("cells", "Cell that was formed")
     charge_capacity_mah: float = number(
         "Charge put in during the first cycle",
         0,
         1e6,
-        ("charge capacity", "ladekapazitat", "capacite de charge"),
     )
     discharge_capacity_mah: float = number(
         "Charge taken out during the first cycle",
         0,
         1e6,
-        ("discharge capacity", "entladekapazitat", "capacite de decharge"),
     )
     coulombic_efficiency_pct: float = number(
         "Charge taken out over charge put in, or the reverse for a half cell discharged first",
         0,
         110,
-        ("coulombic efficiency", "ce", "coulomb-wirkungsgrad", "efficacite coulombique"),
         optional=True,
     )
     specific_capacity_mah_g: float = number(
         "Discharge capacity per active mass",
         0,
         4400,
-        ("specific capacity", "spezifische kapazitat", "capacite specifique"),
         optional=True,
     )
     theoretical_capacity_mah_g: float = number(
         "Capacity above which the material cannot go",
         1,
         4300,
-        ("theoretical capacity", "theoretische kapazitat"),
         optional=True,
     )
-    active_mass_source: str = choice(
-        MASS_SOURCES, "How the active mass is known", ("mass source",), optional=True
-    )
+    active_mass_source: str = choice(MASS_SOURCES, "How the active mass is known", optional=True)
     ir_drop_mv: float = number(
         "Voltage step at the start of the first discharge after formation",
         0,
         3000,
-        ("ir drop", "ir-drop", "chute ir", "spannungsabfall"),
         optional=True,
     )
-    started_at: Moment = moment("Start", ("start", "beginn", "debut"))
-    ended_at: Moment = moment("End", ("end", "ende", "fin"))
+    started_at: Moment = moment("Start")
+    ended_at: Moment = moment("End")
 
     @rule(
         "coulombic_efficiency_pct",
@@ -131,31 +117,20 @@ class Formations(CapacityLaws, TimeLaws):
 class CyclingTests(TimeLaws):
     """One test of a cell: its protocol in a row."""
 
-    test_id: str = key("Identifier of the test", ("test", "test id", "versuch", "essai"))
-    cell_id: str = reference("cells", "Cell under test", ("cell", "zelle", "cellule"))
-    charge_rate_c: float = number(
-        "Charge rate", 0.001, 100, ("charge rate", "laderate"), optional=True
-    )
-    discharge_rate_c: float = number(
-        "Discharge rate", 0.001, 100, ("discharge rate", "entladerate", "c-rate"), optional=True
-    )
-    lower_cutoff_v: float = number(
-        "Voltage at which discharge ends", -0.5, 6, ("lower cutoff", "untere grenze"), optional=True
-    )
-    upper_cutoff_v: float = number(
-        "Voltage at which charge ends", -0.5, 6, ("upper cutoff", "obere grenze"), optional=True
-    )
-    temperature_degc: float = number(
-        "Chamber temperature", -60, 120, ("temperature", "temperatur"), optional=True
-    )
+    test_id: str = key("Identifier of the test")
+    cell_id: str = reference("cells", "Cell under test")
+    charge_rate_c: float = number("Charge rate", 0.001, 100, optional=True)
+    discharge_rate_c: float = number("Discharge rate", 0.001, 100, optional=True)
+    lower_cutoff_v: float = number("Voltage at which discharge ends", -0.5, 6, optional=True)
+    upper_cutoff_v: float = number("Voltage at which charge ends", -0.5, 6, optional=True)
+    temperature_degc: float = number("Chamber temperature", -60, 120, optional=True)
     formation_cycles: int = count(
         "Cycles at the beginning of the test that are its formation; the features begin after them",
         le=100,
-        names=("formation cycles", "formierzyklen"),
         optional=True,
     )
-    started_at: Moment = moment("Start", ("start", "beginn", "debut"))
-    ended_at: Moment = moment("End", ("end", "ende", "fin"))
+    started_at: Moment = moment("Start")
+    ended_at: Moment = moment("End")
 
     @rule(
         "lower_cutoff_v",
@@ -171,22 +146,18 @@ class TestCycles(CapacityLaws):
 
     __test__ = False
 
-    test_id: str = key("Identifier of the test", ("test", "test id", "versuch", "essai"))
-    cycle: int = key_count("Cycle number", ("cycle", "cycle number", "zyklus", "cycle count"))
-    charge_capacity_mah: float = number(
-        "Charge put in", 0, 1e6, ("charge capacity", "ladekapazitat"), optional=True
-    )
+    test_id: str = key("Identifier of the test")
+    cycle: int = key_count("Cycle number")
+    charge_capacity_mah: float = number("Charge put in", 0, 1e6, optional=True)
     discharge_capacity_mah: float = number(
         "Charge taken out",
         0,
         1e6,
-        ("discharge capacity", "entladekapazitat", "capacite de decharge"),
     )
     specific_capacity_mah_g: float = number(
         "Discharge capacity per active mass",
         0,
         4400,
-        ("specific capacity", "spezifische kapazitat"),
         optional=True,
         remedy="Check the active mass and the unit of the current (A labelled mA is the usual cause).",
     )
@@ -194,12 +165,9 @@ class TestCycles(CapacityLaws):
         "Capacity above which the material cannot go",
         1,
         4300,
-        ("theoretical capacity",),
         optional=True,
     )
-    active_mass_source: str = choice(
-        MASS_SOURCES, "How the active mass is known", ("mass source",), optional=True
-    )
+    active_mass_source: str = choice(MASS_SOURCES, "How the active mass is known", optional=True)
     discharges: int = count(
         "How often the cycle turns to discharging; more than once, it is several cycles in one",
         optional=True,
@@ -258,7 +226,7 @@ class TestPoints(Contract):
 
         metadata = {"sequence": ("test_id", "test_time_s")}  # noqa: RUF012 -- read by Pandera
 
-    test_id: str = key("Identifier of the test", ("test", "test id", "versuch"))
+    test_id: str = key("Identifier of the test")
     point: int = key_count(
         "Number of the logged point within the test",
         ("point", "data point", "record", "datenpunkt"),
@@ -267,7 +235,7 @@ class TestPoints(Contract):
         "Time since the start of the test", 0, 1e10, ("test time", "time", "zeit", "temps")
     )
     recorded_at: Moment = moment("Wall clock", ("date time", "timestamp", "datum"))
-    cycle: int = count("Cycle number", names=("cycle", "cycle count", "zyklus"), optional=True)
+    cycle: int = count("Cycle number", optional=True)
     step: int = count(
         "Step of the protocol", names=("step", "step count", "schritt"), optional=True
     )
@@ -281,9 +249,7 @@ class TestPoints(Contract):
     step_energy_wh: float = number(
         "Energy passed since the step began", 0, 1e5, ("energy", "energie"), optional=True
     )
-    temperature_degc: float = number(
-        "Temperature at the cell", -60, 200, ("temperature", "temperatur"), optional=True
-    )
+    temperature_degc: float = number("Temperature at the cell", -60, 200, optional=True)
     charge_ah: float = number("The instrument's counter of charge put in", -1e4, 1e4, optional=True)
     discharge_ah: float = number(
         "The instrument's counter of charge taken out", -1e4, 1e4, optional=True

@@ -34,37 +34,39 @@ MATERIAL_KINDS = (
 LOADING_BASES = ("coating", "active_material")
 
 
+def zone(place: int) -> float:
+    """The air temperature of one zone of a dryer, counted in the direction of the web."""
+    said = f"Air temperature in zone {place} of the dryer"
+    return number(said, 15, 250, optional=True)  # type: ignore[no-any-return]
+
+
+def collector_thickness() -> float:
+    """The thickness of the foil, without which a coating's thickness is given."""
+    return number("Thickness of the collector's foil", 1, 200, optional=True)  # type: ignore[no-any-return]
+
+
 class MaterialLots(Contract):
     """A delivered lot of one material."""
 
-    lot_id: str = key(
-        "Lot number of the material", ("lot", "charge", "lot number", "numero de lot")
-    )
+    lot_id: str = key("Lot number of the material")
     material_kind: str = choice(
         MATERIAL_KINDS,
         "Role of the material in the cell",
-        ("kind", "type of material", "materialart", "type de materiau"),
     )
     material_name: str = text(
         "Name and grade of the material",
-        ("material", "grade", "werkstoff", "materiau"),
         optional=False,
     )
-    supplier: str = text("Maker of the lot", ("vendor", "lieferant", "hersteller", "fournisseur"))
-    d50_um: float = number(
-        "Median particle diameter by volume", 0.005, 100, ("d50", "median diameter"), optional=True
-    )
-    density_g_cm3: float = number(
-        "True density of the material", 0.5, 23, ("density", "dichte", "densite"), optional=True
-    )
+    supplier: str = text("Maker of the lot")
+    d50_um: float = number("Median particle diameter by volume", 0.005, 100, optional=True)
+    density_g_cm3: float = number("True density of the material", 0.5, 23, optional=True)
     theoretical_capacity_mah_g: float = number(
         "Capacity above which no measurement of this material can lie",
         1,
         4300,
-        ("theoretical capacity", "theoretische kapazitat", "capacite theorique"),
         optional=True,
     )
-    received_at: Moment = moment("Arrival of the lot", ("received", "wareneingang", "recu le"))
+    received_at: Moment = moment("Arrival of the lot")
 
     @rule(
         "theoretical_capacity_mah_g",
@@ -82,106 +84,82 @@ class SlurryBatches(RecipeLaws):
 
     slurry_id: str = key(
         "Identifier of the slurry batch",
-        ("slurry", "slurry batch", "batch", "batch id", "ansatz", "charge slurry", "lot encre"),
     )
-    active_lot_id: str = reference(
-        "material_lots", "Lot of the active material", ("active lot", "am lot"), optional=True
-    )
+    active_lot_id: str = reference("material_lots", "Lot of the active material", optional=True)
     conductive_lot_id: str = reference(
-        "material_lots", "Lot of the conductive additive", ("carbon lot",), optional=True
+        "material_lots", "Lot of the conductive additive", optional=True
     )
-    binder_lot_id: str = reference(
-        "material_lots", "Lot of the binder", ("binder lot",), optional=True
-    )
+    binder_lot_id: str = reference("material_lots", "Lot of the binder", optional=True)
     active_material_pct: float = number(
         "Active material in the dry coating, by weight",
         50,
         100,
-        ("am", "am content", "active material", "aktivmaterial", "matiere active", "composition"),
     )
     conductive_additive_pct: float = number(
         "Conductive additive in the dry coating, by weight",
         0,
         50,
-        ("conductive additive", "carbon black", "leitruss", "noir de carbone", "cb"),
         optional=True,
     )
     binder_pct: float = number(
         "Binder in the dry coating, by weight",
         0,
         50,
-        ("binder", "binderanteil", "liant"),
         optional=True,
     )
     solid_content_pct: float = number(
         "Solids in the slurry, by weight",
         5,
         95,
-        ("solid content", "solids", "s-to-l ratio", "feststoffgehalt", "taux de solide", "sc"),
     )
     viscosity_pa_s: float = number(
         "Viscosity at the stated shear rate",
         1e-3,
         1e4,
-        ("viscosity", "viskositat", "viscosite"),
         optional=True,
     )
     shear_rate_1_s: float = number(
         "Shear rate at which the viscosity was read",
         1e-3,
         1e5,
-        ("shear rate", "scherrate", "taux de cisaillement"),
         optional=True,
     )
     mixing_time_min: float = number(
         "Duration of mixing",
         0.1,
         2880,
-        ("mixing time", "mischzeit", "mischdauer", "duree de melange"),
         optional=True,
     )
-    mixed_at: Moment = moment("End of mixing", ("mixed", "mixed at", "gemischt am", "melange le"))
+    mixed_at: Moment = moment("End of mixing")
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
 
 class Coatings(Contract):
     """One run of a slurry over the coater at fixed settings."""
 
-    coating_id: str = key(
-        "Identifier of the coating run", ("coating", "coating run", "beschichtung", "enduction")
-    )
-    slurry_id: str = reference(
-        "slurry_batches", "Slurry that was coated", ("slurry", "slurry batch", "batch", "ansatz")
-    )
+    coating_id: str = key("Identifier of the coating run")
+    slurry_id: str = reference("slurry_batches", "Slurry that was coated")
     comma_gap_um: float = number(
         "Gap between comma bar and roll",
         5,
         2000,
-        (
-            "comma gap",
-            "gap",
-            "coating gap",
-            "spalt",
-            "kommaspalt",
-            "rakelspalt",
-            "spaltweite",
-            "entrefer",
-        ),
     )
     coating_speed_m_min: float = number(
         "Web speed",
         0.01,
         200,
-        ("coating speed", "web speed", "speed", "bahngeschwindigkeit", "vitesse d'enduction"),
         optional=True,
     )
     wet_thickness_um: float = number(
         "Thickness of the wet film",
         5,
         2000,
-        ("wet thickness", "nassdicke", "epaisseur humide"),
         optional=True,
     )
-    coated_at: Moment = moment("End of the run", ("coated", "beschichtet am", "enduit le"))
+    coated_at: Moment = moment("End of the run")
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
     @rule(
         "wet_thickness_um",
@@ -195,72 +173,74 @@ class Coatings(Contract):
 class Dryings(Contract):
     """One pass of a coating through the dryer."""
 
-    drying_id: str = key("Identifier of the drying pass", ("drying", "trocknung", "sechage"))
-    coating_id: str = reference("coatings", "Coating that was dried", ("coating", "beschichtung"))
+    drying_id: str = key("Identifier of the drying pass")
+    coating_id: str = reference("coatings", "Coating that was dried")
     drying_temperature_degc: float = number(
         "Highest air temperature of the dryer",
         15,
         250,
-        ("drying temperature", "trocknungstemperatur", "temperature de sechage"),
     )
     drying_time_min: float = number(
         "Time in the dryer",
         0.05,
         4320,
-        ("drying time", "trocknungszeit", "duree de sechage"),
         optional=True,
     )
     residual_solvent_ppm: float = number(
         "Solvent left in the dry coating, by weight",
         0,
         200000,
-        ("residual solvent", "restlosemittel", "solvant residuel"),
         optional=True,
     )
-    dried_at: Moment = moment("End of drying", ("dried", "getrocknet am", "seche le"))
+    dried_at: Moment = moment("End of drying")
+    drying_zone_1_degc: float = zone(1)
+    drying_zone_2_degc: float = zone(2)
+    drying_zone_3_degc: float = zone(3)
+    drying_zone_4_degc: float = zone(4)
+    drying_zone_5_degc: float = zone(5)
+    drying_zone_6_degc: float = zone(6)
+    drying_zone_7_degc: float = zone(7)
+    drying_zone_8_degc: float = zone(8)
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
 
 class Calenderings(Contract):
     """One pass of a dried coating through the calender."""
 
-    calendering_id: str = key(
-        "Identifier of the calendering pass", ("calendering", "kalandrierung", "calandrage")
-    )
-    drying_id: str = reference("dryings", "Dried coating that was pressed", ("drying", "trocknung"))
+    calendering_id: str = key("Identifier of the calendering pass")
+    drying_id: str = reference("dryings", "Dried coating that was pressed")
     thickness_before_um: float = number(
         "Coating thickness before the calender, without collector",
         1,
         1500,
-        ("thickness before", "dicke vorher", "dicke vor", "epaisseur avant"),
     )
     thickness_after_um: float = number(
         "Coating thickness after the calender, without collector",
         1,
         1500,
-        ("thickness after", "dicke nachher", "dicke nach", "epaisseur apres"),
     )
     compression_degree_pct: float = number(
         "Loss of coating thickness, relative to the thickness before",
         0,
         80,
-        ("compression degree", "compression", "verdichtung", "taux de compression", "cd"),
         optional=True,
     )
     roll_temperature_degc: float = number(
         "Roll temperature",
         10,
         250,
-        ("roll temperature", "walzentemperatur", "temperature des rouleaux"),
         optional=True,
     )
     line_load_n_mm: float = number(
         "Force of the rolls per width",
         0.1,
         5000,
-        ("line load", "linienlast", "charge lineique"),
         optional=True,
     )
-    calendered_at: Moment = moment("Time of the pass", ("calendered", "kalandriert am"))
+    calendered_at: Moment = moment("Time of the pass")
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
     @rule(
         "thickness_after_um",
@@ -285,54 +265,46 @@ class Calenderings(Contract):
 class Electrodes(GeometryLaws):
     """One punched or cut electrode and what was measured on it."""
 
-    electrode_id: str = key(
-        "Identifier of the electrode", ("electrode", "electrode id", "elektrode", "id electrode")
-    )
-    coating_id: str = reference("coatings", "Coating it was cut from", ("coating", "beschichtung"))
+    electrode_id: str = key("Identifier of the electrode")
+    coating_id: str = reference("coatings", "Coating it was cut from")
     calendering_id: str = reference(
         "calenderings",
         "Calendering pass, empty for an electrode that was not calendered",
-        ("calendering", "kalandrierung", "calandrage"),
         optional=True,
     )
-    area_cm2: float = number(
-        "Coated area of the electrode", 0.01, 10000, ("area", "flache", "surface"), optional=True
-    )
+    area_cm2: float = number("Coated area of the electrode", 0.01, 10000, optional=True)
     thickness_um: float = number(
         "Coating thickness without collector",
         1,
         1500,
-        ("thickness", "coating thickness", "dicke", "schichtdicke", "epaisseur"),
     )
     mass_loading_mg_cm2: float = number(
         "Dry mass per area, on the stated basis",
         0.05,
         300,
-        ("mass loading", "loading", "beladung", "flachengewicht", "masse surfacique", "grammage"),
     )
     loading_basis: str = choice(
         LOADING_BASES,
         "Whether the loading counts the whole dry coating or its active material alone",
-        ("loading basis", "bezug"),
     )
     porosity_pct: float = number(
         "Share of the coating's volume that is pores",
         1,
         95,
-        ("porosity", "porositat", "porosite"),
     )
     composite_density_g_cm3: float = number(
         "Density of the coating without its pores",
         0.8,
         8,
-        ("composite density", "solid density", "feststoffdichte"),
         optional=True,
     )
     adhesion_n_m: float = number(
         "Peel force per width",
         0,
         2000,
-        ("adhesion", "peel force", "haftung", "adherence"),
         optional=True,
     )
-    measured_at: Moment = moment("Time of the measurements", ("measured", "gemessen am"))
+    measured_at: Moment = moment("Time of the measurements")
+    collector_thickness_um: float = collector_thickness()
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")

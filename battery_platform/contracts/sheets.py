@@ -24,7 +24,24 @@ from battery_platform.contracts.laws import (
     RecipeLaws,
     fractions_sum,
 )
-from battery_platform.contracts.process import LOADING_BASES
+from battery_platform.contracts.process import LOADING_BASES, collector_thickness, zone
+
+ADDED_TO_SHEETS = (
+    "shear_rate_1_s",
+    "mixing_time_min",
+    "wet_thickness_um",
+    *(f"drying_zone_{place}_degc" for place in range(1, 9)),
+    "drying_time_min",
+    "residual_solvent_ppm",
+    "roll_temperature_degc",
+    "line_load_n_mm",
+    "area_cm2",
+    "collector_thickness_um",
+    "operator",
+    "remark",
+)
+"""Columns that sheets of earlier versions had not: where a sheet does not fill them, they take no part
+in an identifier that is derived from the row, so that it stays what it was."""
 
 CLASS_LABELS = ("low", "medium", "high")
 
@@ -38,203 +55,147 @@ class ElectrodeSheets(RecipeLaws, GeometryLaws, CapacityLaws):
 
     electrode_id: str = key(
         "Identifier of the electrode",
-        (
-            "electrode",
-            "electrode id",
-            "elektrode",
-            "elektroden nr",
-            "sample",
-            "probe",
-            "echantillon",
-        ),
     )
-    coating_id: str = text(
-        "Identifier of the coating run", ("coating", "coating id"), optional=False
-    )
-    slurry_id: str = text(
-        "Identifier of the slurry batch", ("slurry", "batch", "charge", "ansatz"), optional=False
-    )
+    coating_id: str = text("Identifier of the coating run", optional=False)
+    slurry_id: str = text("Identifier of the slurry batch", optional=False)
     replicate: int = count(
         "Running number among electrodes of one condition",
         1,
         10**6,
-        ("replicate", "wiederholung", "replique", "repetition"),
     )
     active_material: str = text(
         "Name of the active material",
-        ("active material name", "aktivmaterial", "materiau actif", "chemistry"),
     )
     active_material_pct: float = number(
         "Active material in the dry coating, by weight",
         50,
         100,
-        (
-            "am",
-            "am content",
-            "active material",
-            "active material content",
-            "composition",
-            "aktivmaterial",
-            "aktivmaterialanteil",
-            "matiere active",
-            "taux de matiere active",
-            "composition (a.m.%)",
-        ),
         optional=True,
     )
     conductive_additive_pct: float = number(
         "Conductive additive in the dry coating, by weight",
         0,
         50,
-        ("conductive additive", "carbon black", "cb", "leitruss", "noir de carbone"),
         optional=True,
     )
     binder_pct: float = number(
         "Binder in the dry coating, by weight",
         0,
         50,
-        ("binder", "binderanteil", "bindemittel", "pvdf", "liant"),
         optional=True,
     )
     solid_content_pct: float = number(
         "Solids in the slurry, by weight",
         5,
         95,
-        (
-            "solid content",
-            "solids content",
-            "solids",
-            "s-to-l ratio",
-            "s-to-l",
-            "stol",
-            "feststoff",
-            "feststoffgehalt",
-            "feststoffanteil",
-            "taux de solide",
-            "extrait sec",
-            "sc",
-        ),
         optional=True,
     )
     viscosity_pa_s: float = number(
         "Slurry viscosity at the coating shear rate",
         1e-3,
         1e4,
-        ("viscosity", "viskositat", "viscosite"),
         optional=True,
     )
     comma_gap_um: float = number(
         "Gap between comma bar and roll",
         5,
         2000,
-        (
-            "comma gap",
-            "gap",
-            "coating gap",
-            "spalt",
-            "kommaspalt",
-            "rakelspalt",
-            "spaltweite",
-            "entrefer",
-            "ecartement",
-        ),
         optional=True,
     )
     coating_speed_m_min: float = number(
         "Web speed",
         0.01,
         200,
-        (
-            "coating speed",
-            "web speed",
-            "bahngeschwindigkeit",
-            "bandgeschwindigkeit",
-            "vitesse d'enduction",
-        ),
         optional=True,
     )
     drying_temperature_degc: float = number(
         "Highest air temperature of the dryer",
         15,
         250,
-        ("drying temperature", "trocknungstemperatur", "temperature de sechage"),
         optional=True,
     )
     compression_degree_pct: float = number(
         "Loss of coating thickness in the calender, 0 for an electrode that was not calendered",
         0,
         80,
-        ("compression degree", "compression", "verdichtung", "taux de compression", "cd"),
         optional=True,
     )
     thickness_um: float = number(
         "Coating thickness without collector",
         1,
         1500,
-        ("thickness", "coating thickness", "dicke", "schichtdicke", "epaisseur"),
         optional=True,
     )
     mass_loading_mg_cm2: float = number(
         "Dry mass per area, on the stated basis",
         0.05,
         300,
-        (
-            "mass loading",
-            "loading",
-            "areal loading",
-            "beladung",
-            "massenbeladung",
-            "flachengewicht",
-            "masse surfacique",
-            "grammage",
-        ),
         optional=True,
     )
     loading_basis: str = choice(
         LOADING_BASES,
         "Whether the loading counts the whole dry coating or its active material alone",
-        ("loading basis", "bezug"),
         optional=True,
     )
     porosity_pct: float = number(
         "Share of the coating's volume that is pores",
         1,
         95,
-        ("porosity", "porositat", "porosite"),
         optional=True,
     )
     composite_density_g_cm3: float = number(
         "Density of the coating without its pores",
         0.8,
         8,
-        ("composite density", "solid density", "density", "feststoffdichte", "dichte", "densite"),
         optional=True,
     )
     adhesion_n_m: float = number(
         "Peel force per width",
         0,
         2000,
-        ("adhesion", "peel force", "haftung", "haftkraft", "adherence"),
         optional=True,
     )
     specific_capacity_mah_g: float = number(
         "First discharge capacity per active mass",
         0,
         4400,
-        ("specific capacity", "spezifische kapazitat", "capacite specifique", "capacity"),
         optional=True,
     )
     theoretical_capacity_mah_g: float = number(
         "Capacity above which the material cannot go",
         1,
         4300,
-        ("theoretical capacity", "theoretische kapazitat", "capacite theorique"),
         optional=True,
     )
-    active_mass_source: str = text(
-        "How the active mass behind the specific capacity is known", ("mass source", "massenquelle")
+    active_mass_source: str = text("How the active mass behind the specific capacity is known")
+    measured_at: Moment = moment("Time of the measurements")
+    shear_rate_1_s: float = number(
+        "Shear rate at which the viscosity was read", 1e-3, 1e5, optional=True
     )
-    measured_at: Moment = moment("Time of the measurements", ("measured", "date", "datum"))
+    mixing_time_min: float = number("Duration of mixing", 0.1, 2880, optional=True)
+    wet_thickness_um: float = number("Thickness of the wet film", 5, 2000, optional=True)
+    drying_zone_1_degc: float = zone(1)
+    drying_zone_2_degc: float = zone(2)
+    drying_zone_3_degc: float = zone(3)
+    drying_zone_4_degc: float = zone(4)
+    drying_zone_5_degc: float = zone(5)
+    drying_zone_6_degc: float = zone(6)
+    drying_zone_7_degc: float = zone(7)
+    drying_zone_8_degc: float = zone(8)
+    drying_time_min: float = number("Time in the dryer", 0.05, 4320, optional=True)
+    residual_solvent_ppm: float = number(
+        "Solvent left in the dry coating, by weight", 0, 200000, optional=True
+    )
+    roll_temperature_degc: float = number(
+        "Roll temperature of the calender", 10, 250, optional=True
+    )
+    line_load_n_mm: float = number(
+        "Force of the calender's rolls per width", 0.1, 5000, optional=True
+    )
+    area_cm2: float = number("Coated area of the electrode", 0.01, 10000, optional=True)
+    collector_thickness_um: float = collector_thickness()
+    operator: str = text("Who did it")
+    remark: str = text("What was remarked")
 
     @rule(
         "active_material_pct",
@@ -269,20 +230,15 @@ class ConditionMeans(Contract):
     """Averages over the electrodes of one condition, where the source gives no single values."""
 
     condition_id: str = key("Identifier of the condition", ("condition", "case"))
-    active_material_pct: float = number(
-        "Active material in the dry coating, by weight", 50, 100, ("composition", "am")
-    )
-    solid_content_pct: float = number(
-        "Solids in the slurry, by weight", 5, 95, ("s-to-l", "stol", "solid content")
-    )
+    active_material_pct: float = number("Active material in the dry coating, by weight", 50, 100)
+    solid_content_pct: float = number("Solids in the slurry, by weight", 5, 95)
     viscosity_pa_s: float = number(
-        "Slurry viscosity at the coating shear rate", 1e-3, 1e4, ("viscosity",), optional=True
+        "Slurry viscosity at the coating shear rate", 1e-3, 1e4, optional=True
     )
     shear_rate_1_s: float = number(
         "Shear rate in the coating gap",
         1e-3,
         1e5,
-        ("shear rate", "applied shear rate"),
         optional=True,
     )
     electrode_mass_mg: float = number(
@@ -307,7 +263,7 @@ class ConditionMeans(Contract):
     thickness_sd_um: float = number(
         "Standard deviation of that thickness", 0, 200, ("s thick",), optional=True
     )
-    porosity_pct: float = number("Mean porosity", 1, 95, ("porosity (complete)",), optional=True)
+    porosity_pct: float = number("Mean porosity", 1, 95, optional=True)
     coating_density_mg_cm3: float = number(
         "Mean density of the coating with its pores",
         100,
@@ -318,7 +274,7 @@ class ConditionMeans(Contract):
     mass_loading_class: str = choice(
         CLASS_LABELS, "Class of loading that the source assigns", ("mload", "class"), optional=True
     )
-    measured_at: Moment = moment("Day of the condition", ("date",))
+    measured_at: Moment = moment("Day of the condition")
 
 
 class Mesostructures(Contract):
@@ -326,7 +282,7 @@ class Mesostructures(Contract):
 
     structure_id: str = key("Identifier of the structure", ("structure", "structure id"))
     calender_gap_um: float = number("Displacement of the calender", 0, 500, ("gap",))
-    active_material_pct: float = number("Active material, by weight", 50, 100, ("am",))
+    active_material_pct: float = number("Active material, by weight", 50, 100)
     carbon_binder_pct: float = number("Carbon-binder domain, by weight", 0, 50, ("cbd",))
     porosity_uncalendered_pct: float = number(
         "Porosity before calendering", 1, 95, ("porous", "porosity")

@@ -68,24 +68,13 @@ UNITS: tuple[Unit, ...] = (
 
 _WORDS = {
     "percent": "percent",
-    "%": "percent",
-    "wt%": "percent",
-    "wt.%": "percent",
-    "wt-%": "percent",
-    "gew-%": "percent",
-    "ma.%": "percent",
-    "vol.%": "percent",
-    "vol%": "percent",
-    "gew.%": "percent",
-    "gew%": "percent",
-    "ma%": "percent",
-    "m%": "percent",
     "prozent": "percent",
     "pourcent": "percent",
-    "%w/w": "percent",
-    "% w/w": "percent",
     "-": "dimensionless",
     "1": "dimensionless",
+    "gsm": "g/m**2",
+    "pct": "percent",
+    "wt": "percent",
     "fraction": "dimensionless",
     "anteil": "dimensionless",
     "°c": "degC",
@@ -107,6 +96,10 @@ _WORDS = {
     "pas": "Pa*s",
     "mpas": "mPa*s",
 }
+
+_OF = r"(?:(?:wt|w/w|w|m/m|m|ma|mass|masse|massique|gew|weight|poids|pds|vol|v)\b\.?[\s\-]*)?"
+_SHARE = re.compile(rf"{_OF}%[\s.\-]*{_OF}")
+"""A percentage, with the quantity that it is of before or behind it."""
 
 _POWERS = str.maketrans({"²": "**2", "³": "**3", "⁻": "-", "¹": "1", "µ": "u", "μ": "u", "−": "-"})
 
@@ -136,6 +129,8 @@ def normalise_unit(text: str) -> str:
     for candidate in (folded, folded.replace(".-", "."), folded.replace(" ", "")):
         if candidate in _WORDS:
             return _WORDS[candidate]
+    if _SHARE.fullmatch(folded):
+        return "percent"
     text = text.translate(_POWERS).replace("**-", "-")
     text = re.sub(r"-\*\*(\d)", r"-\1", text)
     text = re.sub(r"\s*[·.*\u22c5x]\s*", "*", text)

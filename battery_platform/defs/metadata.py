@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from battery_platform.records.ingest import Report
 
+OUTCOMES = ("placed", "left out", "extra", "unplaced")
 OWNERS = ["team:data-platform"]
 Draw = Callable[[], "Figure"]
 """A picture that is yet to be drawn: importing what draws it costs a second."""
@@ -106,6 +108,9 @@ def ingest_metadata(reports: Sequence[Report], snapshot: int) -> dict[str, Any]:
         name: sum(int(row[name]) for row in rows)
         for name in ("rows_in", "accepted", "new", "quarantined")
     }
+    fates = [(report.path.name, fate) for report in reports for fate in report.fates]
+    outcomes = Counter(fate.outcome for _, fate in fates)
+    elsewhere = [{"file": name} | fate.row() for name, fate in fates if fate.outcome != "placed"]
     return {
         "dagster/row_count": total["accepted"],
         "files": len(reports),
@@ -113,6 +118,9 @@ def ingest_metadata(reports: Sequence[Report], snapshot: int) -> dict[str, Any]:
         "rows_in": total["rows_in"],
         "rows_accepted": total["accepted"],
         "rows_quarantined": total["quarantined"],
+        "columns_in": len(fates),
+        **{f"columns_{name.replace(' ', '_')}": outcomes[name] for name in OUTCOMES},
+        "columns_not_placed": markdown_table(elsewhere, limit=200),
         "snapshot": snapshot,
         "files_taken": markdown_table(rows),
     }

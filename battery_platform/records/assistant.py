@@ -6,16 +6,18 @@ stands; its mapping says what the file does not: whose it is, the clock's zone, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from battery_platform.errors import RefusedFile
 from battery_platform.records import mapping as mappings
+from battery_platform.records.accounting import PLACED, UNPLACED, Fate, account, unsettled
 from battery_platform.records.cyclers import open_file
 from battery_platform.records.cyclers.header import find_table
-from battery_platform.records.ingest import reader_of
+from battery_platform.records.ingest import NOTHING_SETTLED, Settle, reader_of
 from battery_platform.records.instruments.readers import INSTRUMENTS
-from battery_platform.records.mapping import Placement
+from battery_platform.records.mapping import Mapping
+from battery_platform.records.proposing import propose
 from battery_platform.records.reading import first_cells, kind_of, refuse, sheets
 from battery_platform.settings import Settings
 
@@ -45,8 +47,8 @@ timezone: UTC
 class Suggestion:
     """Headers with their columns, and the mapping as text."""
 
-    placements: list[tuple[str, Placement]]
-    """Each header's sheet and the column it was assigned to."""
+    fates: list[Fate]
+    """What becomes of each header."""
     text: str
     notes: list[str]
     missing: dict[str, tuple[str, ...]]
@@ -54,7 +56,11 @@ class Suggestion:
 
 
 def suggest(
-    path: Path, settings: Settings, source: str, table_name: str | None = None
+    path: Path,
+    settings: Settings,
+    source: str,
+    table_name: str | None = None,
+    settle: Settle = NOTHING_SETTLED,
 ) -> Suggestion:
     """Suggest how to read a file; one that cannot be read at all is refused."""
     reader = reader_of(path) if table_name is None and path.is_file() else None
@@ -62,45 +68,67 @@ def suggest(
         return _of_a_cycler(path, source)
     if reader is not None:
         return _of_an_instrument(path, reader, source)
-    return _of_a_form(path, settings, source, table_name)
+    return _of_a_form(path, settings, source, table_name, settle)
 
 
-def _of_a_form(path: Path, settings: Settings, source: str, table_name: str | None) -> Suggestion:
-    placements: list[tuple[str, Placement]] = []
-    proposals = []
+def _of_a_form(
+    path: Path, settings: Settings, source: str, table_name: str | None, settle: Settle
+) -> Suggestion:
+    fates: list[Fate] = []
+    made: list[Mapping] = []
+    missing: dict[str, tuple[str, ...]] = {}
     for sheet in sheets(path, settings):
-        proposal = mappings.propose(sheet, source, first_cells(sheet), table_name)
+        proposal = propose(sheet, source, first_cells(sheet), table_name)
         if proposal is None:
-            lost = [Placement(text, None, None, 0.0, "no table fits") for text in sheet.header]
-            placements += [(sheet.name, placement) for placement in lost]
+            fates += [
+                _fate("", sheet.name, place, text, None, "no table fits")
+                for place, text in enumerate(sheet.header)
+            ]
             continue
-        proposals.append(proposal)
-        placements += [(sheet.name, placement) for placement in proposal.placements]
+        mapping = settle.said_in(proposal.mapping)
+        made.append(mapping)
+        fates += account(mapping, sheet, path, proposal.placements)
+        if proposal.missing:
+            missing[mapping.table] = proposal.missing
+    undecided = dict.fromkeys(fate.name for fate in fates if fate.outcome == UNPLACED)
+    notes = [f"assumed: {note}" for mapping in made for note in mapping.assumed]
+    refusal = unsettled(path, fates)
     return Suggestion(
-        placements,
-        mappings.as_yaml([made.mapping for made in proposals]) if proposals else "",
-        [f"assumed: {note}" for made in proposals for note in made.mapping.assumed],
-        {made.mapping.table: made.missing for made in proposals if made.missing},
+        fates,
+        mappings.as_yaml(made, list(undecided)) if made else "",
+        [*notes, *([str(refusal)] if refusal else [])],
+        missing,
     )
+
+
+def _fate(table: str, sheet: str, place: int, header: str, column: str | None, why: str) -> Fate:
+    """What becomes of a header of a file whose reader knows the layout."""
+    outcome, confidence = (UNPLACED, 0.0) if column is None else (PLACED, 1.0)
+    return Fate(table, sheet, place + 1, header, None, outcome, column, confidence, why)
 
 
 def _of_a_cycler(path: Path, source: str) -> Suggestion:
     stream = open_file(path)
     about = stream.format
     why = f"read as an export of {about.instrument} ({about.name})"
-    placements: list[tuple[str, Placement]] = []
+    fates: list[Fate] = []
     table = find_table(path) if _is_text(path) else None
     if table is not None:
         placed = {column.index: column.quantity for column in table.columns}
-        placements = [
-            ("", Placement(header, placed.get(index), None, 1.0, why))
-            if index in placed
-            else ("", Placement(header, None, None, 0.0, "not read"))
-            for index, header in enumerate(table.headers)
+        fates = [
+            _fate(
+                "test_points",
+                "",
+                place,
+                header,
+                placed.get(place),
+                why if place in placed else "not read",
+            )
+            for place, header in enumerate(table.headers)
             if header
         ]
     notes = [why, about.current, f"cycles: {about.cycles}", *stream.notes]
-    return Suggestion(placements, _CYCLER.format(source=source), notes, {})
+    return Suggestion(fates, _CYCLER.format(source=source), notes, {})
 
 
 def _is_text(path: Path) -> bool:
@@ -116,11 +144,11 @@ def _of_an_instrument(path: Path, reader: str, source: str) -> Suggestion:
     if not tables:
         raise refuse(path, f"{instrument.title} wrote nothing in it.", "Export it again.")
     why = f"read as a file of {instrument.title}"
-    placements = [
-        (tidy.sheet, Placement(name, f"{tidy.table}.{name}", unit, 1.0, why))
+    fates = [
+        replace(_fate(tidy.table, tidy.sheet, place, name, name, why), unit=unit)
         for tidy in tables
-        for name, unit in tidy.units.items()
+        for place, (name, unit) in enumerate(tidy.units.items())
     ]
     names = " and ".join(dict.fromkeys(tidy.table for tidy in tables))
     text = _INSTRUMENT.format(source=source, reader=reader, tables=names)
-    return Suggestion(placements, text, [why, *(n for tidy in tables for n in tidy.notes)], {})
+    return Suggestion(fates, text, [why, *(n for tidy in tables for n in tidy.notes)], {})

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from battery_platform.records.accounting import summary
 from battery_platform.records.ingest import NO_PROGRESS, Progress, Report, in_order, ingest
 from battery_platform.settings import Settings
 from battery_platform.store.lakehouse import Lakehouse
@@ -80,7 +81,7 @@ def take(lake: Lakehouse, progress: Progress = NO_PROGRESS) -> list[Report]:
         beside = path.with_name(path.stem + MAP)
         if beside.is_file():
             beside.replace(target.with_name(target.stem + MAP))
-        if report.status == "refused" or report.total("rows_quarantined"):
+        if report.status == "refused" or report.total("rows_quarantined") or report.unplaced:
             target.with_name(target.name + REASON).write_text(explain(report), encoding="utf-8")
         report.path = target
         reports.append(report)
@@ -112,7 +113,8 @@ def _free_name(folder: Path, path: Path) -> Path:
 def explain(report: Report) -> str:
     """Why a file or some of its rows were not accepted, for the person who dropped it."""
     if report.status == "refused":
-        return f"Nothing of this file was stored.\n\n{report.reason}\n"
+        columns = "".join(f"\n{line}" for line in summary(report.fates))
+        return f"Nothing of this file was stored.\n\n{report.reason}\n{columns}\n"
     lines = [
         f"{report.total('rows_in')} rows in, {report.total('rows_accepted')} accepted, "
         f"{report.total('rows_quarantined')} quarantined.",
@@ -127,4 +129,5 @@ def explain(report: Report) -> str:
         shown = outcome.violations["row_number"].n_unique()
         if shown < outcome.rows_quarantined:
             lines.append(f"... and {outcome.rows_quarantined - shown} more; see `quarantine show`.")
+    lines += ["", *summary(report.fates)] if report.fates else []
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ Reading cells belongs in `reading`, judging rows in `judging`, the transaction i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,15 @@ import polars as pl
 from battery_platform.contracts.registry import TABLES
 from battery_platform.errors import PlatformError, RefusedFile, StoreError
 from battery_platform.records import mapping as mappings
+from battery_platform.records.accounting import (
+    UNPLACED,
+    Fate,
+    Unsettled,
+    account,
+    known_fates,
+    summary,
+    unsettled,
+)
 from battery_platform.records.cycling import (
     Export,
     Inherits,
@@ -27,6 +37,7 @@ from battery_platform.records.cycling import (
 from battery_platform.records.judging import judge_sheet
 from battery_platform.records.known_files import KnownBytes, content_hash, look_up
 from battery_platform.records.mapping import Mapping
+from battery_platform.records.proposing import propose
 from battery_platform.records.reading import Sheet, first_cells, kind_of, refuse, sheets
 from battery_platform.records.text_way import Subject, Tally
 from battery_platform.store.commit import (
@@ -42,6 +53,37 @@ from battery_platform.store.lakehouse import Lakehouse
 Progress = Callable[[str, int], None]
 OVERTAKEN_TRIES = 5
 NO_PROGRESS: Progress = lambda file_name, rows: None  # noqa: E731
+
+
+@dataclass(frozen=True)
+class Settle:
+    """What is to become of columns that find no place, beside what the mapping says."""
+
+    leave_out: tuple[str, ...] = ()
+    keep_extra: bool = False
+    as_before: bool = False
+    """The file was taken once with just these columns: nothing has to be decided anew."""
+
+    def said_in(self, mapping: Mapping) -> Mapping:
+        """The mapping with what the caller decided."""
+        extra = ("*",) if self.keep_extra else ()
+        return replace(
+            mapping,
+            leave_out=(*mapping.leave_out, *self.leave_out),
+            extra=(*mapping.extra, *extra),
+        )
+
+
+NOTHING_SETTLED = Settle()
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A sheet with its mapping, and what became of each of its columns."""
+
+    mapping: Mapping
+    sheet: Sheet
+    fates: tuple[Fate, ...]
 
 
 @dataclass
@@ -70,6 +112,8 @@ class Report:
     reason: str = ""
     notes: list[str] = field(default_factory=list)
     snapshot: int | None = None
+    fates: list[Fate] = field(default_factory=list)
+    """What became of every column."""
 
     def total(self, what: str) -> int:
         return sum(getattr(outcome, what) for outcome in self.outcomes)
@@ -90,18 +134,8 @@ class Report:
             "file_id": self.file_id,
         }
         if not self.outcomes:
-            return [
-                common
-                | {
-                    "table": "",
-                    "sheet": "",
-                    "rows_in": 0,
-                    "accepted": 0,
-                    "new": 0,
-                    "quarantined": 0,
-                }
-                | {"reason": self.reason}
-            ]
+            nothing = dict.fromkeys(("rows_in", "accepted", "new", "quarantined"), 0)
+            return [common | {"table": "", "sheet": ""} | nothing | {"reason": self.reason}]
         return [
             common
             | {
@@ -115,6 +149,39 @@ class Report:
             }
             for outcome in self.outcomes
         ]
+
+    def details(self) -> list[dict[str, Any]]:
+        """`rows` with all that is told besides: every column, notes, and the first violations."""
+        told = []
+        for row in self.rows():
+            here = [outcome for outcome in self.outcomes if outcome.sheet == row["sheet"]]
+            told.append(
+                row
+                | {
+                    "columns": [
+                        fate.row()
+                        for fate in self.fates
+                        if not here or (fate.sheet, fate.table) == (row["sheet"], row["table"])
+                    ],
+                    "notes": list(dict.fromkeys(self.notes)),
+                    "violations": [
+                        violation
+                        for outcome in here
+                        if outcome.table == row["table"]
+                        for violation in outcome.violations.to_dicts()
+                    ],
+                }
+            )
+        return told
+
+    @property
+    def unplaced(self) -> bool:
+        """Whether a column found no place and nobody decided about it."""
+        return any(fate.outcome == UNPLACED for fate in self.fates)
+
+    def counts(self) -> dict[str, int]:
+        """How many columns came to which end."""
+        return dict(Counter(fate.outcome for fate in self.fates))
 
 
 def _first_reason(outcome: Outcome) -> str:
@@ -133,6 +200,7 @@ def ingest(
     filed_as: Path | None = None,
     progress: Progress = NO_PROGRESS,
     seen: KnownBytes | None = None,
+    settle: Settle = NOTHING_SETTLED,
 ) -> Report:
     """Take one file into the lake; a refusal becomes a report, not an exception.
 
@@ -150,9 +218,10 @@ def ingest(
             filed_as=filed_as,
             seen=seen,
             commit=True,
+            settle=settle,
         )
     except RefusedFile as error:
-        return Report(path, "refused", reason=str(error))
+        return _refused(path, error)
 
 
 def ingest_all(
@@ -169,12 +238,18 @@ def check(
     path: Path,
     mapping: Sequence[Mapping] | Path | None = None,
     progress: Progress = NO_PROGRESS,
+    settle: Settle = NOTHING_SETTLED,
 ) -> Report:
     """Judge one file and store nothing."""
     try:
-        return _ingest(lake, path, mapping, (), True, progress, commit=False)
+        return _ingest(lake, path, mapping, (), True, progress, commit=False, settle=settle)
     except RefusedFile as error:
-        return Report(path, "refused", reason=str(error))
+        return _refused(path, error)
+
+
+def _refused(path: Path, error: RefusedFile) -> Report:
+    fates = list(error.fates) if isinstance(error, Unsettled) else []
+    return Report(path, "refused", reason=str(error), fates=fates)
 
 
 def _ingest(
@@ -187,6 +262,7 @@ def _ingest(
     commit: bool,
     filed_as: Path | None = None,
     seen: KnownBytes | None = None,
+    settle: Settle = NOTHING_SETTLED,
 ) -> Report:
     if not path.is_file():
         kind_of(path)  # refuses it by the name that was given
@@ -199,7 +275,7 @@ def _ingest(
         manifest = seen.manifest_in(lake)
         before = _under_mapping(manifest, chosen)
         if before and not replaces:
-            return known_report(path, before)
+            return known_report(lake, path, before)
         displaced = _displaced(manifest)
     reader = chosen[0].reader if chosen else reader_of(path)
     if reader is None:
@@ -207,9 +283,9 @@ def _ingest(
     resolved = None
     if reader != mappings.CYCLER:
         try:
-            resolved = resolve(path, lake, chosen, reader)
+            resolved = resolve(path, lake, chosen, reader, settle)
         except RefusedFile as error:
-            if chosen or reader or not is_export(path):
+            if chosen or reader or isinstance(error, Unsettled) or not is_export(path):
                 raise (not chosen and almost_an_export(path)) or error from None
             reader = mappings.CYCLER
     leaving = _replaced(lake, replaces)
@@ -222,9 +298,9 @@ def _ingest(
         return report
     for _ in range(OVERTAKEN_TRIES):
         judged_at = lake.snapshot()
-        resolution = resolved or resolve(path, lake, chosen, reader)
+        deliveries = resolved or resolve(path, lake, chosen, reader, settle)
         resolved = None  # its rows can be walked once
-        judgement = _Judgement(path, fingerprint, *resolution, leaving, chosen if reader else [])
+        judgement = _Judgement(path, fingerprint, deliveries, leaving, chosen if reader else [])
         with workbench(lake) as bench:
             tallies = judgement.judge(lake, bench, progress)
             if not commit:
@@ -374,8 +450,7 @@ class _Judgement:
 
     path: Path
     fingerprint: str
-    mappings: list[Mapping]
-    sheets: list[tuple[Mapping, Sheet]]
+    deliveries: list[Delivery]
     replaced: tuple[str, ...]
     stated: list[Mapping]
     """The mappings of an instrument's file as they were given, before its reader placed columns."""
@@ -383,6 +458,10 @@ class _Judgement:
     @property
     def file_id(self) -> str:
         return _file_id(self.fingerprint)
+
+    @property
+    def mappings(self) -> list[Mapping]:
+        return [delivery.mapping for delivery in self.deliveries]
 
     def judge(self, lake: Lakehouse, bench: Workbench, progress: Progress) -> list[Tally]:
         """Judge each sheet and leave both outcomes, accepted and quarantined, on the bench."""
@@ -393,11 +472,17 @@ class _Judgement:
                 "Use one `source` per file.",
             )
         tallies: list[Tally] = []
-        for mapping, sheet in sorted(
-            self.sheets, key=lambda pair: list(TABLES).index(pair[0].table)
-        ):
-            before = tuple(tally.part for tally in tallies)
-            subject = Subject(self.path, self.file_id, sheet, mapping, self.replaced, before)
+        ranks = list(TABLES)
+        for delivery in sorted(self.deliveries, key=lambda one: ranks.index(one.mapping.table)):
+            subject = Subject(
+                self.path,
+                self.file_id,
+                delivery.sheet,
+                delivery.mapping,
+                self.replaced,
+                tuple(tally.part for tally in tallies),
+                delivery.fates,
+            )
             tallies.append(
                 judge_sheet(subject, lake, bench, lambda rows: progress(self.path.name, rows))
             )
@@ -424,8 +509,11 @@ class _Judgement:
         report = Report(self.path, status, self.mappings[0].source, self.file_id)
         if self.mappings[0].automatic:
             report.notes.append(_nameless(report.source_id))
-        for mapping, sheet in self.sheets:
-            report.notes += [*sheet.notes, *mapping.assumed]
+        for delivery in self.deliveries:
+            report.notes += [*delivery.sheet.notes, *delivery.mapping.assumed]
+            report.fates += delivery.fates
+        if not self.stated:
+            report.notes += summary(report.fates)
         report.outcomes = [_outcome(tally) for tally in tallies]
         return report
 
@@ -441,35 +529,49 @@ def _given(path: Path, mapping: Sequence[Mapping] | Path | None, lake: Lakehouse
 
 
 def resolve(
-    path: Path, lake: Lakehouse, chosen: list[Mapping], reader: str | None = None
-) -> tuple[list[Mapping], list[tuple[Mapping, Sheet]]]:
-    """Each mapping with the sheet that it reads; without mappings, the sheets that fit for certain."""
+    path: Path,
+    lake: Lakehouse,
+    chosen: list[Mapping],
+    reader: str | None = None,
+    settle: Settle = NOTHING_SETTLED,
+) -> list[Delivery]:
+    """Each sheet with its mapping and the fate of its columns.
+
+    Without mappings, the sheets that fit for certain. A column that nobody decided about refuses
+    the file.
+    """
     if reader is not None:
         from battery_platform.records.instruments.readers import mapped
 
         pairs = mapped(path, chosen or [_anonymous(path, reader)])
-        return [mapping for mapping, _ in pairs], pairs
-    if not chosen:
-        return _automatic(path, lake)
-    first = chosen[0]
-    if any(mapping.header_row != first.header_row for mapping in chosen):
-        matched = []
-        for mapping in chosen:
-            there = sheets(
-                path,
-                lake.settings,
-                mapping.encoding,
-                mapping.delimiter,
-                mapping.decimal,
-                mapping.header_row,
-                only=mapping.sheet,
-            )
-            matched.append((mapping, _sheet_of(mapping, there, path)))
-        return chosen, matched
-    there = sheets(
-        path, lake.settings, first.encoding, first.delimiter, first.decimal, first.header_row
+        return [Delivery(m, sheet, tuple(account(m, sheet, path))) for m, sheet in pairs]
+    deliveries = (
+        _as_mapped(path, lake, [settle.said_in(mapping) for mapping in chosen])
+        if chosen
+        else _automatic(path, lake, settle)
     )
-    return chosen, [(mapping, _sheet_of(mapping, there, path)) for mapping in chosen]
+    refusal = unsettled(path, [fate for delivery in deliveries for fate in delivery.fates])
+    if refusal and not settle.as_before:
+        raise refusal
+    return deliveries
+
+
+def _as_mapped(path: Path, lake: Lakehouse, chosen: list[Mapping]) -> list[Delivery]:
+    first, *others = chosen
+    together = all(mapping.header_row == first.header_row for mapping in others)
+    there = _sheets(path, lake, first, None if together else first.sheet)
+    deliveries = []
+    for mapping in chosen:
+        if not together and mapping is not first:
+            there = _sheets(path, lake, mapping, mapping.sheet)
+        sheet = _sheet_of(mapping, there, path)
+        deliveries.append(Delivery(mapping, sheet, tuple(account(mapping, sheet, path))))
+    return deliveries
+
+
+def _sheets(path: Path, lake: Lakehouse, mapping: Mapping, only: str | None) -> list[Sheet]:
+    dialect = (mapping.encoding, mapping.delimiter, mapping.decimal, mapping.header_row)
+    return sheets(path, lake.settings, *dialect, only=only)
 
 
 def _sheet_of(mapping: Mapping, there: list[Sheet], path: Path) -> Sheet:
@@ -484,48 +586,37 @@ def _sheet_of(mapping: Mapping, there: list[Sheet], path: Path) -> Sheet:
     )
 
 
-def _automatic(path: Path, lake: Lakehouse) -> tuple[list[Mapping], list[tuple[Mapping, Sheet]]]:
+def _automatic(path: Path, lake: Lakehouse, settle: Settle) -> list[Delivery]:
     source = mappings.safe_source(path.stem)
-    pairs: list[tuple[Mapping, Sheet]] = []
-    problems: list[RefusedFile] = []
-    skipped: list[str] = []
+    deliveries: list[Delivery] = []
+    problems: list[tuple[str, RefusedFile]] = []
     for sheet in sheets(path, lake.settings):
-        proposal = mappings.propose(sheet, source, first_cells(sheet))
+        proposal = propose(sheet, source, first_cells(sheet))
         if proposal is None:
-            problems.append(mappings.no_table(path, sheet))
-            skipped.append(sheet.name)
+            problems.append((sheet.name, mappings.no_table(path, sheet)))
         elif not proposal.usable:
             present = ", ".join(text for text in sheet.header if text)[:300]
-            problems.append(
-                refuse(
-                    path,
-                    f"as a table of {TABLES[proposal.mapping.table].title} it lacks "
-                    f"{', '.join(proposal.missing)}; it has: {present}.",
-                    "Add the column, or write a mapping: `battery-platform map FILE` begins one.",
-                )
+            says = (
+                f"as a table of {TABLES[proposal.mapping.table].title} it lacks "
+                f"{', '.join(proposal.missing)}; it has: {present}."
             )
-            skipped.append(sheet.name)
+            remedy = "Add the column, or write a mapping: `battery-platform map FILE` begins one."
+            problems.append((sheet.name, refuse(path, says, remedy)))
         else:
-            unplaced = [
-                placed.header
-                for placed in proposal.placements
-                if placed.header
-                and placed.header
-                not in {place.header for place in proposal.mapping.columns.values()}
-            ]
-            if unplaced:
-                sheet.notes.append(f"columns not taken: {', '.join(unplaced)}")
-            pairs.append((replace(proposal.mapping, automatic=True), sheet))
-    if not pairs:
-        raise problems[0]
-    for name, problem in zip(skipped, problems, strict=True):
-        pairs[0][1].notes.append(f"sheet '{name}' was not taken: {problem.says}")
-    return [mapping for mapping, _ in pairs], pairs
+            mapping = settle.said_in(replace(proposal.mapping, automatic=True))
+            fates = account(mapping, sheet, path, proposal.placements)
+            deliveries.append(Delivery(mapping, sheet, tuple(fates)))
+    if not deliveries:
+        raise problems[0][1]
+    for name, problem in problems:
+        deliveries[0].sheet.notes.append(f"sheet '{name}' was not taken: {problem.says}")
+    return deliveries
 
 
-def known_report(path: Path, manifest: list[dict[str, Any]]) -> Report:
+def known_report(lake: Lakehouse, path: Path, manifest: list[dict[str, Any]]) -> Report:
     first = manifest[0]
     report = Report(path, "known", first["source_id"], first["file_id"])
+    report.fates = known_fates(lake, first["file_id"])
     report.reason = f"the same bytes were taken on {first['ingested_at']:%Y-%m-%d %H:%M} as {first['file_name']}"
     report.outcomes = [
         Outcome(
@@ -569,13 +660,14 @@ def in_order(lake: Lakehouse, paths: Iterable[Path]) -> list[Path]:
         try:
             chosen = _given(path, None, lake)
             if not chosen and reader_of(path) is None and kind_of(path) == "text":
-                chosen = _automatic(path, lake)[0]
+                chosen = [one.mapping for one in _automatic(path, lake, NOTHING_SETTLED)]
         except PlatformError:
             return (len(ranks), path.name)
         table_ranks = [ranks[mapping.table] for mapping in chosen if mapping.table]
         return (min(table_ranks, default=len(ranks)), path.name)
 
-    return sorted(paths, key=rank)
+    chosen_paths = list(paths)
+    return sorted(chosen_paths, key=rank) if len(chosen_paths) > 1 else chosen_paths
 
 
 def files_below(paths: Iterable[Path]) -> list[Path]:
@@ -630,5 +722,8 @@ def retry(
             )
             continue
         seen = KnownBytes(fingerprint)
-        reports.append(ingest(lake, path, chosen, again=True, progress=progress, seen=seen))
+        before = Settle(as_before=True)
+        reports.append(
+            ingest(lake, path, chosen, again=True, progress=progress, seen=seen, settle=before)
+        )
     return reports

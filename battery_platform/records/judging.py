@@ -20,9 +20,10 @@ def judge_sheet(
 ) -> Tally:
     """Judge all rows of a sheet and leave accepted and quarantined rows on the bench."""
     part = Part(TABLES[subject.mapping.table], subject.sheet.name)
+    part.columns = [fate.stored() for fate in subject.fates]
     tally = Tally(part)
     way = TextWay(subject, bench, tally)
-    if can_stream(subject, lake):
+    if can_stream(subject, way, lake):
         stream(subject, bench, way, progress)
     else:
         way.take_all(progress)

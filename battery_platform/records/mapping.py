@@ -22,9 +22,9 @@ import yaml
 
 from battery_platform.contracts.base import Column, columns
 from battery_platform.contracts.registry import TABLES, table
-from battery_platform.contracts.units import conversion, is_unit, shown_unit, unit_of
+from battery_platform.contracts.units import conversion, shown_unit, unit_of
 from battery_platform.errors import RefusedFile
-from battery_platform.records.headers import CERTAIN, best_table, match_header, split_header
+from battery_platform.records.headers import split_header
 from battery_platform.records.identity import derivable
 from battery_platform.records.reading import Sheet, refuse
 
@@ -50,6 +50,10 @@ class Place:
     header: str = ""
     column: int | None = None
     unit: str | None = None
+    minus: str = ""
+    """The header of what is taken off: a foil's thickness."""
+    clock: str = ""
+    """The header of the time of day that belongs to a date."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,10 @@ class Mapping:
     constants: dict[str, Any] = field(default_factory=dict)
     values: dict[str, dict[str, str]] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+    """Headers that are left out on purpose; `*` stands for any characters."""
+    extra: tuple[str, ...] = ()
+    """Headers without a column whose values are kept beside the rows; `*` as above."""
     automatic: bool = False
     """Whether it was made from the headers, without anybody naming the source."""
     reader: str | None = None
@@ -92,6 +100,8 @@ class Mapping:
                     ("header", place.header),
                     ("column", place.column),
                     ("unit", place.unit),
+                    ("minus", place.minus),
+                    ("clock", place.clock),
                 )
                 if value not in (None, "")
             }
@@ -122,6 +132,9 @@ class Mapping:
                 made[name] = getattr(self, name)
         if self.missing != MISSING:
             made["missing"] = list(self.missing)
+        for name in ("leave_out", "extra"):
+            if getattr(self, name):
+                made[name] = list(getattr(self, name))
         if places:
             made["columns"] = places
         for name in ("constants", "values"):
@@ -135,8 +148,9 @@ class Mapping:
 
 
 def digest(mappings: list[Mapping]) -> str:
-    """Hash of everything in a mapping that decides how a file is read."""
-    text = json.dumps([mapping.as_dict() for mapping in mappings], sort_keys=True, default=str)
+    """Hash of everything in a mapping that decides what is stored of a file."""
+    stored = [replace(mapping, leave_out=()).as_dict() for mapping in mappings]
+    text = json.dumps(stored, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -206,6 +220,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "constants": (dict,),
     "values": (dict,),
     "assumed": (list, tuple),
+    "leave_out": (list, tuple),
+    "extra": (list, tuple),
     "reader": (str, type(None)),
     "positive_current": (str,),
     "efficiency": (str,),
@@ -259,7 +275,8 @@ def _one(content: dict[str, Any], path: Path) -> Mapping:
     _check_columns(given, path)
     if "missing" in given:
         given["missing"] = tuple(str(word) for word in given["missing"])
-    given["assumed"] = tuple(given.get("assumed", ()))
+    for name in ("assumed", "leave_out", "extra"):
+        given[name] = tuple(str(word) for word in given.get(name, ()))
     _check_words(given, path)
     return Mapping(**given)
 
@@ -295,9 +312,11 @@ def _places(content: dict[str, Any], path: Path) -> dict[str, Place]:
     places = {}
     for name, given in content["columns"].items():
         place = {"header": given} if isinstance(given, str) else given
-        if not isinstance(place, dict) or not set(place) <= {"header", "column", "unit"}:
+        if not isinstance(place, dict) or not set(place) <= set(Place.__dataclass_fields__):
             raise refuse(
-                path, f"the place of '{name}' must be a header, or header/column and unit.", _SEE
+                path,
+                f"the place of '{name}' must be a header, or header/column and unit, minus, clock.",
+                _SEE,
             )
         unit = place.get("unit")
         if unit is not None and str(unit) == "fraction":
@@ -318,6 +337,8 @@ def _places(content: dict[str, Any], path: Path) -> dict[str, Place]:
             str(place.get("header", "")),
             column,
             None if unit is None else str(unit),
+            str(place.get("minus", "")),
+            str(place.get("clock", "")),
         )
     return places
 
@@ -432,181 +453,8 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
 
 
-# -- proposing a mapping --------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Placement:
-    """One header of the file and the column it was assigned to."""
-
-    header: str
-    column: str | None
-    unit: str | None
-    confidence: float
-    why: str
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A mapping guessed from headers, and what could not be placed."""
-
-    mapping: Mapping
-    placements: tuple[Placement, ...]
-    missing: tuple[str, ...]
-
-    @property
-    def usable(self) -> bool:
-        return not self.missing
-
-
-def propose(
-    sheet: Sheet, source: str, sample: pl.DataFrame, table_name: str | None = None
-) -> Proposal | None:
-    """The best mapping for a sheet, or None if no table fits at all."""
-    table_name = table_name or best_table(sheet.header)
-    if table_name is None:
-        return None
-    placements: list[Placement] = []
-    taken: dict[str, tuple[float, int]] = {}
-    for position, text in enumerate(sheet.header):
-        match = (
-            match_header(text, table_name, _is_numeric(sample[f"c{position}"])) if text else None
-        )
-        if match is None:
-            placements.append(
-                Placement(text, None, None, 0.0, "no column of that name" if text else "no header")
-            )
-            continue
-        unit = split_header(text).unit
-        before = taken.get(match.column)
-        if before is not None and before[0] >= match.confidence:
-            placements.append(Placement(text, None, unit, 0.0, f"{match.column} is placed already"))
-            continue
-        if before is not None:
-            other = placements[before[1]]
-            placements[before[1]] = replace(
-                other, column=None, why=f"{match.column} fits another header better"
-            )
-        taken[match.column] = (match.confidence, position)
-        placements.append(Placement(text, match.column, unit, match.confidence, match.why))
-    places: dict[str, Place] = {}
-    assumed: list[str] = []
-    for position, placed in enumerate(placements):
-        if placed.column is None or placed.confidence < CERTAIN:
-            continue
-        unit = placed.unit
-        if (
-            unit is None
-            and unit_of(placed.column) is not None
-            and split_header(placed.header).unit is None
-        ):
-            unit, note = _unit_without_a_word(placed.column, sample[f"c{position}"])
-            assumed.append(note)
-        places[placed.column] = Place(header=placed.header, unit=unit)
-    constants: dict[str, Any] = {}
-    wanted = {column.name: column for column in columns(table(table_name).contract)}
-    if (
-        "loading_basis" in wanted
-        and "mass_loading_mg_cm2" in places
-        and "loading_basis" not in places
-    ):
-        constants["loading_basis"] = "coating"
-        assumed.append("loading_basis: the file does not say; the whole dry coating is assumed")
-    moments = [
-        sample[f"c{position}"]
-        for position, placed in enumerate(placements)
-        if placed.column in places and wanted[placed.column].role == "moment"
-    ]
-    datetime_format = None
-    if moments:
-        assumed.append("timezone: the file does not say; time stamps are taken as UTC")
-        datetime_format, note = _datetime_format(moments)
-        assumed += [note] if note else []
-    missing = tuple(
-        name
-        for name, column in wanted.items()
-        if column.required
-        and name not in places
-        and name not in constants
-        and name not in derivable(table_name)
-    )
-    dialect = sheet.dialect
-    mapping = Mapping(
-        source=source,
-        table=table_name,
-        columns=places,
-        sheet=sheet.name or None,
-        encoding=dialect.encoding if dialect and dialect.delimiter else None,
-        delimiter=dialect.delimiter or None if dialect else None,
-        decimal=dialect.decimal if dialect and dialect.delimiter else None,
-        header_row=sheet.header_row or None,
-        datetime_format=datetime_format,
-        constants=constants,
-        assumed=tuple(assumed),
-    )
-    return Proposal(mapping, tuple(placements), missing)
-
-
-_DATETIME_FORMATS = tuple(
-    day + clock
-    for day in ("%d.%m.%Y", "%d.%m.%y", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y")
-    for clock in (" %H:%M:%S", " %H:%M", "")
-)
-
-
-def _datetime_format(columns_: list[pl.Series]) -> tuple[str | None, str]:
-    """The one format that reads every time stamp of the sample, if they are not ISO already."""
-    cells = pl.concat([cells.alias("cell") for cells in columns_]).str.strip_chars()
-    filled = cells.replace("", None).drop_nulls().head(2000)
-    if filled.is_empty() or filled.str.contains(r"^\d{4}-\d\d-\d\d").all():
-        return None, ""
-    fitting: list[tuple[int, str]] = []
-    for form in _DATETIME_FORMATS:
-        if "%H" in form:
-            read = filled.str.to_datetime(form, strict=False)
-        else:
-            read = filled.str.to_date(form, strict=False)
-        fitting.append((read.null_count(), form))
-    fewest = min(unread for unread, _ in fitting)
-    if fewest > 0.1 * len(filled):
-        return (
-            None,
-            "datetime_format: no usual format reads all time stamps; name it in the mapping",
-        )
-    best = [form for unread, form in fitting if unread == fewest]
-    if len(best) > 1:
-        return best[0], f"datetime_format: {' or '.join(best)} would do; {best[0]} is assumed"
-    return best[0], ""
-
-
-def _is_numeric(cells: pl.Series) -> bool | None:
-    """Whether most filled cells are numbers; None if all cells are empty."""
-    filled = cells.str.strip_chars().replace("", None).drop_nulls().head(200)
-    if filled.is_empty():
-        return None
-    numbers = filled.str.replace(",", ".").cast(pl.Float64, strict=False)
-    return numbers.null_count() < 0.5 * len(filled)
-
-
-def _unit_without_a_word(column: str, cells: pl.Series) -> tuple[str | None, str]:
-    """The unit of a column whose header states none; percent columns may hold fractions."""
-    numbers = (
-        cells.str.strip_chars()
-        .str.replace(",", ".")
-        .cast(pl.Float64, strict=False)
-        .drop_nulls()
-        .drop_nans()
-    )
-    if column.endswith("_pct") and len(numbers) and float(numbers.abs().max()) <= 1.0:  # type: ignore[arg-type]
-        return (
-            "fraction",
-            f"{column}: no unit is stated; all values lie within 1, so fractions are assumed",
-        )
-    return None, f"{column}: no unit is stated; {shown_unit(column)} is assumed"
-
-
-def as_yaml(mappings: list[Mapping]) -> str:
-    """The YAML of one mapping, or of one per sheet."""
+def as_yaml(mappings: list[Mapping], undecided: Sequence[str] = ()) -> str:
+    """The YAML of one mapping, or of one per sheet, with the headers that somebody has to decide about."""
     if len(mappings) == 1:
         content: dict[str, Any] = mappings[0].as_dict()
     else:
@@ -622,33 +470,67 @@ def as_yaml(mappings: list[Mapping]) -> str:
         for name in ("table", "columns"):
             content.setdefault(name, content["sheets"][mappings[0].sheet][name])
         content = {"source": mappings[0].source, "sheets": content["sheets"]}
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    if undecided:
+        named = yaml.safe_dump(
+            list(undecided), allow_unicode=True, width=10**6, default_flow_style=True
+        )
+        text += (
+            "# No column was found for the following; place each under `columns`, or name it under\n"
+            "# `leave_out` (not wanted) or `extra` (kept beside the rows).\n"
+            f"# leave_out: {named}"
+        )
+    return text
 
 
-def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int]:
+@dataclass(frozen=True)
+class Positions:
+    """Where a sheet has what a mapping places, by contract column."""
+
+    columns: dict[str, int]
+    minus: dict[str, int]
+    clocks: dict[str, int]
+
+    @property
+    def taken(self) -> dict[int, str]:
+        """The column to which each position of the sheet contributes."""
+        return {
+            position: name
+            for places in (self.clocks, self.minus, self.columns)
+            for name, position in places.items()
+        }
+
+
+def positions_of(mapping: Mapping, sheet: Sheet, path: Path) -> Positions:
     """Position of each contract column in the sheet; a missing header refuses the file."""
     spelled: dict[str, int] = {}
     for position, text in enumerate(sheet.header):
-        spelled.setdefault(_spelling(text), position)
-        spelled.setdefault(_spelling(split_header(text).words), position)
-    positions: dict[str, int] = {}
+        spelled.setdefault(spelling(text), position)
+    for position, text in enumerate(sheet.header):
+        spelled.setdefault(spelling(split_header(text).words), position)
     absent: list[str] = []
+    found = Positions({}, {}, {})
     for name, place in mapping.columns.items():
-        if place.column is not None:
-            if not 1 <= place.column <= len(sheet.header):
-                raise refuse(
-                    path,
-                    f"the mapping takes {name} from column {place.column}, the sheet has "
-                    f"{len(sheet.header)}.",
-                    "Correct `column` in the mapping.",
-                )
-            positions[name] = place.column - 1
-            continue
-        position_or_none = spelled.get(_spelling(place.header))
-        if position_or_none is None:
-            absent.append(f"'{place.header}' ({name})")
-        else:
-            positions[name] = position_or_none
+        for header, into in (
+            (place.header, found.columns),
+            (place.minus, found.minus),
+            (place.clock, found.clocks),
+        ):
+            if into is found.columns and place.column is not None:
+                if not 1 <= place.column <= len(sheet.header):
+                    raise refuse(
+                        path,
+                        f"the mapping takes {name} from column {place.column}, the sheet has "
+                        f"{len(sheet.header)}.",
+                        "Correct `column` in the mapping.",
+                    )
+                into[name] = place.column - 1
+            elif header or into is found.columns:
+                position_or_none = spelled.get(spelling(header))
+                if position_or_none is None:
+                    absent.append(f"'{header}' ({name})")
+                else:
+                    into[name] = position_or_none
     if absent:
         raise refuse(
             path,
@@ -656,26 +538,30 @@ def header_position(mapping: Mapping, sheet: Sheet, path: Path) -> dict[str, int
             f"{', '.join(text for text in sheet.header if text)}.",
             "Export the column, or correct the header in the mapping.",
         )
-    return positions
+    return found
 
 
-def _spelling(text: str) -> str:
+def spelling(text: str) -> str:
+    """A header without differences of case and blanks."""
     return " ".join(text.replace("\u00a0", " ").replace("\ufeff", "").split()).casefold()
 
 
 def factor(mapping: Mapping, column: str, header: str, path: Path) -> tuple[float, float]:
     """Factor and offset from the source's unit to the contract's."""
-    place = mapping.columns[column]
+    return _factor(column, header, mapping.columns[column].unit, path)
+
+
+def factor_of_what_is_taken_off(column: str, header: str, path: Path) -> tuple[float, float]:
+    """The same for the column that a mapping takes off; its unit stands in its header."""
+    return _factor(column, header, None, path)
+
+
+def _factor(column: str, header: str, unit: str | None, path: Path) -> tuple[float, float]:
     if unit_of(column) is None:
         return 1.0, 0.0
-    stated = split_header(header).unit
-    unit = place.unit or stated
+    unit = unit or split_header(header).unit
     if unit is None:
-        bracket = re.search(r"[\[(]([^\])]{1,12})[\])]\s*$", header)
-        if bracket and bracket[1].strip() and is_unit(bracket[1]):
-            unit = bracket[1]
-        else:
-            return 1.0, 0.0
+        return 1.0, 0.0
     both = conversion(unit, column)
     if both is None:
         raise refuse(

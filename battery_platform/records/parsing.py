@@ -14,6 +14,7 @@ from battery_platform.contracts.base import Column, Contract, columns
 from battery_platform.contracts.units import shown_unit
 from battery_platform.contracts.verdicts import VIOLATION, no_violations
 from battery_platform.records.mapping import Mapping
+from battery_platform.records.notation import as_number
 
 ISO_FORMATS = (
     "%Y-%m-%d %H:%M:%S",
@@ -24,8 +25,6 @@ ISO_FORMATS = (
     "%Y-%m-%dT%H:%M",
 )
 _NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity|1\.#(inf|ind|qnan)|#(div/0|num|value|ref|name)[!?]?)$"
-_GROUPED = r"^[+-]?[1-9]\d{0,2}((\.\d{3})+,\d+|(\.\d{3}){2,})$"
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
 SUMMARY_WORDS = [
@@ -55,18 +54,6 @@ SUMMARY_WORDS = [
     "ecart-type",
 ]
 """First words of lines that spreadsheets put below their records."""
-
-
-def as_number(text: pl.Expr, decimal: str) -> pl.Expr:
-    """A float where the text is a number in the source's notation, else null."""
-    plain = text.str.replace_all("[\u00a0\u202f]", "").str.replace("\u2212", "-")
-    if decimal == ",":
-        # 1.234,5 and 1.234.567 group thousands; 1.234 alone could be either and is not read
-        grouped = plain.str.contains(_GROUPED)
-        bare = pl.when(grouped).then(plain.str.replace_all(".", "", literal=True)).otherwise(plain)
-        foreign = bare.str.contains(".", literal=True)
-        plain = pl.when(~foreign).then(bare.str.replace(",", ".", literal=True))
-    return pl.when(plain.str.contains(_NUMBER)).then(plain.cast(pl.Float64, strict=False))
 
 
 def converted(value: pl.Expr, scale: float, offset: float) -> pl.Expr:
@@ -166,6 +153,9 @@ def _column(
     frame = pl.DataFrame(
         {"cell": cells, "row_number": text["row_number"], "raw": text[column.name]}
     )
+    off = f"{column.name} minus"
+    if off in text.columns:
+        frame = frame.with_columns(_cleaned(text[off], column, mapping).alias("off"))
     cell = pl.col("cell")
     if column.dtype == pl.String:
         value = cell.str.to_lowercase() if column.role == "choice" else cell
@@ -222,6 +212,9 @@ def _number_column(
         bare = bare.str.strip_suffix("%").str.strip_chars()
     read = as_number(bare, decimal)
     value = read if (scale, offset) == (1.0, 0.0) else converted(read, scale, offset)
+    if "off" in frame.columns:
+        taken = as_number(pl.col("off"), decimal)
+        value = (value - converted(taken, *factors[f"{column.name} minus"])).round_sig_figs(12)
     frame = frame.with_columns(value.alias("value"))
     infinite = cell.str.contains(_NOT_FINITE) | pl.col("value").is_infinite().fill_null(False)
     not_finite = frame.filter(infinite)

@@ -11,9 +11,11 @@ import csv
 import io
 import os
 import re
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,7 @@ from battery_platform.settings import MIB, Settings
 BATCH_ROWS = 200_000
 DELIMITERS = (";", "\t", ",", "|")
 SAMPLE_BYTES = MIB // 4
+HEAD_BYTES = 64 * 1024
 
 STRAY_BYTES, STRAY_SHARE = 2, 1e-3
 """Control bytes that a faulty line puts into a text; a binary file has many more."""
@@ -80,14 +83,45 @@ def readable_name(path: Path) -> str:
     return os.fsencode(path.name).decode("utf-8", "replace")
 
 
+@dataclass(frozen=True)
+class Look:
+    """The first bytes of a file, enough to tell what it is; of a small file all of them."""
+
+    head: bytes
+    size: int
+
+    @property
+    def whole(self) -> bool:
+        return len(self.head) == self.size
+
+
+def look(path: Path) -> Look:
+    """The first bytes of a file, read once for all who ask what it is.
+
+    What changed a moment ago may change again without its time showing it, and is read anew.
+    """
+    stat = path.stat()
+    state = (path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    settled = time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > FRESH_NS
+    return _remembered_look(*state) if settled else _remembered_look.__wrapped__(*state)
+
+
+FRESH_NS = 50_000_000
+
+
+@lru_cache(maxsize=8)
+def _remembered_look(path: Path, size: int, changed: int, inode: int) -> Look:
+    with path.open("rb") as stream:
+        return Look(stream.read(SAMPLE_BYTES), size)
+
+
 def kind_of(path: Path) -> str:
     """`parquet`, `workbook` or `text`, judged by content; the file name does not matter."""
     try:
         if path.is_dir():
             raise refuse(path, "this is a folder.", "Name the files in it.")
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            head = stream.read(64 * 1024)
+        seen = look(path)
+        size, head = seen.size, seen.head[:HEAD_BYTES]
     except FileNotFoundError as error:
         raise refuse(path, "there is no such file.", f"Looked for {path.absolute()}.") from error
     except OSError as error:
@@ -138,12 +172,12 @@ def sniff_encoding(path: Path, head: bytes) -> str:
 
 def encoding_of(path: Path) -> str:
     """Encoding of the whole file, as a single late byte can rule out UTF-8."""
-    with path.open("rb") as stream:
-        encoding = sniff_encoding(path, stream.read(64 * 1024))
-        if encoding not in {"utf-8", "utf-8-sig"}:
-            return encoding
-        stream.seek(0)
-        decoder = codecs.getincrementaldecoder("utf-8")()
+    seen = look(path)
+    encoding = sniff_encoding(path, seen.head[:HEAD_BYTES])
+    if encoding not in {"utf-8", "utf-8-sig"}:
+        return encoding
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with io.BytesIO(seen.head) if seen.whole else path.open("rb") as stream:
         try:
             while block := stream.read(4 * MIB):
                 if not block.isascii() or decoder.getstate()[0]:
@@ -213,8 +247,9 @@ def dialect_of(
     """Encoding, delimiter and decimal mark of a text file."""
     encoding = encoding or encoding_of(path)
     try:
-        with path.open(encoding=encoding, newline="") as stream:
-            sample = stream.read(SAMPLE_BYTES)
+        seen = look(path)
+        decoder = codecs.getincrementaldecoder(encoding)()
+        sample = decoder.decode(seen.head, final=seen.whole)
     except (UnicodeError, LookupError) as error:
         raise refuse(
             path, f"the text is not {encoding}: {error}.", "Correct `encoding` in the mapping."
@@ -266,11 +301,18 @@ def _delimited(
 
     sheet = _sheet(path, "", lines(), header_row)
     sheet.dialect = dialect
+    if _last_byte(path) not in b"\r\n\x00":
+        sheet.notes.append("the last line has no line end: check that the file is complete")
+    return sheet
+
+
+def _last_byte(path: Path) -> bytes:
+    seen = look(path)
+    if seen.whole:
+        return seen.head[-1:]
     with path.open("rb") as stream:
         stream.seek(-1, io.SEEK_END)
-        if stream.read(1) not in b"\r\n\x00":
-            sheet.notes.append("the last line has no line end: check that the file is complete")
-    return sheet
+        return stream.read(1)
 
 
 def _sheet(

@@ -14,8 +14,9 @@ import polars as pl
 
 from battery_platform.contracts.registry import table
 from battery_platform.errors import PlatformError
-from battery_platform.records.mapping import factor, header_position, propose
+from battery_platform.records.mapping import factor, positions_of
 from battery_platform.records.parsing import parse_cells
+from battery_platform.records.proposing import propose
 from battery_platform.records.reading import first_cells, sheets
 from battery_platform.settings import Settings
 
@@ -41,28 +42,32 @@ def read_recipes(path: Path, wanted: Sequence[str], settings: Settings) -> Recip
     if sheet is None:
         raise PlatformError(f"{path.name} has no sheet with a header.", "Give one row per recipe.")
     proposal = propose(sheet, "recipes", first_cells(sheet), TABLE)
-    places = proposal.mapping.columns if proposal else {}
-    missing = [name for name in wanted if name not in places]
-    if proposal is None or missing:
-        raise PlatformError(
-            f"{path.name}: no column was found for {', '.join(missing or wanted)}. The header has: "
-            f"{', '.join(name for name in sheet.header if name) or 'nothing'}.",
-            f"Name the columns {', '.join(wanted)}; a unit in the header is converted.",
-        )
-    ways = [placement.why for placement in proposal.placements]
+    ways = [placement.why for placement in proposal.placements] if proposal else []
     twice = [
         name
         for name in wanted
-        if f"{name} is placed already" in ways or f"{name} fits another header better" in ways
+        if any(
+            why.endswith(f"could each be {name}") or why.startswith(f"{name} fits") for why in ways
+        )
     ]
     if twice:
         raise PlatformError(
             f"{path.name}: more than one column can be {', '.join(twice)}.", "Leave one of them."
         )
+    places = proposal.mapping.columns if proposal else {}
+    missing = [name for name in wanted if name not in places]
+    if proposal is None or missing:
+        asked = [why for why in ways if "no unit is stated" in why]
+        raise PlatformError(
+            f"{path.name}: no column was found for {', '.join(missing or wanted)}"
+            f"{f' ({asked[0]})' if asked else ''}. The header has: "
+            f"{', '.join(name for name in sheet.header if name) or 'nothing'}.",
+            f"Name the columns {', '.join(wanted)}; a unit in the header is converted.",
+        )
     mapping = proposal.mapping
     positions = {
         name: place
-        for name, place in header_position(mapping, sheet, path).items()
+        for name, place in positions_of(mapping, sheet, path).columns.items()
         if name in wanted
     }
     factors = {

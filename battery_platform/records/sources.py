@@ -44,4 +44,4 @@ def _handed_in(lake: Lakehouse, entry: Entry, path: Path, seen: KnownBytes | Non
     if not before or before[0]["source_id"] == entry.id:
         return None
     automatic = any(part.get("automatic") for part in json.loads(before[0]["mapping"])["parts"])
-    return None if automatic else known_report(path, before)
+    return None if automatic else known_report(lake, path, before)

@@ -28,11 +28,13 @@ Schema = dict[str, Any]
 SAMPLE_ROWS = 20_000
 
 
-def can_stream(subject: Subject, lake: Lakehouse) -> bool:
+def can_stream(subject: Subject, way: TextWay, lake: Lakehouse) -> bool:
     """Whether a sheet is long enough for the pass and of a kind that it can read."""
     dialect = subject.sheet.dialect
+    joined = way.minus or way.clocks or way.extra
     return (
-        dialect is not None
+        not joined
+        and dialect is not None
         and bool(dialect.delimiter)
         and dialect.encoding in {"utf-8", "utf-8-sig"}
         and subject.sheet.header_row > 0

@@ -16,11 +16,20 @@ import polars as pl
 
 from battery_platform.contracts.base import Contract, columns
 from battery_platform.contracts.registry import TABLES
+from battery_platform.contracts.sheets import ADDED_TO_SHEETS
 from battery_platform.contracts.verdicts import VIOLATION, judge, no_violations
 from battery_platform.records import identity
-from battery_platform.records.mapping import Mapping, factor, header_position
+from battery_platform.records.accounting import EXTRA, Fate
+from battery_platform.records.mapping import (
+    Mapping,
+    factor,
+    factor_of_what_is_taken_off,
+    positions_of,
+)
+from battery_platform.records.notation import one_moment
 from battery_platform.records.parsing import SUMMARY_WORDS, parse_cells
 from battery_platform.records.reading import Batch, Sheet, readable_name
+from battery_platform.store import schema
 from battery_platform.store.commit import PARQUET, Part, Workbench
 from battery_platform.store.schema import QUARANTINE, raw_columns
 
@@ -38,6 +47,8 @@ class Subject:
     replaces: tuple[str, ...] = ()
     before: tuple[Part, ...] = ()
     """The parts of sheets of the same file that come earlier in the process."""
+    fates: tuple[Fate, ...] = ()
+    """What became of the sheet's columns."""
 
     @property
     def contract(self) -> type[Contract]:
@@ -65,14 +76,25 @@ class TextWay:
         self.subject = subject
         self.bench = bench
         self.tally = tally
-        self.positions = header_position(subject.mapping, subject.sheet, subject.path)
+        where = positions_of(subject.mapping, subject.sheet, subject.path)
+        self.positions, self.minus, self.clocks = where.columns, where.minus, where.clocks
         header = subject.sheet.header
         self.factors = {
             name: factor(subject.mapping, name, header[position], subject.path)
             for name, position in self.positions.items()
         }
+        self.factors |= {
+            taken_off(name): factor_of_what_is_taken_off(name, header[position], subject.path)
+            for name, position in self.minus.items()
+        }
+        self.extra = [fate for fate in subject.fates if fate.outcome == EXTRA]
         self.decimal = subject.mapping.decimal or (
             subject.sheet.dialect.decimal if subject.sheet.dialect else "."
+        )
+        self.unnamed = sorted(
+            set(ADDED_TO_SHEETS) - set(self.positions) - set(subject.mapping.constants)
+            if subject.mapping.table == "electrode_sheets"
+            else ()
         )
         self.absent = (
             identity.derivable(subject.mapping.table)
@@ -96,19 +118,26 @@ class TextWay:
             wanted = sums.select("row_number")
             self.quarantine(sums, Batch(cells.join(wanted, on="row_number", how="semi")))
             cells = cells.join(wanted, on="row_number", how="anti")
+        if self.extra:
+            self.write_extra(batch.cells)
         text = cells.select(
-            "row_number", *[pl.col(f"c{i}").alias(name) for name, i in self.positions.items()]
+            "row_number",
+            *[self._cell(name, i).alias(name) for name, i in self.positions.items()],
+            *[pl.col(f"c{i}").alias(taken_off(name)) for name, i in self.minus.items()],
         )
         typed, problems = parse_cells(
             text, self.subject.contract, self.subject.mapping, self.factors, self.decimal
         )
         typed = identity.derive(
-            typed,
+            typed.drop(self.unnamed),
             self.subject.mapping.table,
             self.subject.mapping.source,
             self.absent,
             self.subject.mapping.automatic,
-        ).select("row_number", *[column.name for column in columns(self.subject.contract)])
+        ).with_columns(typed.select(self.unnamed))
+        typed = typed.select(
+            "row_number", *[column.name for column in columns(self.subject.contract)]
+        )
         verdict = judge(typed, self.subject.contract, problems)
         if verdict.accepted.height:
             self.write_accepted(verdict.accepted)
@@ -119,6 +148,41 @@ class TextWay:
             )
         if violations.height:
             self.quarantine(violations, batch)
+
+    def _cell(self, name: str, position: int) -> pl.Expr:
+        """The cell of a column; a date with the time of day that belongs to it."""
+        cell = pl.col(f"c{position}")
+        clock = self.clocks.get(name)
+        return cell if clock is None else one_moment(cell, pl.col(f"c{clock}"))
+
+    def write_extra(self, cells: pl.DataFrame) -> None:
+        """Keep what no contract has a column for, as it stands in the file."""
+        subject = self.subject
+        told = pl.DataFrame(
+            {
+                "cell": [f"c{fate.position - 1}" for fate in self.extra],
+                "position": [fate.position for fate in self.extra],
+                "name": [fate.name for fate in self.extra],
+                "unit": pl.Series([fate.unit for fate in self.extra], dtype=pl.String),
+            }
+        )
+        kept = (
+            cells.select("row_number", *told["cell"])
+            .unpivot(index="row_number", variable_name="cell", value_name="value")
+            .with_columns(pl.col("value").str.strip_chars())
+            .filter(pl.col("value") != "")
+            .join(told, on="cell", how="left", maintain_order="left")
+            .with_columns(
+                pl.lit(subject.file_id).alias("file_id"),
+                pl.lit(subject.mapping.source).alias("source_id"),
+                pl.lit(subject.mapping.table).alias("table_name"),
+                pl.lit(subject.sheet.name).alias("sheet"),
+                pl.lit(subject.mapping.synthetic).alias("is_synthetic"),
+            )
+        )
+        path = self.bench.path("raw_extra")
+        kept.select(*schema.EXTRA).write_parquet(path, **PARQUET)
+        self.tally.part.extra.append(path)
 
     def write_accepted(self, accepted: pl.DataFrame) -> None:
         path = self.bench.path(self.tally.part.table.raw)
@@ -166,6 +230,11 @@ class TextWay:
         frame.write_parquet(path, **PARQUET)
         self.tally.part.quarantine.append(path)
         self.tally.note(violations)
+
+
+def taken_off(name: str) -> str:
+    """The name of the text column that holds what is taken off a contract column."""
+    return f"{name} minus"
 
 
 def _now() -> pl.Expr:

@@ -24,7 +24,7 @@ from battery_platform.contracts.base import keys
 from battery_platform.contracts.registry import Table, table
 from battery_platform.errors import StoreError
 from battery_platform.store.lakehouse import LAKE, Lakehouse, is_disk_full, sql_name, sql_text
-from battery_platform.store.schema import FILES
+from battery_platform.store.schema import COLUMNS, FILES
 
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "statistics": True}
 
@@ -38,10 +38,18 @@ class Part:
     accepted: list[Path] = field(default_factory=list)
     quarantine: list[Path] = field(default_factory=list)
     known: list[Path] = field(default_factory=list)
+    extra: list[Path] = field(default_factory=list)
+    columns: list[dict[str, Any]] = field(default_factory=list)
+    """What became of each column, as rows of `raw_columns` without the file's identifier."""
     rows_in: int = 0
     rows_accepted: int = 0
     rows_new: int = 0
     rows_quarantined: int = 0
+
+    @property
+    def files(self) -> list[Path]:
+        """All Parquet that joins the lake."""
+        return [*self.accepted, *self.quarantine, *self.known, *self.extra]
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ def deliver(
     `judged_at` is the snapshot against which the records were compared: if the lake has moved on
     and holds one of them now, `Overtaken` is raised and nothing is stored.
     """
-    written = [path for part in parts for path in (*part.accepted, *part.quarantine, *part.known)]
+    written = [path for part in parts for path in part.files]
 
     delivery_id = uuid.uuid4().hex
 
@@ -168,6 +176,9 @@ def deliver(
                 _add(cursor, "quarantine", path)
             for path in part.known:
                 _add(cursor, "raw_known", path)
+            for path in part.extra:
+                _add(cursor, "raw_extra", path)
+            _insert_columns(cursor, origin, part)
             _insert_manifest(cursor, origin, part, delivery_id)
         cursor.execute(
             f"CALL ducklake_set_commit_message('{LAKE}', 'battery-platform', "
@@ -245,7 +256,7 @@ def _withdraw(cursor: duckdb.DuckDBPyConnection, file_id: str, leaving: set[str]
         _hand_over(cursor, file_id, heirs)
     for (name,) in tables:
         cursor.execute(f"DELETE FROM {sql_name(table(name).raw)} WHERE file_id = ?", [file_id])
-    for name in ("quarantine", "raw_files"):
+    for name in ("quarantine", "raw_columns", "raw_extra", "raw_files"):
         cursor.execute(f"DELETE FROM {name} WHERE file_id = ?", [file_id])
 
 
@@ -308,6 +319,17 @@ def _insert_manifest(
     }
     marks = ", ".join("?" for _ in FILES)
     cursor.execute(f"INSERT INTO raw_files VALUES ({marks})", [row[name] for name in FILES])
+
+
+def _insert_columns(cursor: duckdb.DuckDBPyConnection, origin: Origin, part: Part) -> None:
+    if not part.columns:
+        return
+    types = {"BIGINT": pl.Int64, "DOUBLE": pl.Float64}
+    rows = [{"file_id": origin.file_id, **column} for column in part.columns]
+    schema = {name: types.get(kind, pl.String) for name, kind in COLUMNS.items()}
+    cursor.register("accounted", pl.DataFrame(rows, schema=schema).to_arrow())
+    cursor.execute("INSERT INTO raw_columns FROM accounted")
+    cursor.unregister("accounted")
 
 
 def _assert_balance(

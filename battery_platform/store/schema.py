@@ -68,6 +68,34 @@ KNOWN: dict[str, str] = {
 }
 """Rows that repeat a row of another file: accepted, but stored once."""
 
+COLUMNS: dict[str, str] = {
+    "file_id": "VARCHAR",
+    "sheet": "VARCHAR",
+    "table_name": "VARCHAR",
+    "position": "BIGINT",
+    "header": "VARCHAR",
+    "unit": "VARCHAR",
+    "outcome": "VARCHAR",
+    "column_name": "VARCHAR",
+    "confidence": "DOUBLE",
+    "why": "VARCHAR",
+}
+"""What became of each column of each sheet: placed, left out, extra or unplaced."""
+
+EXTRA: dict[str, str] = {
+    "file_id": "VARCHAR",
+    "source_id": "VARCHAR",
+    "table_name": "VARCHAR",
+    "sheet": "VARCHAR",
+    "row_number": "BIGINT",
+    "position": "BIGINT",
+    "name": "VARCHAR",
+    "unit": "VARCHAR",
+    "value": "VARCHAR",
+    "is_synthetic": "BOOLEAN",
+}
+"""Cells of columns that no contract has, beside their rows, as they stand in the file."""
+
 PINS: dict[str, str] = {
     "snapshot_id": "BIGINT",
     "holder": "VARCHAR",
@@ -97,6 +125,8 @@ def all_tables() -> dict[str, dict[str, str]]:
         | {
             "raw_files": FILES,
             "raw_known": KNOWN,
+            "raw_columns": COLUMNS,
+            "raw_extra": EXTRA,
             "quarantine": QUARANTINE,
             "snapshot_pins": PINS,
             "lake_version": LAKE_VERSION,

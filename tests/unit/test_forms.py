@@ -19,7 +19,8 @@ from battery_platform.contracts.units import conversion
 from battery_platform.records import catalogue
 from battery_platform.records.headers import CERTAIN, match_header, split_header
 from battery_platform.records.ingest import Report, ingest, retry
-from battery_platform.records.mapping import load, parse, propose
+from battery_platform.records.mapping import load, parse
+from battery_platform.records.proposing import propose
 from battery_platform.records.reading import sheets
 from battery_platform.records.sources import take_public
 from battery_platform.settings import Settings
@@ -338,8 +339,8 @@ HEADERS = [
     (SHEET, "coating speed (mm/s)", "coating_speed_m_min", 0.06),
     (SHEET, "Trocknungstemperatur [°C]", "drying_temperature_degc", 1.0),
     (SHEET, "Drying temperature (degC)", "drying_temperature_degc", 1.0),
-    (SHEET, "Density (g cm-3)", "composite_density_g_cm3", 1.0),
-    (SHEET, "Dichte [kg/m³]", "composite_density_g_cm3", 0.001),
+    (SHEET, "Solid density (g cm-3)", "composite_density_g_cm3", 1.0),
+    (SHEET, "Reindichte [kg/m³]", "composite_density_g_cm3", 0.001),
     (SHEET, "Capacité spécifique (mAh/g)", "specific_capacity_mah_g", 1.0),
     (SHEET, "specific capacity (mAh g-1)", "specific_capacity_mah_g", 1.0),
     (SHEET, "specific capacity [Ah/kg]", "specific_capacity_mah_g", 1.0),
@@ -388,7 +389,8 @@ def test_temperatures_are_shifted() -> None:
         (SHEET, "porosity (µm)"),
         ("test_points", "current (kg)"),
         ("test_points", "voltage [s]"),
-        (SHEET, "operator"),
+        (SHEET, "weather"),
+        (SHEET, "Density (g cm-3)"),
         (SHEET, ""),
     ],
 )
@@ -416,7 +418,7 @@ def test_a_proposal_says_what_it_could_not_place(write: Write, settings: Setting
     assert proposal is not None
     assert proposal.usable
     placed = {placement.header: placement for placement in proposal.placements}
-    assert placed["operator"].column is None
+    assert placed["operator"].column == "operator"
     assert placed["weather"].column is None
     assert placed["sample"].column == "electrode_id"
     assert placed["thikness (µm)"].confidence < CERTAIN

@@ -143,7 +143,9 @@ def sound(sheet: Handed) -> pl.DataFrame:
 
 
 def table(handed: list[Handed], name: str, start: str = "") -> pl.DataFrame:
-    return pl.concat(sound(s) for s in handed if s.table == name and s.file.startswith(start))
+    """The sound rows of a table, with the columns that the plant fills."""
+    rows = pl.concat(sound(s) for s in handed if s.table == name and s.file.startswith(start))
+    return rows.drop(name for name in rows.columns if rows[name].null_count() == rows.height)
 
 
 def refused_lines(sheet: Handed, known: dict[str, set[str]]) -> set[int]:

@@ -17,8 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from battery_platform.records.reading import HEAD_BYTES, look
+
 LINE_WITHOUT_NAME = "AutoBASS"
-_HEAD_BYTES = 64 * 1024
 _SHARE_OF_EVENTS = 1 / 3
 """Least share of stamped lines in a log; multi-line texts take up at most two lines of three."""
 
@@ -131,8 +132,7 @@ class Session:
 def is_assembly_log(path: Path) -> bool:
     """Whether the beginning of a file consists of events of such a line."""
     try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
+        head = look(path).head[:HEAD_BYTES]
     except (OSError, ValueError):
         return False
     lines = [line for line in map(str.strip, _lines(head)) if line and not _RULER.fullmatch(line)]

@@ -23,17 +23,18 @@ from battery_platform.contracts.units import conversion, is_unit
 from battery_platform.errors import RefusedFile
 from battery_platform.records.cyclers.lines import is_whole
 from battery_platform.records.reading import (
+    HEAD_BYTES,
     encoding_of,
     exact_cells,
     guard_zip,
     kind_of,
+    look,
     refuse,
     sniff_decimal,
     sniff_encoding,
 )
 from battery_platform.settings import MIB, Settings
 
-HEAD_BYTES = 64 * 1024
 HEAD_SHARED_BYTES = 256 * 1024
 HEAD_ROWS = 40
 HEAD_SHEETS = 6
@@ -140,8 +141,7 @@ def head_text(path: Path) -> str:
 
 
 def _first_bytes(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(HEAD_BYTES)
+    return look(path).head[:HEAD_BYTES]
 
 
 def _decoded(path: Path, head: bytes) -> str:
