@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 from rich.tree import Tree
 
-from battery_platform.cli.printing import AsJson, err, fail, open_lake, out, plain, show
+from battery_platform.cli.printing import AsJson, err, fail, open_lake, out, show
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
 
@@ -92,8 +91,10 @@ _BRIEF = {
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="Port of the Dagster page.")] = 3000,
-    registry_port: Annotated[int, typer.Option(help="Port of the model registry's page.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster page.")] = 3000,
+    registry_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the model registry's page.")
+    ] = 5000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the Dagster UI with its daemon, so that schedules and sensors tick, and the registry's."""
@@ -110,12 +111,19 @@ def sql(
     query: Annotated[
         str, typer.Argument(help='A query, e.g. "select * from mart_electrodes limit 5".')
     ],
-    at: Annotated[int | None, typer.Option(help="Snapshot to read, for time travel.")] = None,
+    at: Annotated[
+        int | None, typer.Option(min=0, help="Snapshot to read, for time travel.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.001, max=86400, help="Stop the query after this time.")
+    ] = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the lake, read only; it answers while a refresh is running."""
-    rows = open_lake().ask(query, at)
-    show(rows, as_json, empty="no rows")
+    """Ask the lake one question, read only; it answers while a refresh is running.
+
+    Nothing outside the lake can be read, and nothing written: no files, no other database, no settings.
+    """
+    show(open_lake().ask(query, at, seconds), as_json, empty="no rows")
 
 
 def trace(
@@ -155,7 +163,7 @@ def trace(
         if origin.get("row_number") and origin["path"]:
             origin["line"] = line_of(origin["path"], origin["row_number"], origin["sheet"])
     if as_json:
-        print(json.dumps([asdict(found)], default=plain, ensure_ascii=False, indent=2))  # noqa: T201
+        show([asdict(found)], True)
         return
     label = " SYNTHETIC" if found.is_synthetic else ""
     tree = Tree(Text(f"{found.kind} {found.subject}{label} (lake at snapshot {found.snapshot})"))
