@@ -46,6 +46,8 @@ app.command(rich_help_panel=PLATFORM)(running.ui)
 app.command(rich_help_panel=PLATFORM)(running.sql)
 app.command(rich_help_panel=PLATFORM)(running.trace)
 app.command(rich_help_panel=PLATFORM)(running.doctor)
+app.command(rich_help_panel=PLATFORM)(running.backup)
+app.command(rich_help_panel=PLATFORM)(running.restore)
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
-"""Verbs that run and look at the platform itself: refresh, ui, sql, trace, doctor."""
+"""Verbs that run and look at the platform itself: refresh, ui, sql, trace, doctor, backup, restore."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -11,6 +12,9 @@ from rich.tree import Tree
 from battery_platform.cli.printing import AsJson, err, fail, open_lake, out, show
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from battery_platform.backup import Backup
 
 
 def refresh(
@@ -143,6 +147,7 @@ def trace(
     """
     from dataclasses import asdict
 
+    from battery_platform.backup import place_now
     from battery_platform.made.trace import line_of
     from battery_platform.made.trace import trace as walk
     from battery_platform.models.registry import aliases
@@ -161,7 +166,8 @@ def trace(
     found = walk(open_lake(), identifier)
     for origin in found.origins:
         if origin.get("row_number") and origin["path"]:
-            origin["line"] = line_of(origin["path"], origin["row_number"], origin["sheet"])
+            place = place_now(Settings.from_env(), origin["path"])
+            origin["line"] = line_of(place, origin["row_number"], origin["sheet"])
     if as_json:
         show([asdict(found)], True)
         return
@@ -253,3 +259,47 @@ def doctor(
     show(rows, as_json)
     if any(row["state"] == "fails" for row in rows):
         raise SystemExit(1)
+
+
+def backup(
+    place: Annotated[Path, typer.Argument(help="Folder of the copy; it must not be there yet.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy lake, registry, what was handed in and Dagster's history, as of one moment.
+
+    Writers and refreshes may go on. Caches, exports and dbt's output are left out: they are made again.
+    """
+    from battery_platform.backup import backup as copy
+
+    _tell_copy(copy(Settings.from_env(), place), as_json)
+
+
+def restore(
+    place: Annotated[Path, typer.Argument(help="Folder that `backup` made.")],
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Home to make; otherwise the one of BATTERY_PLATFORM_HOME."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a home of a backup, here or on another host; a damaged one is refused by its file's name."""
+    from battery_platform.backup import restore as bring_back
+
+    home = to or Settings.from_env().home
+    _tell_copy(bring_back(place, home), as_json)
+    if not as_json:
+        out.print(Text(f"Use it with BATTERY_PLATFORM_HOME={home}"), soft_wrap=True)
+
+
+def _tell_copy(done: Backup, as_json: bool) -> None:
+    row = {
+        "backup": str(done.place),
+        "home": str(done.home),
+        "snapshot": done.snapshot,
+        "made_at": done.made_at,
+        "files": len(done.files),
+        "mib": round(done.bytes / 2**20, 1),
+    }
+    show([row | {"left_out": done.left_out} if as_json else row], as_json)
+    for says in () if as_json else done.left_out:
+        err.print(Text(f"left out: {says}", style="yellow"), soft_wrap=True)

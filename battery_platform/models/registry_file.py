@@ -69,7 +69,11 @@ DELETED = "Deleted_Internal"
 
 
 def folder_of(settings: Settings, name: str, version: int) -> Path | None:
-    """Where the files of a version lie; None if it is unknown or they lie elsewhere."""
+    """Where the files of a version lie; None if it is unknown or they lie elsewhere.
+
+    The registry names a place by its full path. In a home that was copied, that is the place of the
+    original, so a version's files in this home come first.
+    """
     found = _rows(
         settings,
         "SELECT storage_location FROM model_versions WHERE name = ? AND version = ? "
@@ -80,6 +84,9 @@ def folder_of(settings: Settings, name: str, version: int) -> Path | None:
     )
     parts = urlsplit(found[0][0] or "") if found else urlsplit("")
     folder = Path(unquote(parts.path))
+    _, is_ours, below = folder.as_posix().partition("/registry/artifacts/")
+    if is_ours and (settings.registry_artifacts / below).is_dir():
+        return settings.registry_artifacts / below
     return folder if parts.scheme == "file" and folder.is_dir() else None
 
 

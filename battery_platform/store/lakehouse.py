@@ -94,10 +94,11 @@ class Lakehouse:
         url = self.settings.catalogue_url
         if self.settings.on_postgres:
             return f"ducklake:postgres:{postgres_words(url)}"
-        return f"ducklake:sqlite:{self._catalogue_file}"
+        return f"ducklake:sqlite:{self.catalogue_file}"
 
     @property
-    def _catalogue_file(self) -> Path:
+    def catalogue_file(self) -> Path:
+        """Where the catalogue lies that is a SQLite file."""
         path = self.settings.catalogue_url.removeprefix("sqlite:")
         return Path("/" + path.lstrip("/") if path.startswith("/") else path).resolve()
 
@@ -139,7 +140,7 @@ class Lakehouse:
                 if is_disk_full(error):
                     raise self._full(error) from error
                 raise StoreError(
-                    f"The lake's catalogue at {_without_password(settings.catalogue_url)} cannot be "
+                    f"The lake's catalogue at {without_password(settings.catalogue_url)} cannot be "
                     f"opened: {_first_line(error)}",
                     "Check BATTERY_PLATFORM_CATALOGUE and that the server runs, and that the lake's "
                     "folder was not moved since it was made.",
@@ -256,9 +257,9 @@ class Lakehouse:
     def ask(self, query: str, at: int | None = None, seconds: float = 60.0) -> list[dict[str, Any]]:
         """Answer a person's question, now or as of a snapshot; `questions` says what may be asked."""
         settings = self.settings
-        if not settings.on_postgres and not self._catalogue_file.is_file():
+        if not settings.on_postgres and not self.catalogue_file.is_file():
             raise StoreError(
-                f"There is no lake below {settings.home}: {self._catalogue_file} is missing.",
+                f"There is no lake below {settings.home}: {self.catalogue_file} is missing.",
                 "Set BATTERY_PLATFORM_HOME to the lake's folder, or make one with "
                 "`battery-platform refresh`.",
             )
@@ -315,6 +316,12 @@ class Lakehouse:
                     raise
 
         return self._retry(attempt)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """No writer of this host commits meanwhile; readers go on."""
+        with self._lock("commit"):
+            yield
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[None]:
@@ -428,7 +435,8 @@ def postgres_words(url: str) -> str:
     return " ".join(f"{name}={value}" for name, value in words.items() if value)
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """An address as it may be shown."""
     parts = urlsplit(url)
     return url.replace(f":{parts.password}@", ":***@") if parts.password else url
 
