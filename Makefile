@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run ui install test lint bench bench-electrochemistry docs clean
+.PHONY: run ui install test faults lint bench bench-electrochemistry docs clean
 
 run: install            ## install and refresh on embedded defaults
 	$(BIN)/battery-platform refresh --size demo
@@ -34,6 +34,9 @@ lint: $(VENV)/.dev      ## style, types, layers
 
 test: lint              ## everything CI runs
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/.dev    ## every fault and hostile input of tests/faults, and the table of them
+	$(BIN)/python -m pytest tests/faults -m "faults or not faults"
 
 bench: $(VENV)/.dev     ## ratios against a named peer, each in one run
 	$(BIN)/python -m benchmarks

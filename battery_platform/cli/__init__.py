@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Any, NoReturn
 
 import typer
 
 from battery_platform.cli import knowledge, physics, records, running
-from battery_platform.cli.printing import fail
+from battery_platform.cli.printing import err, fail, visible
 from battery_platform.errors import PlatformError
 
 app = typer.Typer(
@@ -46,6 +47,8 @@ app.command(rich_help_panel=PLATFORM)(running.ui)
 app.command(rich_help_panel=PLATFORM)(running.sql)
 app.command(rich_help_panel=PLATFORM)(running.trace)
 app.command(rich_help_panel=PLATFORM)(running.doctor)
+app.command(rich_help_panel=PLATFORM)(running.backup)
+app.command(rich_help_panel=PLATFORM)(running.restore)
 
 
 def main() -> None:
@@ -53,17 +56,52 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        app(arguments, standalone_mode=True)
+        status = app(arguments, standalone_mode=False)
     except PlatformError as error:
         if debug:
             traceback.print_exc()
         fail(str(error))
-    except KeyboardInterrupt:
-        fail("Stopped. What was committed stays; run the same command again to go on.")
     except BrokenPipeError:
         os._exit(0)
+    except typer.Abort:
+        status = INTERRUPTED
     except Exception as error:  # the last place where a fault of ours can become a sentence
+        if hasattr(error, "format_message"):
+            _tell_usage(error)
         if debug:
             raise
-        text = " ".join(str(error).split())[:400] or type(error).__name__
-        fail(f"{type(error).__name__}: {text} (run again with --debug for the stack trace)")
+        fail(_sentence(error))
+    if status == INTERRUPTED:
+        err.print("Stopped. What was committed stays; run the same command again to go on.")
+    raise SystemExit(status or 0)
+
+
+INTERRUPTED = 130
+EXTRAS = {"psycopg2": "postgres", "dagster_postgres": "postgres", "distributed": "dask"}
+"""Packages that only some settings need, and the extra that installs them."""
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "") in EXTRAS:
+        return (
+            f"The package {error.name} is not installed, and the settings ask for it. Install it with "
+            f"`pip install 'battery-platform[{EXTRAS[error.name or '']}]'`."
+        )
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return (
+            f"{place}{error.strerror}. Check the path, its rights and the room on its disk; "
+            "--debug shows where it happened."
+        )
+    text = " ".join(str(error).split())[:400] or type(error).__name__
+    return f"{type(error).__name__}: {text} (run again with --debug for the stack trace)"
+
+
+def _tell_usage(error: Any) -> NoReturn:
+    """A wrong call, said as Typer says it; the words of the call are others' words too."""
+    from typer.rich_utils import rich_format_error
+
+    says = visible(error.format_message())
+    error.format_message = lambda: says
+    rich_format_error(error)
+    raise SystemExit(error.exit_code)

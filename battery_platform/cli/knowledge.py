@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from battery_platform.cli.printing import SYNTHETIC, AsJson, err, open_lake, out, plain, show
+from battery_platform.cli.printing import SYNTHETIC, AsJson, err, open_lake, out, show
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
 
@@ -251,7 +250,7 @@ def predict(
     if rows[0]["synthetic"]:
         err.print(Text(SYNTHETIC, style="bold red"))
     if target is not None:
-        pl.DataFrame(rows, infer_schema_length=None).write_csv(target)
+        _write(target, pl.DataFrame(rows, infer_schema_length=None).write_csv())
         err.print(f"wrote {len(rows)} row(s) to {target}")
     elif as_json:
         show(rows, True)
@@ -260,6 +259,16 @@ def predict(
     answered = next(iter(model.class_outputs.values()), model.target)
     if all(row[answered] in (None, "") for row in rows):
         raise SystemExit(1)
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PlatformError(
+            f"{target} cannot be written completely: {error.strerror}.",
+            "Name a file where there is room and that you may write.",
+        ) from error
 
 
 def _show_answers(rows: list[dict[str, Any]], model: Specification) -> None:
@@ -432,7 +441,7 @@ def literature_search(
         )
     rows = search(open_lake(), " ".join(words or []), name, low, high)
     if as_json:
-        print(json.dumps(rows, default=plain, ensure_ascii=False, indent=2))  # noqa: T201
+        show(rows, True)
         return
     show(
         [

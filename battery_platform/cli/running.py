@@ -1,17 +1,20 @@
-"""Verbs that run and look at the platform itself: refresh, ui, sql, trace, doctor."""
+"""Verbs that run and look at the platform itself: refresh, ui, sql, trace, doctor, backup, restore."""
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 from rich.tree import Tree
 
-from battery_platform.cli.printing import AsJson, err, fail, open_lake, out, plain, show
+from battery_platform.cli.printing import AsJson, err, fail, open_lake, out, show
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from battery_platform.backup import Backup
 
 
 def refresh(
@@ -92,8 +95,10 @@ _BRIEF = {
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="Port of the Dagster page.")] = 3000,
-    registry_port: Annotated[int, typer.Option(help="Port of the model registry's page.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster page.")] = 3000,
+    registry_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the model registry's page.")
+    ] = 5000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the Dagster UI with its daemon, so that schedules and sensors tick, and the registry's."""
@@ -110,12 +115,19 @@ def sql(
     query: Annotated[
         str, typer.Argument(help='A query, e.g. "select * from mart_electrodes limit 5".')
     ],
-    at: Annotated[int | None, typer.Option(help="Snapshot to read, for time travel.")] = None,
+    at: Annotated[
+        int | None, typer.Option(min=0, help="Snapshot to read, for time travel.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.001, max=86400, help="Stop the query after this time.")
+    ] = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the lake, read only; it answers while a refresh is running."""
-    rows = open_lake().ask(query, at)
-    show(rows, as_json, empty="no rows")
+    """Ask the lake one question, read only; it answers while a refresh is running.
+
+    Nothing outside the lake can be read, and nothing written: no files, no other database, no settings.
+    """
+    show(open_lake().ask(query, at, seconds), as_json, empty="no rows")
 
 
 def trace(
@@ -135,6 +147,7 @@ def trace(
     """
     from dataclasses import asdict
 
+    from battery_platform.backup import place_now
     from battery_platform.made.trace import line_of
     from battery_platform.made.trace import trace as walk
     from battery_platform.models.registry import aliases
@@ -153,9 +166,10 @@ def trace(
     found = walk(open_lake(), identifier)
     for origin in found.origins:
         if origin.get("row_number") and origin["path"]:
-            origin["line"] = line_of(origin["path"], origin["row_number"], origin["sheet"])
+            place = place_now(Settings.from_env(), origin["path"])
+            origin["line"] = line_of(place, origin["row_number"], origin["sheet"])
     if as_json:
-        print(json.dumps([asdict(found)], default=plain, ensure_ascii=False, indent=2))  # noqa: T201
+        show([asdict(found)], True)
         return
     label = " SYNTHETIC" if found.is_synthetic else ""
     tree = Tree(Text(f"{found.kind} {found.subject}{label} (lake at snapshot {found.snapshot})"))
@@ -245,3 +259,47 @@ def doctor(
     show(rows, as_json)
     if any(row["state"] == "fails" for row in rows):
         raise SystemExit(1)
+
+
+def backup(
+    place: Annotated[Path, typer.Argument(help="Folder of the copy; it must not be there yet.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy lake, registry, what was handed in and Dagster's history, as of one moment.
+
+    Writers and refreshes may go on. Caches, exports and dbt's output are left out: they are made again.
+    """
+    from battery_platform.backup import backup as copy
+
+    _tell_copy(copy(Settings.from_env(), place), as_json)
+
+
+def restore(
+    place: Annotated[Path, typer.Argument(help="Folder that `backup` made.")],
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Home to make; otherwise the one of BATTERY_PLATFORM_HOME."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a home of a backup, here or on another host; a damaged one is refused by its file's name."""
+    from battery_platform.backup import restore as bring_back
+
+    home = to or Settings.from_env().home
+    _tell_copy(bring_back(place, home), as_json)
+    if not as_json:
+        out.print(Text(f"Use it with BATTERY_PLATFORM_HOME={home}"), soft_wrap=True)
+
+
+def _tell_copy(done: Backup, as_json: bool) -> None:
+    row = {
+        "backup": str(done.place),
+        "home": str(done.home),
+        "snapshot": done.snapshot,
+        "made_at": done.made_at,
+        "files": len(done.files),
+        "mib": round(done.bytes / 2**20, 1),
+    }
+    show([row | {"left_out": done.left_out} if as_json else row], as_json)
+    for says in () if as_json else done.left_out:
+        err.print(Text(f"left out: {says}", style="yellow"), soft_wrap=True)

@@ -83,6 +83,11 @@ def is_lost(settings: Settings, name: str, version: int) -> bool:
 
 
 def _stated_folder(settings: Settings, name: str, version: int) -> Path | None:
+    """The folder that the registry names, by its full path.
+
+    In a home that was copied that is the place of the original, so a version's files in this home come
+    first.
+    """
     stated = _rows(
         settings,
         "SELECT storage_location FROM model_versions WHERE name = ? AND version = ? "
@@ -92,7 +97,12 @@ def _stated_folder(settings: Settings, name: str, version: int) -> Path | None:
         DELETED,
     )
     parts = urlsplit(stated[0][0] or "") if stated else urlsplit("")
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+    if parts.scheme != "file":
+        return None
+    folder = Path(unquote(parts.path))
+    _, is_ours, below = folder.as_posix().partition("/registry/artifacts/")
+    here = settings.registry_artifacts / below
+    return here if is_ours and here.is_dir() else folder
 
 
 def _rows(settings: Settings, query: str, *parameters: str) -> list[tuple[str, ...]]:

@@ -24,9 +24,10 @@ from filelock import FileLock, Timeout
 from battery_platform.errors import PlatformError, StoreError
 from battery_platform.settings import Settings
 from battery_platform.store.expected import Tables, expected_tables
+from battery_platform.store.questions import LAKE as LAKE  # noqa: PLC0414 -- its name here too
+from battery_platform.store.questions import answer, lock
 
 EXTENSIONS = ("ducklake", "sqlite_scanner", "postgres_scanner")
-LAKE = "lake"
 
 Result = TypeVar("Result")
 Parameters = list[Any] | dict[str, Any] | None
@@ -93,8 +94,13 @@ class Lakehouse:
         url = self.settings.catalogue_url
         if self.settings.on_postgres:
             return f"ducklake:postgres:{postgres_words(url)}"
-        path = url.removeprefix("sqlite:")
-        return f"ducklake:sqlite:{Path('/' + path.lstrip('/') if path.startswith('/') else path).resolve()}"
+        return f"ducklake:sqlite:{self.catalogue_file}"
+
+    @property
+    def catalogue_file(self) -> Path:
+        """Where the catalogue lies that is a SQLite file."""
+        path = self.settings.catalogue_url.removeprefix("sqlite:")
+        return Path("/" + path.lstrip("/") if path.startswith("/") else path).resolve()
 
     def _attach(self, root: duckdb.DuckDBPyConnection) -> None:
         options = [f"DATA_PATH {sql_text(self.settings.data_path)}"]
@@ -134,7 +140,7 @@ class Lakehouse:
                 if is_disk_full(error):
                     raise self._full(error) from error
                 raise StoreError(
-                    f"The lake's catalogue at {_without_password(settings.catalogue_url)} cannot be "
+                    f"The lake's catalogue at {without_password(settings.catalogue_url)} cannot be "
                     f"opened: {_first_line(error)}",
                     "Check BATTERY_PLATFORM_CATALOGUE and that the server runs, and that the lake's "
                     "folder was not moved since it was made.",
@@ -248,32 +254,35 @@ class Lakehouse:
         )
         return [name for (name,) in names]
 
-    def ask(self, query: str, at: int | None = None) -> list[dict[str, Any]]:
-        """Answer a person's query, read only, now or as of a snapshot."""
-        self._prepare_folders()
+    def ask(self, query: str, at: int | None = None, seconds: float = 60.0) -> list[dict[str, Any]]:
+        """Answer a person's question, now or as of a snapshot; `questions` says what may be asked."""
+        settings = self.settings
+        if not settings.on_postgres and not self.catalogue_file.is_file():
+            raise StoreError(
+                f"There is no lake below {settings.home}: {self.catalogue_file} is missing.",
+                "Set BATTERY_PLATFORM_HOME to the lake's folder, or make one with "
+                "`battery-platform refresh`.",
+            )
         with duckdb.connect(
             config={
-                "memory_limit": f"{self.settings.memory_limit_mib}MiB",
+                "memory_limit": f"{settings.memory_limit_mib}MiB",
+                "threads": str(settings.threads),
+                "temp_directory": str(settings.home / "lake" / "spill"),
                 "python_enable_replacements": "false",
                 "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
             }
         ) as reader:
-            for name in EXTENSIONS[: 3 if self.settings.on_postgres else 2]:
+            for name in EXTENSIONS[: 3 if settings.on_postgres else 2]:
                 self._load(reader, name)
+            options = "READ_ONLY" + (f", SNAPSHOT_VERSION {int(at)}" if at is not None else "")
+            options += f", DATA_PATH {sql_text(settings.data_path)}, OVERRIDE_DATA_PATH true"
+            attach = f"ATTACH {sql_text(self.attach_path)} AS {LAKE} ({options})"
             try:
-                options = "READ_ONLY" + (f", SNAPSHOT_VERSION {int(at)}" if at is not None else "")
-                options += (
-                    f", DATA_PATH {sql_text(self.settings.data_path)}, OVERRIDE_DATA_PATH true"
-                )
-                self._retry(
-                    lambda: reader.execute(
-                        f"ATTACH {sql_text(self.attach_path)} AS {LAKE} ({options})"
-                    )
-                )
+                self._retry(lambda: reader.execute(attach))
                 reader.execute(f"USE {LAKE}")
-                result = reader.execute(query)
-                names = [column[0] for column in result.description or []]
-                return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+                lock(reader, settings.data_path)
+                return answer(reader, query, seconds, settings.memory_limit_mib)
             except duckdb.Error as error:
                 raise StoreError(
                     "The query failed: "
@@ -307,6 +316,12 @@ class Lakehouse:
                     raise
 
         return self._retry(attempt)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """No writer of this host commits meanwhile; readers go on."""
+        with self._lock("commit"):
+            yield
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[None]:
@@ -420,7 +435,8 @@ def postgres_words(url: str) -> str:
     return " ".join(f"{name}={value}" for name, value in words.items() if value)
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """An address as it may be shown."""
     parts = urlsplit(url)
     return url.replace(f":{parts.password}@", ":***@") if parts.password else url
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +17,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from battery_platform.cli.printing import as_json_text
 from battery_platform.contracts.products import PRODUCTS
 from battery_platform.errors import PlatformError, StoreError
 from battery_platform.records.ingest import ingest
@@ -37,7 +45,7 @@ def test_an_earlier_snapshot_can_be_read(lake: Lakehouse, write: Write) -> None:
 
 def test_asking_cannot_write(lake: Lakehouse, write: Write) -> None:
     ingest(lake, write("a.csv", lots("A")))
-    with pytest.raises(StoreError, match="query failed"):
+    with pytest.raises(StoreError, match="read-only"):
         lake.ask("DELETE FROM raw_material_lots")
     assert lake.value("SELECT count(*) FROM raw_material_lots") == 1
 
@@ -188,3 +196,72 @@ def test_a_moved_home_is_opened_where_it_is(settings: Settings, write: Write) ->
     ingest(second, write("b.csv", lots("B")))
     assert second.ask("SELECT count(*) AS n FROM raw_material_lots") == [{"n": 2}]
     second.close()
+
+
+def test_values_of_an_answer_are_json_for_every_reader(lake: Lakehouse) -> None:
+    lake.snapshot()
+    rows = lake.ask(
+        """SELECT 'nan'::DOUBLE AS n, '-infinity'::FLOAT AS low, 1.10::DECIMAL(5, 2) AS d,
+                  12345678901234567890.123456789::DECIMAL(38, 9) AS long, '\\xAB\\x00'::BLOB AS b,
+                  DATE '2026-01-02' AS day, TIMESTAMP '2026-01-02 03:04:05' AS moment,
+                  MAP {DATE '2026-01-02': 'nan'::DOUBLE} AS m, [1, NULL] AS l, 2::HUGEINT AS h,
+                  1 AS a, 2 AS a, 3 AS a_2"""
+    )
+    assert json.loads(as_json_text(rows), parse_constant=pytest.fail) == [
+        {
+            "n": "NaN",
+            "low": "-Infinity",
+            "d": 1.1,
+            "long": "12345678901234567890.123456789",
+            "b": "ab00",
+            "day": "2026-01-02",
+            "moment": "2026-01-02T03:04:05",
+            "m": {"2026-01-02": "NaN"},
+            "l": [1, None],
+            "h": 2,
+            "a": 1,
+            "a_3": 2,
+            "a_2": 3,
+        }
+    ]
+
+
+_ASKING = """
+import signal, sys
+from battery_platform.cli import main
+from battery_platform.store import questions
+signal.signal(signal.SIGINT, signal.default_int_handler)
+check = questions._only_statement
+def checked(*words):
+    print("asking", flush=True)
+    return check(*words)
+questions._only_statement = checked
+sys.argv = ["battery-platform", "sql", "select count(*) from range(10000000000), range(100000)"]
+main()
+"""
+
+
+def test_a_question_ends_by_ctrl_c(lake: Lakehouse) -> None:
+    lake.snapshot()
+    lake.close()
+    child = subprocess.Popen(
+        [sys.executable, "-c", _ASKING],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BATTERY_PLATFORM_HOME": str(lake.settings.home)},
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "asking\n"
+    time.sleep(0.5)
+    child.send_signal(signal.SIGINT)
+    said = child.communicate(timeout=30)[1]
+    assert (child.returncode, said.startswith("Stopped.")) == (130, True), said
+
+
+def test_what_bounds_a_question_is_lifted_after_it(lake: Lakehouse) -> None:
+    lake.snapshot()
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with pytest.raises(StoreError, match="more memory than"):
+        lake.ask("SELECT list_sum(range(3000000000))")
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
