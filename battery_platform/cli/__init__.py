@@ -1,68 +1,100 @@
 """`battery-platform`: one verb per thing a person wants done.
 
-These modules parse arguments and print; what is done is done elsewhere. Exit status: 0 done, 1 the
-work failed or data was refused, 2 the call was wrong.
+The verbs' modules parse arguments and print; what is done is done elsewhere. Exit status: 0 done, 1 the
+work failed or data was refused, 2 the call was wrong, 130 or 143 stopped by Ctrl-C or SIGTERM. This
+module imports next to nothing, so that a command can be stopped politely from its first moment.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import traceback
 
-import typer
-
-from battery_platform.cli import knowledge, physics, records, running
-from battery_platform.cli.printing import fail
-from battery_platform.errors import PlatformError
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    help="A governed, always fresh data product for lithium-ion electrode manufacturing.\n\n"
-    "Start with [bold]refresh[/bold], then [bold]ui[/bold], or drop a CSV with "
-    "[bold]ingest FILE[/bold]. Add --json to any verb that prints a table, --debug for a stack trace.",
-)
-DATA, KNOWLEDGE, PLATFORM = "Data", "Models, design, physics, literature", "Platform"
-
-app.command(rich_help_panel=DATA)(records.ingest)
-app.command(rich_help_panel=DATA)(records.check)
-app.command(name="map", rich_help_panel=DATA)(records.map_file)
-app.add_typer(records.quarantine_app, name="quarantine", rich_help_panel=DATA)
-app.add_typer(records.catalogue_app, name="catalogue", rich_help_panel=DATA)
-
-app.add_typer(knowledge.models_app, name="models", rich_help_panel=KNOWLEDGE)
-app.command(rich_help_panel=KNOWLEDGE)(knowledge.predict)
-app.command(rich_help_panel=KNOWLEDGE)(knowledge.design)
-app.add_typer(physics.simulate_app, name="simulate", rich_help_panel=KNOWLEDGE)
-app.command(rich_help_panel=KNOWLEDGE)(physics.replicate)
-app.add_typer(knowledge.literature_app, name="literature", rich_help_panel=KNOWLEDGE)
-
-app.command(rich_help_panel=PLATFORM)(running.refresh)
-app.command(rich_help_panel=PLATFORM)(running.ui)
-app.command(rich_help_panel=PLATFORM)(running.sql)
-app.command(rich_help_panel=PLATFORM)(running.trace)
-app.command(rich_help_panel=PLATFORM)(running.doctor)
+STOPS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+AGAIN_S = 0.02
 
 
 def main() -> None:
     """Run a command; what people can mend is told in a sentence, without a stack trace."""
+    heard = _listen_for_stops()
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
+        from battery_platform.cli.verbs import app
+
         app(arguments, standalone_mode=True)
-    except PlatformError as error:
-        if debug:
-            traceback.print_exc()
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("Stopped. What was committed stays; run the same command again to go on.")
-    except BrokenPipeError:
-        os._exit(0)
-    except Exception as error:  # the last place where a fault of ours can become a sentence
-        if debug:
+    except BaseException as error:
+        if isinstance(error, SystemExit) and not error.code:
             raise
-        text = " ".join(str(error).split())[:400] or type(error).__name__
-        fail(f"{type(error).__name__}: {text} (run again with --debug for the stack trace)")
+        # libraries make something else of an interrupt, so what was raised does not tell
+        if stop := _first_stop(heard) or _as_typer_has_it(error):
+            for name in STOPS:
+                signal.signal(name, signal.SIG_IGN)
+            if debug:
+                traceback.print_exc()
+            sys.stderr.write(
+                f"Stopped by {STOPS[stop]}. What was committed stays; run the same command again "
+                "to go on.\n"
+            )
+            raise SystemExit(128 + stop) from None
+        _tell(error, debug)
+
+
+def _listen_for_stops() -> int:
+    """Have both stops interrupt the command; a descriptor tells later which of them came.
+
+    Others may lay handlers of their own for a while, as Dagster does for a run.
+    """
+    heard, told = os.pipe()
+    for end in (heard, told):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    for name in STOPS:
+        if signal.getsignal(name) is not signal.SIG_IGN:
+            signal.signal(name, signal.default_int_handler)
+    sys.unraisablehook = _raise_again
+    return heard
+
+
+def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """An interrupt that came where Python cannot raise it, as in a callback, soon comes once more."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        from threading import Timer
+
+        Timer(AGAIN_S, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _first_stop(heard: int) -> signal.Signals | None:
+    """The stop that came first, if one came."""
+    with contextlib.suppress(BlockingIOError):
+        for number in os.read(heard, 4096):
+            if number in STOPS:
+                return signal.Signals(number)
+    return None
+
+
+def _as_typer_has_it(error: BaseException) -> signal.Signals | None:
+    """Ctrl-C if that is what Typer took an interrupt for which no signal was the cause."""
+    return signal.SIGINT if isinstance(error, SystemExit) and error.code == 130 else None
+
+
+def _tell(error: BaseException, debug: bool) -> None:
+    """Make a sentence of what was raised, and end with status 1."""
+    from battery_platform.cli.printing import fail
+    from battery_platform.errors import PlatformError
+
+    if isinstance(error, BrokenPipeError):
+        os._exit(0)
+    if isinstance(error, PlatformError):
+        if debug:
+            traceback.print_exception(error)
+        fail(str(error))
+    if debug or not isinstance(error, Exception):
+        raise error
+    text = " ".join(str(error).split())[:400] or type(error).__name__
+    fail(f"{type(error).__name__}: {text} (run again with --debug for the stack trace)")
