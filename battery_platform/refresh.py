@@ -11,15 +11,19 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from battery_platform.settings import PROJECT_ROOT, Settings
 from battery_platform.store.lakehouse import Lakehouse, sql_name
+from battery_platform.turns import REFRESH, Turn
 
 if TYPE_CHECKING:
     import dagster as dg
 
-Step = Callable[[str, float | None, bool], None]
+Say = Callable[[str], None]
+State = Literal["begun", "ok", "failed", "stopped"]
+Step = Callable[[str, float, State], None]
+LOOK_EVERY_S = 0.5
 
 
 @dataclass
@@ -60,8 +64,37 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False) -> Refreshed:
-    """Run the whole job; `step` is told when each step starts and ends."""
+def run_refresh(
+    settings: Settings, size: str, step: Step, say: Say, rebuild: bool = False
+) -> Refreshed:
+    """Run the whole job when its turn comes; `step` is told when each step starts and ends."""
+    with Turn(settings, REFRESH) as turn:
+        _wait_for(turn, say)
+        return _run(settings, size, step, say, rebuild, turn)
+
+
+def _wait_for(turn: Turn, say: Say) -> None:
+    """Until no other refresh of this home is at work, here or started by the page."""
+    waits = False
+    while not turn.take():
+        if not waits:
+            waits = True
+            holder = turn.holder()
+            which = (
+                f" (run {holder.name}, process {holder.pid}, since {holder.since})"
+                if holder
+                else ""
+            )
+            say(f"Another refresh is at work{which}; this one waits for it. Ctrl-C leaves.")
+        time.sleep(LOOK_EVERY_S)
+    turn.sign("not named yet")
+    if waits:
+        say("The other refresh has ended; this one starts.")
+
+
+def _run(
+    settings: Settings, size: str, step: Step, say: Say, rebuild: bool, turn: Turn
+) -> Refreshed:
     from battery_platform.defs.dbt_project import prepare_manifest
 
     started = time.perf_counter()
@@ -72,14 +105,14 @@ def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False
 
     from battery_platform.definitions import build_defs
     from battery_platform.defs.jobs import size_config
-    from battery_platform.defs.launching import create_run, run_here
+    from battery_platform.defs.launching import create_run, end_dead_runs, run_here
 
     definitions = build_defs()
     run_config = {
         **size_config(size, rebuild),
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
-    progress = _Progress(step)
+    progress = _Progress(step, say)
     with (
         dg.DagsterInstance.get() as instance,
         # what libraries and dbt write goes to a file, for those who need it
@@ -87,7 +120,9 @@ def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False
         redirect_stdout(log),
         redirect_stderr(log),
     ):
+        end_dead_runs(instance)
         run = create_run(instance, definitions, "refresh", run_config)
+        turn.sign(run.run_id)
         for event in run_here(instance, definitions, run):
             progress.take(event)
     if progress.interrupted:
@@ -98,8 +133,9 @@ def run_refresh(settings: Settings, size: str, step: Step, rebuild: bool = False
 class _Progress:
     """What a run's events say of its steps."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, say: Say) -> None:
         self._step = step
+        self._say = say
         self.ok = False
         self.interrupted = False
         self.failures: list[str] = []
@@ -108,31 +144,41 @@ class _Progress:
 
     def take(self, event: dg.DagsterEvent) -> None:
         """Tell of a step's start or end; remember how the run ended."""
-        from battery_platform.defs.failures import reason, reason_of_run
+        from battery_platform.defs.failures import (
+            is_stopped_step,
+            reason,
+            reason_of_run,
+            step_name,
+        )
         from battery_platform.defs.launching import was_interrupted
+        from battery_platform.defs.threads import is_stop
 
-        name = (event.step_key or "").replace("__", "/")
+        name = step_name(event)
         match event.event_type_value:
             case "STEP_START":
                 self._started_at[name] = time.perf_counter()
-                self._step(name, None, True)
+                self._step(name, 0.0, "begun")
             case "STEP_SKIPPED":
-                self._step(f"{name}: nothing new", 0.0, True)
+                self._step(f"{name}: nothing new", 0.0, "ok")
             case "STEP_SUCCESS":
-                self._end(name, True)
+                self._end(name, "ok")
+            case "STEP_FAILURE" if is_stopped_step(event):
+                self._end(name, "stopped")
             case "STEP_FAILURE":
                 self.failures.append(f"{name}: {reason(event)}")
-                self._end(name, False)
+                self._end(name, "failed")
+            case "ENGINE_EVENT" if is_stop(event):
+                self._say("Stopping: the steps at work are told to end.")
             case "PIPELINE_SUCCESS":
                 self.ok = True
             case "PIPELINE_FAILURE":
                 self.interrupted = was_interrupted(event)
                 self.failures = self.failures or [reason_of_run(event)]
 
-    def _end(self, name: str, ok: bool) -> None:
+    def _end(self, name: str, state: State) -> None:
         seconds = time.perf_counter() - self._started_at.get(name, time.perf_counter())
         self.work_seconds += seconds
-        self._step(name, seconds, ok)
+        self._step(name, seconds, state)
 
 
 def _sum_up(

@@ -23,6 +23,7 @@ from types import FrameType
 
 from battery_platform.errors import PlatformError
 from battery_platform.settings import PROJECT_ROOT, Settings
+from battery_platform.turns import PAGES, Holder, Turn
 
 GRACE_S = 10.0
 NICENESS = 5
@@ -38,6 +39,23 @@ def serve(
     settings: Settings, host: str, port: int, registry_port: int, say: Callable[[str], None]
 ) -> int:
     """Serve until stopped; the status of the page that ended first otherwise."""
+    with Turn(settings, PAGES) as turn:
+        if not turn.take():
+            raise PlatformError(
+                f"The pages of {settings.home} are served already{_by(turn.holder())}.",
+                "Use these, or stop that process first.",
+            )
+        turn.sign(f"http://{host}:{port}")
+        return _serve(settings, host, port, registry_port, say)
+
+
+def _by(holder: Holder | None) -> str:
+    return f" at {holder.name} by process {holder.pid}, since {holder.since}" if holder else ""
+
+
+def _serve(
+    settings: Settings, host: str, port: int, registry_port: int, say: Callable[[str], None]
+) -> int:
     from battery_platform.defs.dbt_project import prepare_manifest
     from battery_platform.refresh import dagster_environment
 

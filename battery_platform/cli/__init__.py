@@ -1,82 +1,111 @@
 """`battery-platform`: one verb per thing a person wants done.
 
-These modules parse arguments and print; what is done is done elsewhere. Exit status: 0 done, 1 the
-work failed or data was refused, 2 the call was wrong.
+The verbs' modules parse arguments and print; what is done is done elsewhere. Exit status: 0 done, 1 the
+work failed or data was refused, 2 the call was wrong, 130 or 143 stopped by Ctrl-C or SIGTERM. This
+module imports next to nothing, so that a command can be stopped politely from its first moment.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import traceback
 from typing import Any, NoReturn
 
-import typer
-
-from battery_platform.cli import knowledge, physics, records, running
-from battery_platform.cli.printing import err, fail, visible
-from battery_platform.errors import PlatformError
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    help="A governed, always fresh data product for lithium-ion electrode manufacturing.\n\n"
-    "Start with [bold]refresh[/bold], then [bold]ui[/bold], or drop a CSV with "
-    "[bold]ingest FILE[/bold]. Add --json to any verb that prints a table, --debug for a stack trace.",
-)
-DATA, KNOWLEDGE, PLATFORM = "Data", "Models, design, physics, literature", "Platform"
-
-app.command(rich_help_panel=DATA)(records.ingest)
-app.command(rich_help_panel=DATA)(records.check)
-app.command(name="map", rich_help_panel=DATA)(records.map_file)
-app.command(rich_help_panel=DATA)(records.withdraw)
-app.add_typer(records.quarantine_app, name="quarantine", rich_help_panel=DATA)
-app.add_typer(records.catalogue_app, name="catalogue", rich_help_panel=DATA)
-
-app.add_typer(knowledge.models_app, name="models", rich_help_panel=KNOWLEDGE)
-app.command(rich_help_panel=KNOWLEDGE)(knowledge.predict)
-app.command(rich_help_panel=KNOWLEDGE)(knowledge.design)
-app.add_typer(physics.simulate_app, name="simulate", rich_help_panel=KNOWLEDGE)
-app.command(rich_help_panel=KNOWLEDGE)(physics.replicate)
-app.add_typer(knowledge.literature_app, name="literature", rich_help_panel=KNOWLEDGE)
-
-app.command(rich_help_panel=PLATFORM)(running.refresh)
-app.command(rich_help_panel=PLATFORM)(running.ui)
-app.command(rich_help_panel=PLATFORM)(running.sql)
-app.command(rich_help_panel=PLATFORM)(running.trace)
-app.command(rich_help_panel=PLATFORM)(running.doctor)
-app.command(rich_help_panel=PLATFORM)(running.backup)
-app.command(rich_help_panel=PLATFORM)(running.restore)
+STOPS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+AGAIN_S = 0.02
 
 
 def main() -> None:
     """Run a command; what people can mend is told in a sentence, without a stack trace."""
+    heard = _listen_for_stops()
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        status = app(arguments, standalone_mode=False)
-    except PlatformError as error:
-        if debug:
-            traceback.print_exc()
-        fail(str(error))
-    except BrokenPipeError:
-        os._exit(0)
-    except typer.Abort:
-        status = INTERRUPTED
-    except Exception as error:  # the last place where a fault of ours can become a sentence
-        if hasattr(error, "format_message"):
-            _tell_usage(error)
-        if debug:
+        from battery_platform.cli.verbs import app
+
+        if status := app(arguments, standalone_mode=False):
+            raise SystemExit(status)
+    except BaseException as error:
+        if isinstance(error, SystemExit) and not error.code:
             raise
-        fail(_sentence(error))
-    if status == INTERRUPTED:
-        err.print("Stopped. What was committed stays; run the same command again to go on.")
-    raise SystemExit(status or 0)
+        # libraries make something else of an interrupt, so what was raised does not tell
+        if stop := _first_stop(heard) or _as_typer_has_it(error):
+            for name in STOPS:
+                signal.signal(name, signal.SIG_IGN)
+            if debug:
+                traceback.print_exc()
+            sys.stderr.write(
+                f"Stopped by {STOPS[stop]}. What was committed stays; run the same command again "
+                "to go on.\n"
+            )
+            raise SystemExit(128 + stop) from None
+        _tell(error, debug)
 
 
-INTERRUPTED = 130
+def _listen_for_stops() -> int:
+    """Have both stops interrupt the command; a descriptor tells later which of them came.
+
+    Others may lay handlers of their own for a while, as Dagster does for a run.
+    """
+    heard, told = os.pipe()
+    for end in (heard, told):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    for name in STOPS:
+        if signal.getsignal(name) is not signal.SIG_IGN:
+            signal.signal(name, signal.default_int_handler)
+    sys.unraisablehook = _raise_again
+    return heard
+
+
+def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """An interrupt that came where Python cannot raise it, as in a callback, soon comes once more."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        from threading import Timer
+
+        Timer(AGAIN_S, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _first_stop(heard: int) -> signal.Signals | None:
+    """The stop that came first, if one came."""
+    with contextlib.suppress(BlockingIOError):
+        for number in os.read(heard, 4096):
+            if number in STOPS:
+                return signal.Signals(number)
+    return None
+
+
+def _as_typer_has_it(error: BaseException) -> signal.Signals | None:
+    """Ctrl-C if that is what Typer took an interrupt for which no signal was the cause."""
+    stopped = type(error).__name__ == "Abort" or (
+        isinstance(error, SystemExit) and error.code == 130
+    )
+    return signal.SIGINT if stopped else None
+
+
+def _tell(error: BaseException, debug: bool) -> None:
+    """Make a sentence of what was raised, and end with status 1."""
+    from battery_platform.cli.printing import fail
+    from battery_platform.errors import PlatformError
+
+    if isinstance(error, BrokenPipeError):
+        os._exit(0)
+    if hasattr(error, "format_message"):
+        _tell_usage(error)
+    if isinstance(error, PlatformError):
+        if debug:
+            traceback.print_exception(error)
+        fail(str(error))
+    if debug or not isinstance(error, Exception):
+        raise error
+    fail(_sentence(error))
+
+
 EXTRAS = {"psycopg2": "postgres", "dagster_postgres": "postgres", "distributed": "dask"}
 """Packages that only some settings need, and the extra that installs them."""
 
@@ -100,6 +129,8 @@ def _sentence(error: Exception) -> str:
 def _tell_usage(error: Any) -> NoReturn:
     """A wrong call, said as Typer says it; the words of the call are others' words too."""
     from typer.rich_utils import rich_format_error
+
+    from battery_platform.cli.printing import visible
 
     says = visible(error.format_message())
     error.format_message = lambda: says

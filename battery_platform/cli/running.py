@@ -15,6 +15,7 @@ from battery_platform.settings import Settings
 
 if TYPE_CHECKING:
     from battery_platform.backup import Backup
+    from battery_platform.refresh import State
 
 
 def refresh(
@@ -38,18 +39,21 @@ def refresh(
         raise typer.BadParameter(f"'{size}' is none of {', '.join(SIZES)}", param_hint="--size")
     quiet = as_json
 
-    def step(name: str, seconds: float | None, ok: bool) -> None:
+    def say(words: str) -> None:
+        err.print(Text(words), soft_wrap=True)
+
+    def step(name: str, seconds: float, state: State) -> None:
         if quiet:
             return
-        if seconds is None:
+        if state == "begun":
             err.print(Text(f"  {name} ...", style="dim"))
         else:
-            mark = Text("  ok     " if ok else "  FAILED ", style="green" if ok else "bold red")
             err.print(
-                mark.append(Text(f"{name} ({seconds:.1f} s)", style="default")), soft_wrap=True
+                _MARKS[state].copy().append(f"{name} ({seconds:.1f} s)", style="default"),
+                soft_wrap=True,
             )
 
-    done = run_refresh(Settings.from_env(), size, step, rebuild)
+    done = run_refresh(Settings.from_env(), size, step, say, rebuild)
     if as_json:
         show([done.as_row()], True)
     else:
@@ -81,6 +85,11 @@ def refresh(
         fail("; ".join(done.failures) or "the refresh failed")
 
 
+_MARKS = {
+    "ok": Text("  ok      ", style="green"),
+    "failed": Text("  FAILED  ", style="bold red"),
+    "stopped": Text("  stopped ", style="yellow"),
+}
 _BRIEF = {
     "target_mass_loading_mg_cm2": "mg/cm²",
     "target_porosity_pct": "porosity %",

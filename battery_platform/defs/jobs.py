@@ -14,6 +14,7 @@ from battery_platform.defs.electrochemistry import (
     OPTIMA_KEY,
     SWEEP_KEY,
 )
+from battery_platform.defs.launching import REFRESH_TAG
 from battery_platform.defs.literature import MENTIONS_KEY
 from battery_platform.defs.models import COMPARISON_KEY, model_key
 from battery_platform.defs.resources import LakehouseResource
@@ -46,7 +47,7 @@ def size_config(size: str, rebuild: bool = False) -> dict[str, Any]:
 
 ON_DEMAND = (UPKEEP_KEY, SWEEP_KEY, OPTIMA_KEY, COMPARISON_KEY)
 """What is no part of the nightly refresh."""
-REFRESH_TAGS = {"battery_platform/refresh": "true"}
+REFRESH_TAGS = {REFRESH_TAG: "true"}
 
 refresh_job = dg.define_asset_job(
     "refresh",
@@ -210,7 +211,7 @@ def failure_report(context: dg.RunFailureSensorContext) -> None:
         context.dagster_run.job_name,
         context.dagster_run.run_id,
         datetime.now(UTC),
-        context.failure_event.message or "",
+        context.failure_event,
         context.get_step_failure_events(),
     )
     context.log.info("wrote %s", path)

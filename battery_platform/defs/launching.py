@@ -25,6 +25,10 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 LOCATION = "battery_platform"
 MODULE = "battery_platform.definitions"
+REFRESH_TAG = "battery_platform/refresh"
+"""Of runs that write marts: one at a time."""
+BY_HAND = {"battery_platform/started_by": "command line"}
+"""Tag of runs that work in the process of a command."""
 
 
 def create_run(
@@ -41,7 +45,7 @@ def create_run(
     return instance.create_run_for_job(
         job_def=job,
         run_config=run_config,
-        tags={**job.run_tags, MAX_RETRIES_TAG: "0"},
+        tags={**job.run_tags, **BY_HAND, MAX_RETRIES_TAG: "0"},
         remote_job_origin=origin,
     )
 
@@ -52,6 +56,18 @@ def run_here(
     """Work the run off in this thread with its job's own executor; its events as they happen."""
     job = RepoBackedJob(run.job_name, definitions.get_repository_def())
     return execute_run_iterator(job, run, instance)
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Tell Dagster that runs of killed commands are over; it would have others wait for them.
+
+    Only for the process whose turn it is: no other command can be at work on a run of its own.
+    """
+    at_work = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
+    at_work += [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    tags = {REFRESH_TAG: "true", **BY_HAND}
+    for run in instance.get_runs(dg.RunsFilter(statuses=at_work, tags=tags)):
+        instance.report_run_failed(run, "The process of this run ended without saying why.")
 
 
 def was_interrupted(event: dg.DagsterEvent) -> bool:

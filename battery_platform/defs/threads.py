@@ -18,11 +18,12 @@ from __future__ import annotations
 import contextvars
 import ctypes
 import os
+import signal
 import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -50,11 +51,21 @@ from dagster._core.execution.step_dependency_config import StepDependencyConfig
 from dagster._core.executor.base import Executor
 from dagster._utils.error import serializable_error_info_from_exc_info
 
+from battery_platform.defs.launching import REFRESH_TAG
+from battery_platform.settings import Settings
+from battery_platform.turns import REFRESH, Turn
+
 STEPS_AT_ONCE = 3
+STOP = "Asked to stop: running steps are interrupted, no other is started."
 PULSE_S = 0.2
 """How often a run that only waits looks for a stop, a free pool or a retry that is due."""
 GRACE_S = 20.0
 """After a stop, steps that do not end by then are left behind; their threads end with the process."""
+
+
+def is_stop(event: dg.DagsterEvent) -> bool:
+    """Whether an event says that the run was told to stop."""
+    return event.message == STOP
 
 
 class _Step:
@@ -94,10 +105,19 @@ _Report = tuple[str, dg.DagsterEvent | None, BaseException | None]
 class _Run:
     """The steps of one run: which may start, which are on their way, and what they report."""
 
-    def __init__(self, context: PlanExecutionContext, active: ActiveExecution, width: int) -> None:
+    def __init__(
+        self,
+        context: PlanExecutionContext,
+        active: ActiveExecution,
+        width: int,
+        turn: Turn | None,
+    ) -> None:
         self._context = context
         self._active = active
         self._width = width
+        self._turn = turn
+        self._has_turn = turn is None
+        self._is_told_to_wait = False
         self._running: dict[str, _Step] = {}
         self._inbox: SimpleQueue[_Report] = SimpleQueue()
         self._error: BaseException | None = None
@@ -108,7 +128,8 @@ class _Run:
         try:
             while True:
                 yield from self._heed_interrupts()
-                if not self._stopping:
+                yield from self._await_turn()
+                if self._has_turn and not self._stopping:
                     yield from self._start_steps()
                 yield from self._active.plan_events_iterator(self._context)
                 if self._done:
@@ -138,12 +159,29 @@ class _Run:
         self._active.mark_interrupted()
         yield dg.DagsterEvent.engine_event(
             self._context,
-            "Asked to stop: running steps are interrupted, no other is started.",
+            STOP,
             EngineEventData.interrupted(list(self._running)),
         )
         self._give_up_at = time.monotonic() + GRACE_S
         for step in self._running.values():
             step.interrupt()
+
+    def _await_turn(self) -> Iterator[dg.DagsterEvent]:
+        """Ask whether it is this run's turn, and say once that it waits."""
+        if self._turn is None or self._has_turn or self._stopping:
+            return
+        if self._turn.take():
+            self._has_turn = True
+            self._turn.sign(self._context.run_id)
+        elif not self._is_told_to_wait:
+            self._is_told_to_wait = True
+            holder = self._turn.holder()
+            who = f" (run {holder.name}, process {holder.pid})" if holder else ""
+            yield dg.DagsterEvent.engine_event(
+                self._context,
+                f"Another refresh is at work{who}: this run waits for it.",
+                EngineEventData(),
+            )
 
     def _start_steps(self) -> Iterator[dg.DagsterEvent]:
         free = self._width - len(self._running)
@@ -194,7 +232,10 @@ def _execute(
             )
         )
         yield from _capture_logs(job_context, execution_plan, stack)
-        yield from _Run(job_context, active, width).events()
+        turn = None
+        if REFRESH_TAG in job_context.dagster_run.tags:
+            turn = stack.enter_context(Turn(Settings.from_env(), REFRESH))
+        yield from _Run(job_context, active, width, turn).events()
 
 
 def _capture_logs(
@@ -205,7 +246,8 @@ def _capture_logs(
     key = manager.build_log_key_for_run(context.run_id, uuid.uuid4().hex)
     steps = [step.key for step in plan.get_steps_to_execute_in_topo_order()]
     try:
-        captured = stack.enter_context(manager.capture_logs(key))
+        with _children_without_ctrl_c():
+            captured = stack.enter_context(manager.capture_logs(key))
     except Exception:
         yield dg.DagsterEvent.engine_event(
             context,
@@ -214,6 +256,19 @@ def _capture_logs(
         )
     else:
         yield dg.DagsterEvent.capture_logs(context, steps, key, captured)
+
+
+@contextmanager
+def _children_without_ctrl_c() -> Iterator[None]:
+    """Processes started here never see Ctrl-C: the run ends them, and they would show a stack trace.
+
+    This process gets one that comes meanwhile afterwards.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class ThreadsExecutor(Executor):

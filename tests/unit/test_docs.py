@@ -60,7 +60,7 @@ def test_guides_state_nothing_that_is_stale_tomorrow(page: Path) -> None:
 def test_every_command_that_a_guide_shows_exists_with_its_options(page: Path) -> None:
     from typer.main import get_command
 
-    from battery_platform.cli import app
+    from battery_platform.cli.verbs import app
 
     root = get_command(app)
     blocks = re.findall(r"^```[a-z]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
