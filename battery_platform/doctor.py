@@ -127,6 +127,7 @@ def _balance(lake: Lakehouse) -> tuple[str, str]:
 
 def _registry(settings: Settings) -> tuple[str, str]:
     from battery_platform.models.registry import CHAMPION, all_aliases
+    from battery_platform.models.registry_file import is_lost
 
     named = {
         name: versions[CHAMPION]
@@ -136,6 +137,14 @@ def _registry(settings: Settings) -> tuple[str, str]:
     where = settings.registry_url.split("@")[-1]
     if not named:
         return "note", f"{where}: no champion yet; `battery-platform refresh` trains the models"
+    gone = [
+        f"{name} {version}" for name, version in named.items() if is_lost(settings, name, version)
+    ]
+    if gone:
+        return (
+            "fails",
+            f"{where}: the files of {', '.join(gone)} are gone; `battery-platform refresh` trains these anew",
+        )
     champions = ", ".join(f"{name} {version}" for name, version in named.items())
     return "ok", f"{where}: champions {champions}"
 

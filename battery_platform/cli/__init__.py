@@ -30,6 +30,7 @@ DATA, KNOWLEDGE, PLATFORM = "Data", "Models, design, physics, literature", "Plat
 app.command(rich_help_panel=DATA)(records.ingest)
 app.command(rich_help_panel=DATA)(records.check)
 app.command(name="map", rich_help_panel=DATA)(records.map_file)
+app.command(rich_help_panel=DATA)(records.withdraw)
 app.add_typer(records.quarantine_app, name="quarantine", rich_help_panel=DATA)
 app.add_typer(records.catalogue_app, name="catalogue", rich_help_panel=DATA)
 

@@ -78,6 +78,49 @@ def check(
     _take(paths, mapping, [], (tuple(leave_out or ()), keep_extra), as_json, commit=False)
 
 
+def withdraw(
+    name: Annotated[str, typer.Argument(help="A file's name, path or file_id.")],
+    why: Annotated[str, typer.Option(help="What is wrong with it; kept with your name.")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Bring a withdrawn file back.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take a wrong file back: its rows leave the lake, its manifest and the reason stay.
+
+    The marts follow at the next refresh, and what was learnt from its rows is learnt anew. The same
+    bytes handed in again are answered with the reason, until --undo brings the file back.
+    """
+    from battery_platform.made.trace import trace
+    from battery_platform.records import withdrawal
+
+    lake = open_lake()
+    if undo:
+        with progress(1, quiet=as_json) as step:
+            report = withdrawal.undo(lake, name, step)
+        _tell([report], as_json, commit=True)
+        if report.failed:
+            raise SystemExit(1)
+        return
+    try:
+        falls = trace(lake, name).falls
+    except PlatformError:
+        falls = []  # what it is, or that it is none, is told below
+    gone = withdrawal.withdraw(lake, name, why)
+    kinds = Counter(row["kind"] for row in falls)
+    if as_json:
+        told = {key: gone[key] for key in ("file_id", "file_name", "path", "source_id")}
+        show([told | {"why": why, "falls": dict(kinds)}], True)
+        return
+    out.print(Text(f"{gone['file_name']} is withdrawn: {why}"))
+    if kinds:
+        rest = ", ".join(f"{number} {kind}(s)" for kind, number in sorted(kinds.items()))
+        out.print(
+            Text(f"On its rows rest {rest}; the next refresh makes them anew."), soft_wrap=True
+        )
+    out.print(
+        Text(f"battery-platform withdraw --undo {gone['file_id']} brings it back."), soft_wrap=True
+    )
+
+
 def _take(
     paths: list[Path],
     mapping: Path | None,
@@ -154,7 +197,7 @@ def _tell(reports: Sequence[Report], as_json: bool, commit: bool) -> None:
             err.print(Text(f"{report.path.name}: {report.reason}", style="dim"), soft_wrap=True)
         for note in dict.fromkeys(report.notes):
             err.print(Text(f"{report.path.name}: {note}", style="dim"), soft_wrap=True)
-    refused = [report for report in reports if report.status == "refused"]
+    refused = [report for report in reports if report.is_left_out]
     for report in refused:
         err.print(Text(report.reason, style="red"), soft_wrap=True)
     _tell_quarantined(reports, commit)

@@ -27,7 +27,8 @@ from battery_platform.made.lineage import (
     lines_behind,
     upward,
 )
-from battery_platform.store.lakehouse import Lakehouse, sql_name
+from battery_platform.store.commit import how_withdrawn
+from battery_platform.store.lakehouse import Lakehouse, sql_name, sql_text
 
 VERSION = re.compile(r"^(?:models:/)?([a-z][a-z0-9-]*)[/:](\d+)$")
 DOCUMENT, MENTION = "document", "mention"
@@ -52,13 +53,32 @@ class Trace:
 def trace(lake: Lakehouse, identifier: str) -> Trace:
     """Walk from anything back to file and line, and forward to all that was made from it."""
     try:
-        traced = _product(lake, identifier) or _file(lake, identifier) or _record(lake, identifier)
+        traced = _product(lake, identifier) or _file(lake, identifier)
+        if traced is None:
+            _refuse_withdrawn(lake, identifier)
+            traced = _record(lake, identifier)
     except duckdb.CatalogException as error:
         raise PlatformError(
             "The core tables are not built yet.", "Run `battery-platform refresh` first."
         ) from error
     traced.snapshot = lake.snapshot()
     return traced
+
+
+def _refuse_withdrawn(lake: Lakehouse, identifier: str) -> None:
+    """A file that was taken back has no ties; what became of it is known."""
+    gone = lake.records(
+        f"""SELECT * FROM raw_withdrawn WHERE {sql_text(identifier)} IN (file_id, file_name)
+               OR path = {sql_text(str(Path(identifier).expanduser().resolve()))}"""
+    )
+    if gone:
+        successor = gone[0]["replaced_by"]
+        raise PlatformError(
+            f"{how_withdrawn(gone[0])}.",
+            f"`battery-platform trace {successor}` shows what took its place."
+            if successor
+            else f"`battery-platform withdraw --undo {gone[0]['file_id']}` brings it back.",
+        )
 
 
 # -- products -------------------------------------------------------------------------------

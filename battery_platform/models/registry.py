@@ -206,8 +206,8 @@ def load(settings: Settings, name: str, version: int) -> Callable[[pd.DataFrame]
             raise PlatformError(
                 f"The files of {name} {version} are not where the registry has them: "
                 f"{' '.join(str(error).split())[:200]}",
-                "Was the data folder moved? Move it back, or remove its folder `registry` and run "
-                "`battery-platform refresh`: the models are trained again.",
+                "Was the data folder moved? Move it back, or run `battery-platform refresh`: what is "
+                "gone is trained anew.",
             ) from error
 
     def predict(recipes: pd.DataFrame) -> pd.DataFrame:

@@ -70,7 +70,20 @@ DELETED = "Deleted_Internal"
 
 def folder_of(settings: Settings, name: str, version: int) -> Path | None:
     """Where the files of a version lie; None if it is unknown or they lie elsewhere."""
-    found = _rows(
+    folder = _stated_folder(settings, name, version)
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def is_lost(settings: Settings, name: str, version: int) -> bool:
+    """Whether a version should have its files on this host, and has not."""
+    if not can_be_read(settings):
+        return False
+    folder = _stated_folder(settings, name, version)
+    return folder is not None and not (folder / "MLmodel").is_file()
+
+
+def _stated_folder(settings: Settings, name: str, version: int) -> Path | None:
+    stated = _rows(
         settings,
         "SELECT storage_location FROM model_versions WHERE name = ? AND version = ? "
         "AND current_stage <> ?",
@@ -78,9 +91,8 @@ def folder_of(settings: Settings, name: str, version: int) -> Path | None:
         str(version),
         DELETED,
     )
-    parts = urlsplit(found[0][0] or "") if found else urlsplit("")
-    folder = Path(unquote(parts.path))
-    return folder if parts.scheme == "file" and folder.is_dir() else None
+    parts = urlsplit(stated[0][0] or "") if stated else urlsplit("")
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def _rows(settings: Settings, query: str, *parameters: str) -> list[tuple[str, ...]]:

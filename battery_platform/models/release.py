@@ -25,6 +25,7 @@ from battery_platform.models.events import GATE, PROMOTED, REFUSED, event
 from battery_platform.models.gate import Judged, Standing, of_all
 from battery_platform.models.kinds.kind import code_of, read_material
 from battery_platform.models.kinds.surrogate import Learnt, Material
+from battery_platform.models.registry_file import is_lost
 from battery_platform.models.specification import Specification
 from battery_platform.models.training import TrainingSet
 from battery_platform.store.builds import learning_version
@@ -99,6 +100,14 @@ def release(
         newest = None  # the registry was lost or changed: its versions are made again
     stored = newest and {name: newest[f"{name}_hash"] for name in hashes}
     because = why_anew(stored, hashes) if stored else "first version"
+    lost = {
+        version
+        for version in (standing, newest and newest["version"])
+        if version and is_lost(lake.settings, model.name, version)
+    }
+    if lost:
+        because = f"the files of version {', '.join(map(str, sorted(lost)))} are gone"
+        standing = None if standing in lost else standing
     if newest is not None and not because:
         if registry.JUDGED not in registered[newest["version"]]:
             promoted = newest["decision"] == registry.CHAMPION

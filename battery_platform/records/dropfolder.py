@@ -76,12 +76,12 @@ def take(lake: Lakehouse, progress: Progress = NO_PROGRESS) -> list[Report]:
     for path in in_order(lake, held):
         done = _free_name(folders.done, path)
         report = ingest(lake, path, filed_as=done, progress=progress)
-        target = _free_name(folders.refused, path) if report.status == "refused" else done
+        target = _free_name(folders.refused, path) if report.is_left_out else done
         path.replace(target)
         beside = path.with_name(path.stem + MAP)
         if beside.is_file():
             beside.replace(target.with_name(target.stem + MAP))
-        if report.status == "refused" or report.total("rows_quarantined") or report.unplaced:
+        if report.is_left_out or report.total("rows_quarantined") or report.unplaced:
             target.with_name(target.name + REASON).write_text(explain(report), encoding="utf-8")
         report.path = target
         reports.append(report)
@@ -112,7 +112,7 @@ def _free_name(folder: Path, path: Path) -> Path:
 
 def explain(report: Report) -> str:
     """Why a file or some of its rows were not accepted, for the person who dropped it."""
-    if report.status == "refused":
+    if report.is_left_out:
         columns = "".join(f"\n{line}" for line in summary(report.fates))
         return f"Nothing of this file was stored.\n\n{report.reason}\n{columns}\n"
     lines = [

@@ -45,7 +45,9 @@ from battery_platform.store.commit import (
     Overtaken,
     Workbench,
     deliver,
+    how_withdrawn,
     known_file,
+    withdrawn,
     workbench,
 )
 from battery_platform.store.lakehouse import Lakehouse
@@ -105,7 +107,7 @@ class Report:
 
     path: Path
     status: str
-    """`taken`, `known`, `checked` or `refused`"""
+    """`taken`, `known`, `checked`, `refused` or `withdrawn`"""
     source_id: str = ""
     file_id: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
@@ -119,11 +121,14 @@ class Report:
         return sum(getattr(outcome, what) for outcome in self.outcomes)
 
     @property
+    def is_left_out(self) -> bool:
+        """Whether nothing of the file is in the lake."""
+        return self.status in {"refused", "withdrawn"}
+
+    @property
     def failed(self) -> bool:
         """Whether the file was refused as a whole, or none of its rows was accepted."""
-        return self.status == "refused" or (
-            self.total("rows_in") > 0 and self.total("rows_accepted") == 0
-        )
+        return self.is_left_out or (self.total("rows_in") > 0 and self.total("rows_accepted") == 0)
 
     def rows(self) -> list[dict[str, Any]]:
         """One line per sheet for tables and JSON."""
@@ -247,6 +252,17 @@ def check(
         return _refused(path, error)
 
 
+def _withdrawn_report(path: Path, gone: dict[str, Any]) -> Report:
+    """The answer to bytes that somebody took back."""
+    remedy = (
+        f"`battery-platform ingest {path.name} --replaces {gone['replaced_by']}` changes back"
+        if gone["replaced_by"]
+        else f"`battery-platform withdraw --undo {path.name}` brings it back"
+    )
+    reason = f"{how_withdrawn(gone)}. Nothing was stored; {remedy}."
+    return Report(path, "withdrawn", gone["source_id"], gone["file_id"], reason=reason)
+
+
 def _refused(path: Path, error: RefusedFile) -> Report:
     fates = list(error.fates) if isinstance(error, Unsettled) else []
     return Report(path, "refused", reason=str(error), fates=fates)
@@ -277,6 +293,9 @@ def _ingest(
         if before and not replaces:
             return known_report(lake, path, before)
         displaced = _displaced(manifest)
+        gone = withdrawn(lake, fingerprint) if not manifest else []
+        if gone and gone[0]["replaced_by"] not in _replaced(lake, replaces):
+            return _withdrawn_report(path, gone[0])
     reader = chosen[0].reader if chosen else reader_of(path)
     if reader is None:
         kind_of(path)
@@ -305,11 +324,17 @@ def _ingest(
             tallies = judgement.judge(lake, bench, progress)
             if not commit:
                 return judgement.report("checked", tallies)
-            withdrawn = (*judgement.replaced, *([judgement.file_id] if again else []))
+            superseded = (*judgement.replaced, *([judgement.file_id] if again else []))
             parts = [tally.part for tally in tallies]
             try:
                 receipt = deliver(
-                    lake, bench, judgement.origin(filed_as or path), parts, withdrawn, judged_at
+                    lake,
+                    bench,
+                    judgement.origin(filed_as or path),
+                    parts,
+                    superseded,
+                    judged_at,
+                    corrects=leaving,
                 )
             except Overtaken:
                 continue
@@ -359,7 +384,9 @@ def _ingest_export(
                     shorter = [earlier.file_id for earlier in export.continues]
                     leaving = (*replaced, *shorter, *([file_id] if again else []))
                     parts = [tally.part for tally in tallies]
-                    receipt = deliver(lake, bench, origin, parts, leaving, judged_at)
+                    receipt = deliver(
+                        lake, bench, origin, parts, leaving, judged_at, corrects=replaced
+                    )
                     report.status = "taken" if receipt.committed else "known"
                     report.snapshot = receipt.snapshot
         except Inherits as longer:

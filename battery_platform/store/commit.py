@@ -8,6 +8,7 @@ failure the Parquet is deleted; after a kill it is an orphan that upkeep removes
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
 import os
 import uuid
@@ -143,10 +144,12 @@ def deliver(
     parts: Sequence[Part],
     replaces: Sequence[str] = (),
     judged_at: int | None = None,
+    corrects: Sequence[str] = (),
 ) -> Receipt:
     """Commit a judged file. Rows that an earlier judgement of it stored are replaced.
 
     `replaces` names files that this one supersedes; their rows are removed in the same transaction.
+    Those of them that it `corrects` are remembered as withdrawn, should somebody hand them in again.
     `judged_at` is the snapshot against which the records were compared: if the lake has moved on
     and holds one of them now, `Overtaken` is raised and nothing is stored.
     """
@@ -165,8 +168,12 @@ def deliver(
             return False
         leaving = {origin.file_id, *replaces}
         moved_on = judged_at is not None and _snapshot(cursor) != judged_at
+        for file_id in corrects:
+            why = f"replaced by {printable(origin.path.name)}"
+            _remember_withdrawal(cursor, file_id, person(), why, origin.file_id)
         for file_id in sorted(leaving):
             _withdraw(cursor, file_id, leaving)
+        _forget_withdrawal(cursor, origin.file_id)
         for part in parts if moved_on else ():
             _assert_still_new(cursor, part)
         for part in parts:
@@ -196,6 +203,79 @@ def deliver(
     if committed:
         bench.keep(written)
     return Receipt(lake.snapshot(), committed)
+
+
+def withdraw(lake: Lakehouse, file_id: str, why: str) -> None:
+    """Take a file's rows out of the lake; its manifest is kept, and the snapshot that has its rows.
+
+    Rows that another file states as well become that file's.
+    """
+
+    def work(cursor: duckdb.DuckDBPyConnection) -> None:
+        _remember_withdrawal(cursor, file_id, person(), why, None)
+        _withdraw(cursor, file_id, {file_id})
+        cursor.execute(
+            f"CALL ducklake_set_commit_message('{LAKE}', 'battery-platform', "
+            f"{sql_text(f'withdraw {file_id}')})"
+        )
+
+    lake.write(work)
+
+
+def withdrawn(lake: Lakehouse, content_hash: str) -> list[dict[str, Any]]:
+    """What is remembered of a file with exactly these bytes that was taken back."""
+    return lake.records(
+        f"SELECT * FROM raw_withdrawn WHERE content_hash = {sql_text(content_hash)} ORDER BY sheet"
+    )
+
+
+def how_withdrawn(gone: dict[str, Any]) -> str:
+    """Who took a file back, when and why; or what took its place."""
+    when = f"{gone['withdrawn_at']:%Y-%m-%d %H:%M} UTC"
+    if gone["replaced_by"]:
+        return (
+            f"{gone['file_name']} was {gone['why']} ({gone['replaced_by']}) by "
+            f"{gone['withdrawn_by']} on {when}"
+        )
+    return f"{gone['file_name']} was withdrawn by {gone['withdrawn_by']} on {when}: {gone['why']}"
+
+
+def person() -> str:
+    """Who runs the program, as the host knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "an unnamed user"
+
+
+def _remember_withdrawal(
+    cursor: duckdb.DuckDBPyConnection, file_id: str, by: str, why: str, replaced_by: str | None
+) -> None:
+    snapshot = _snapshot(cursor)
+    _forget_withdrawal(cursor, file_id)
+    at = datetime.now(UTC).replace(tzinfo=None)
+    cursor.execute(
+        """INSERT INTO raw_withdrawn BY NAME
+           SELECT *, ?::TIMESTAMP AS withdrawn_at, ? AS withdrawn_by, ? AS why, ? AS replaced_by,
+                  ?::BIGINT AS snapshot_id
+           FROM raw_files WHERE file_id = ?""",
+        [at, by, why, replaced_by, snapshot, file_id],
+    )
+    cursor.execute(
+        "INSERT INTO snapshot_pins VALUES (?, ?, ?, ?)", [snapshot, _holder(file_id), why, at]
+    )
+
+
+def _forget_withdrawal(cursor: duckdb.DuckDBPyConnection, file_id: str) -> None:
+    if cursor.execute(
+        "SELECT 1 FROM raw_withdrawn WHERE file_id = ? LIMIT 1", [file_id]
+    ).fetchone():
+        cursor.execute("DELETE FROM raw_withdrawn WHERE file_id = ?", [file_id])
+        cursor.execute("DELETE FROM snapshot_pins WHERE holder = ?", [_holder(file_id)])
+
+
+def _holder(file_id: str) -> str:
+    return f"withdrawn {file_id}"
 
 
 def printable(name: str) -> str:

@@ -57,6 +57,15 @@ QUARANTINE: dict[str, str] = {
     "quarantined_at": "TIMESTAMP",
 }
 
+WITHDRAWN: dict[str, str] = FILES | {
+    "withdrawn_at": "TIMESTAMP",
+    "withdrawn_by": "VARCHAR",
+    "why": "VARCHAR",
+    "replaced_by": "VARCHAR",
+    "snapshot_id": "BIGINT",
+}
+"""The manifest of files that were taken back, or replaced by another; the snapshot still has their rows."""
+
 KNOWN: dict[str, str] = {
     "file_id": "VARCHAR",
     "sheet": "VARCHAR",
@@ -124,6 +133,7 @@ def all_tables() -> dict[str, dict[str, str]]:
         | products
         | {
             "raw_files": FILES,
+            "raw_withdrawn": WITHDRAWN,
             "raw_known": KNOWN,
             "raw_columns": COLUMNS,
             "raw_extra": EXTRA,

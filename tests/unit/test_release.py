@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import pytest
 
 from battery_platform.compute import spread
 from battery_platform.errors import PlatformError
-from battery_platform.models import gaussian_process, registry
+from battery_platform.models import gaussian_process, registry, registry_file
 from battery_platform.models import release as releases
 from battery_platform.models.gate import Decision, _beside_champion
 from battery_platform.models.kinds import surrogate
@@ -199,6 +200,18 @@ def test_a_version_is_trained_again_for_each_kind_of_change(
 
 
 @pytest.mark.usefixtures("passing", "shelf")
+def test_a_champion_whose_files_are_gone_is_trained_anew(
+    lake: Lakehouse, marts: Marts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marts()
+    release(lake, MODEL)
+    monkeypatch.setattr(releases, "is_lost", lambda settings, name, version: version == 1)
+    done = release(lake, MODEL)
+    assert (done.because, done.version, done.champion) == ("the files of version 1 are gone", 2, 2)
+    assert not release(lake, MODEL).trained
+
+
+@pytest.mark.usefixtures("passing", "shelf")
 def test_a_version_leads_back_to_lines_and_a_kept_snapshot(lake: Lakehouse, marts: Marts) -> None:
     made = marts()
     before = lake.snapshot()
@@ -357,6 +370,12 @@ def test_a_consumer_loads_the_champion_where_the_platform_is_not_installed(
     assert "comma_gap_um is missing or no number" in gap["note"]
     whole = pd.DataFrame([dict(zip(MODEL.inputs, (95, 65, 3, 150), strict=True))])
     assert len(registry.load(lake.settings, MODEL.name, 1)(whole)) == 1
+
+    assert not registry_file.is_lost(lake.settings, MODEL.name, 1)
+    folder = registry_file.folder_of(lake.settings, MODEL.name, 1)
+    assert folder is not None
+    shutil.rmtree(folder)
+    assert registry_file.is_lost(lake.settings, MODEL.name, 1)
 
 
 @pytest.mark.usefixtures("registry")
