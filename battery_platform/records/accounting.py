@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from battery_platform.errors import RefusedFile
-from battery_platform.records.headers import means_identifier, split_header
+from battery_platform.records.headers import CERTAIN, match_header, means_identifier, split_header
 from battery_platform.records.mapping import Mapping, positions_of, spelling
 from battery_platform.records.notation import as_number
 from battery_platform.records.proposing import Placement
@@ -102,6 +102,8 @@ def account(
             confidence = guess.confidence if guess else 1.0
         elif (said := decided[position]) is not None:
             outcome, why = said, DECIDED[said]
+        elif (own := _own_name(header, mapping)) is not None:
+            outcome, why = LEFT_OUT, f"the mapping sets {own} itself"
         elif below[position].idle:
             outcome, why = LEFT_OUT, below[position].idle
         else:
@@ -127,6 +129,13 @@ def account(
             )
         )
     return fates
+
+
+def _own_name(header: str, mapping: Mapping) -> str | None:
+    """The column that a header means for certain and that the mapping gives a constant."""
+    match = match_header(header, mapping.table) if mapping.constants and header else None
+    known = match is not None and match.confidence >= CERTAIN and match.column in mapping.constants
+    return match.column if match and known else None
 
 
 def _thought(guess: Placement) -> str:
@@ -206,7 +215,7 @@ def _below(
     }
 
 
-SAMPLE_ROWS, SAMPLE_CELLS = 200, 2_000_000
+SAMPLE_ROWS, SAMPLE_CELLS = 200, 200_000
 SOME_ROWS = 3
 """With fewer rows a column that counts them, or repeats another, may do so by chance."""
 

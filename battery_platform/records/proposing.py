@@ -113,6 +113,15 @@ def propose(
     return Proposal(mapping, tuple(guess.placements), missing)
 
 
+OUTLIERS = 0.05
+"""So large a share of slips does not hide the unit of a column; the rows themselves are judged anyway."""
+
+
+def _mostly(numbers: pl.Series, low: float, high: float) -> bool:
+    within = numbers.is_between(low, high)
+    return len(within) > 0 and int(within.sum()) >= (1 - OUTLIERS) * len(within)
+
+
 COATING_DENSITY_G_CM3 = (0.5, 5.0)
 """Of a coating with its pores, from felts of carbon to pressed oxides."""
 _DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}"
@@ -221,7 +230,9 @@ class _Guess:
         known = usual_units(column, self.table_name)
         usual = known.usual if known else {}
         fitting = [
-            unit for unit, (low, high) in usual.items() if numbers.is_between(low, high).all()
+            unit
+            for unit, (low, high) in usual.items()
+            if _mostly(numbers.filter(numbers != 0) if low > 0 else numbers, low, high)
         ]
         if not usual and not (known and known.asks):
             return None, True, f"{column}: no unit is stated; {shown} is assumed"
