@@ -26,8 +26,7 @@ def main() -> None:
     try:
         from battery_platform.cli.verbs import app
 
-        if status := app(arguments, standalone_mode=False):
-            raise SystemExit(status)
+        raise SystemExit(app(arguments, standalone_mode=False) or 0)
     except BaseException as error:
         if isinstance(error, SystemExit) and not error.code:
             raise

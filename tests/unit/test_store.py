@@ -256,7 +256,7 @@ def test_a_question_ends_by_ctrl_c(lake: Lakehouse) -> None:
     time.sleep(0.5)
     child.send_signal(signal.SIGINT)
     said = child.communicate(timeout=30)[1]
-    assert (child.returncode, said.startswith("Stopped.")) == (130, True), said
+    assert (child.returncode, said.startswith("Stopped by Ctrl-C.")) == (130, True), said
 
 
 def test_what_bounds_a_question_is_lifted_after_it(lake: Lakehouse) -> None:
