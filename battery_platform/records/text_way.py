@@ -38,6 +38,8 @@ class Subject:
     replaces: tuple[str, ...] = ()
     before: tuple[Part, ...] = ()
     """The parts of sheets of the same file that come earlier in the process."""
+    again: bool = False
+    """Whether the lake has the file as it was read before: what it brought stays its own."""
 
     @property
     def contract(self) -> type[Contract]:
