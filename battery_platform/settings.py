@@ -169,7 +169,13 @@ _POSITIVE = {"memory_limit_mib", "threads", "max_workbook_mib", "stream_above_mi
 
 def _convert(name: str, text: str) -> object:
     if name in {"home", "mirror"}:
-        return Path(text).expanduser().resolve()
+        return Path(_absolute(text)).resolve()
+    if name == "lake_data":
+        return text if "://" in text else _absolute(text)
+    if name == "nightly_cron" and not _is_cron(text):
+        raise ValueError(
+            "five fields are expected (minute, hour, day, month, weekday), such as '0 2 * * *'"
+        )
     if name in {"settle_seconds", "lock_timeout_s"}:
         try:
             seconds = float(text)
@@ -191,4 +197,49 @@ def _convert(name: str, text: str) -> object:
         raise ValueError("it must begin with tcp://, tls://, ws:// or wss://")
     if name == "lake_catalogue" and not text.startswith(("sqlite:", "postgres:", "postgresql:")):
         raise ValueError("it must begin with sqlite: or postgresql://")
+    if name == "lake_catalogue" and text.startswith("sqlite:"):
+        _absolute(text.removeprefix("sqlite:"))
     return text
+
+
+def _absolute(text: str) -> str:
+    """A path that is the same one from whatever folder a command is called."""
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        raise ValueError(f"an absolute path is expected, such as {path.resolve()}")
+    return str(path)
+
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_CRON = (
+    {str(number): number for number in range(60)},
+    {str(number): number for number in range(24)},
+    {str(number): number for number in range(1, 32)},
+    {str(number): number for number in range(1, 13)}
+    | {month: number for number, month in enumerate(_MONTHS, start=1)},
+    {str(number): number for number in range(8)}
+    | {day: number for number, day in enumerate(_WEEKDAYS)},
+)
+"""What each field may name, and the number that it stands for."""
+
+
+def _is_cron(text: str) -> bool:
+    fields = text.lower().split()
+    return len(fields) == len(_CRON) and all(
+        _is_cron_term(term, names)
+        for field_text, names in zip(fields, _CRON, strict=True)
+        for term in field_text.split(",")
+    )
+
+
+def _is_cron_term(term: str, names: Mapping[str, int]) -> bool:
+    span, slash, step = term.partition("/")
+    if slash and not (step.isdecimal() and int(step)):
+        return False
+    if span == "*":
+        return True
+    first, dash, last = span.partition("-")
+    if first not in names or (dash and last not in names):
+        return False
+    return not dash or names[first] <= names[last]

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from battery_platform.cli.printing import SYNTHETIC, AsJson, err, open_lake, out, show
+from battery_platform.cli.printing import (
+    SYNTHETIC,
+    AsJson,
+    err,
+    open_lake,
+    out,
+    probability,
+    show,
+)
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
 
@@ -32,20 +40,10 @@ Name = Annotated[str, typer.Argument(help="Name of the model, such as mass-loadi
 def models_list(as_json: AsJson = False) -> None:
     """Every version: who is champion, how it was judged, from which data."""
     from battery_platform.models.registry import all_aliases
+    from battery_platform.models.standings import standings
 
     opened = open_lake()
-    rows = opened.records(
-        """SELECT v.model_name AS model, v.version, e.target, v.decision,
-                  max(e.value) FILTER (WHERE e.metric = 'r2') AS r2,
-                  max(e.value) FILTER (WHERE e.metric = 'rmse') AS rmse,
-                  max(e.value) FILTER (WHERE e.metric = 'coverage_90') AS coverage_90,
-                  max(e.value) FILTER (WHERE e.metric = 'accuracy') AS accuracy,
-                  v.algorithm, v.n_rows, v.n_groups AS groups, v.is_synthetic AS synthetic, v.snapshot_id AS snapshot,
-                  v.trained_because, v.decision_reason
-           FROM model_versions v JOIN model_evaluations e USING (model_name, version)
-           WHERE e.slice = 'all rows' AND e.candidate = v.algorithm
-           GROUP BY ALL ORDER BY model, version, e.target"""
-    )
+    rows = standings(opened)
     named = all_aliases(opened.settings)
     listed = [
         {
@@ -63,9 +61,19 @@ def models_list(as_json: AsJson = False) -> None:
     if as_json:
         show(listed, True)
         return
-    left_out = {"decision", "decision_reason", "trained_because", "snapshot"}
     show(
-        [{name: value for name, value in row.items() if name not in left_out} for row in listed],
+        [
+            {
+                "model": f"{row['model']} {row['version']}",
+                "alias": row["alias"],
+                "target": row["target"],
+                **_beside_baseline(row),
+                "rows": row["n_rows"],
+                "groups": row["groups"],
+                "synthetic": row["synthetic"],
+            }
+            for row in listed
+        ],
         False,
         empty="no model was trained yet: run `battery-platform refresh`",
     )
@@ -78,6 +86,20 @@ def models_list(as_json: AsJson = False) -> None:
                 ),
                 soft_wrap=True,
             )
+
+
+def _beside_baseline(row: dict[str, Any]) -> dict[str, Any]:
+    """The figure by which a version is judged, and that of the best simple baseline."""
+    metric = "accuracy" if row["accuracy"] is not None else "rmse"
+    other = row[f"baseline_{metric}"]
+    return {
+        "metric": metric,
+        "ours": row[metric],
+        "best baseline": "" if other is None else f"{other:.4g} ({row['baseline']})",
+        "R²": row["r2"],
+        "90 % holds": row["coverage_90"],
+        "algorithm": row["algorithm"],
+    }
 
 
 @models_app.command("card")
@@ -303,7 +325,8 @@ def _answer(row: dict[str, Any], quantity: Specification, called: str) -> dict[s
     if quantity.classes:
         names = quantity.class_outputs
         return {"class": row[names["class"]]} | {
-            f"p({label})": row[names[label]] for label in quantity.classes
+            f"p({label})": None if row[names[label]] is None else probability(row[names[label]])
+            for label in quantity.classes
         }
     return {
         called: row[quantity.outputs["value"]],
@@ -337,7 +360,7 @@ def design(
     The answer is stored, can be traced to files and lines, and is given anew each night.
     """
     from battery_platform.design.inverse import design as answer
-    from battery_platform.design.stored import predicted_names
+    from battery_platform.design.stored import predicted_names, unknown_of_electrode
     from battery_platform.design.targets import parse
 
     row, _ = answer(open_lake(), parse(target, tolerance), once)
@@ -363,15 +386,15 @@ def design(
                 "allowed": f"± {row[f'tolerance_{name}']:.4g}",
                 "predicted": row[name],
                 "sd": row[deviation],
-                "probability": row[probability],
+                "probability": probability(row[chance]),
             }
-            for name, deviation, probability in map(predicted_names, row["wanted"])
+            for name, deviation, chance in map(predicted_names, row["wanted"])
         ],
         False,
     )
     out.print(
         f"{'Both are' if len(row['wanted']) > 1 else 'It is'} met with a probability of "
-        f"{row['probability']:.2f} ({row['candidates']} recipes "
+        f"{probability(row['probability'])} ({row['candidates']} recipes "
         f"compared; loading counts {row['loading_basis'].replace('_', ' ')})."
     )
     if row["note"]:
@@ -393,10 +416,12 @@ def design(
         False,
         title="Nearest electrodes that were made",
     )
-    out.print(
-        f"Next: [bold]battery-platform simulate half-cell --design {row['design_id']}[/bold], "
-        f"[bold]battery-platform trace {row['design_id']}[/bold]"
+    discharge = (
+        ""
+        if unknown_of_electrode(row)
+        else f"[bold]battery-platform simulate half-cell --design {row['design_id']}[/bold], "
     )
+    out.print(f"Next: {discharge}[bold]battery-platform trace {row['design_id']}[/bold]")
 
 
 # -- literature -----------------------------------------------------------------------------

@@ -12,10 +12,13 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
@@ -77,42 +80,111 @@ def show(
     if not rows:
         out.print(f"[dim]{empty}[/dim]")
         return
-    if len(rows[0]) > WIDE:
+    columns = [_Column.of(name, [row[name] for row in rows]) for name in rows[0]]
+    widths = _widths(columns, out.width)
+    if widths is None:
         _show_records(rows, title)
         return
     table = Table(title=title or None, title_justify="left", header_style="bold")
-    for name in rows[0]:
-        numeric = all(isinstance(row[name], int | float) or row[name] is None for row in rows)
-        heading = Text(visible(name))
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*[Text(_cell(value)) for value in row.values()])
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(
+            Text("\n".join(column.header)),
+            justify="right" if column.numeric else "left",
+            overflow="fold",
+            width=width,
+        )
+    for cells in zip(*[column.cells for column in columns], strict=True):
+        table.add_row(*map(Text, cells))
     out.print(table)
 
 
-WIDE = 12
+LONGEST_WORD = 24
+"""Longer words of a text, such as paths, may be broken where a column is narrow; numbers never are."""
+BORDER = 3
+"""Width of what stands between two columns."""
+RECORDS_SHOWN = 25
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column as text, the narrowest that it can be read at, and the widest that it needs."""
+
+    header: list[str]
+    cells: list[str]
+    numeric: bool
+    least: int
+    most: int
+
+    @classmethod
+    def of(cls, name: str, values: Sequence[Any]) -> _Column:
+        numeric = all(value is None or isinstance(value, int | float) for value in values)
+        cells = [_cell(value) for value in values]
+        words = cells if numeric else [word for cell in cells for word in cell.split()]
+        longest = max((cell_len(word) for word in words), default=0)
+        least = longest if numeric else min(longest, LONGEST_WORD)
+        lines = [cell_len(line) for cell in cells for line in cell.splitlines()]
+        header = _header(name, max([least, *([] if numeric else lines)]))
+        wide = max(map(cell_len, header))
+        return cls(header, cells, numeric, max(least, wide), max([wide, *lines]))
+
+
+def _header(name: str, width: int) -> list[str]:
+    """A name in lines, broken between its words only where it is wider than the column."""
+    lines: list[str] = []
+    for word in re.findall(r"[^ _]+_?|[ _]+", name):
+        if lines and cell_len(lines[-1] + word) <= width:
+            lines[-1] += word
+        else:
+            lines.append(word)
+    return [line.strip() for line in lines if line.strip()] or [""]
+
+
+def _widths(columns: Sequence[_Column], width: int) -> list[int] | None:
+    """The width of each column, or nothing if some would be too narrow to be read."""
+    room = width - BORDER * len(columns) - 1
+    widths = [column.least for column in columns]
+    if sum(widths) > room:
+        return None
+    for _ in range(room - sum(widths)):
+        short = [n for n, column in enumerate(columns) if widths[n] < column.most]
+        if not short:
+            break
+        widths[min(short, key=lambda n: widths[n])] += 1
+    return widths
 
 
 def _show_records(rows: Sequence[dict[str, Any]], title: str) -> None:
-    """Many columns read better as one line per column, a few records side by side."""
-    shown = rows[:4]
-    table = Table(title=title or None, title_justify="left", header_style="bold")
-    table.add_column("column")
-    for number in range(1, len(shown) + 1):
-        table.add_column(f"row {number}", overflow="fold")
-    for name in rows[0]:
-        table.add_row(Text(visible(name)), *[Text(_cell(row[name])) for row in shown])
-    out.print(table)
-    if len(rows) > len(shown):
-        out.print(f"[dim]{len(rows) - len(shown)} more row(s); --json shows all[/dim]")
+    """What is too wide for a table: one block per row, one line per column."""
+    if title:
+        out.print(Text(title, style="italic"))
+    for number, row in enumerate(rows[:RECORDS_SHOWN], start=1):
+        out.print(Text(f"row {number} of {len(rows)}", style="dim"))
+        block = Table.grid(padding=(0, 2, 0, 0))
+        block.add_column(no_wrap=True, style="bold")
+        block.add_column(overflow="fold")
+        for name, value in row.items():
+            block.add_row(Text(name), Text(_cell(value)))
+        out.print(block)
+    if len(rows) > RECORDS_SHOWN:
+        out.print(f"[dim]{len(rows) - RECORDS_SHOWN} more row(s); --json shows all[/dim]")
 
 
 def _cell(value: Any) -> str:
+    """A value for people: four significant digits, and none of a whole part lost."""
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.6g}"
-    return visible(value.hex() if isinstance(value, bytes) else str(value))
+        return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return str(value)
+
+
+def probability(value: float) -> str:
+    """A probability to two digits that is neither rounded to certainty nor to impossibility."""
+    if 0.99 < value < 1 or 0 < value < 0.01:
+        return "> 0.99" if value > 0.5 else "< 0.01"
+    return f"{value:.2f}"
 
 
 def as_json_text(rows: Sequence[Any]) -> str:

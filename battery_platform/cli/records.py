@@ -94,7 +94,7 @@ def withdraw(
 
     lake = open_lake()
     if undo:
-        with progress(1, quiet=as_json) as step:
+        with progress("judging", quiet=as_json) as step:
             report = withdrawal.undo(lake, name, step)
         _tell([report], as_json, commit=True)
         if report.failed:
@@ -143,7 +143,7 @@ def _take(
             "Name the one corrected file.",
         )
     reports: list[Report] = []
-    with progress(len(chosen), quiet=as_json) as step:
+    with progress(f"{len(chosen)} file(s)", quiet=as_json) as step:
         for path in chosen:
             if commit:
                 reports.append(
@@ -159,7 +159,7 @@ def _take(
         raise SystemExit(1)
 
 
-def progress(files: int, quiet: bool) -> Any:
+def progress(task_name: str, quiet: bool) -> Any:
     import contextlib
     from collections.abc import Iterator
 
@@ -178,7 +178,7 @@ def progress(files: int, quiet: bool) -> Any:
             console=err,
             transient=True,
         ) as bar:
-            task = bar.add_task(f"{files} file(s)")
+            task = bar.add_task(task_name)
             yield lambda name, rows: bar.update(task, description=f"{name}: {rows:,} rows judged")
 
     return shown()
@@ -211,9 +211,15 @@ def _tell_quarantined(reports: Sequence[Report], commit: bool) -> None:
         for outcome in report.outcomes:
             total += outcome.rows_quarantined
             place = f"{report.path.name}{' ' + outcome.sheet if outcome.sheet else ''}"
-            for row in outcome.violations.head(shown).iter_rows(named=True):
+            first = outcome.violations.head(shown)
+            if first.is_empty():
+                continue  # a known file's reasons were told when it was taken
+            for row in first.iter_rows(named=True):
                 says = f"{place}:{row['row_number']}: {row['message']} {row['remedy']}"
                 err.print(Text(says, style="yellow"), soft_wrap=True)
+            if more := outcome.rows_quarantined - first["row_number"].n_unique():
+                where = f" (battery-platform quarantine show {report.path.name})" if commit else ""
+                err.print(Text(f"{place}: and {more} more row(s){where}", "yellow"), soft_wrap=True)
     if total and commit:
         out.print(
             f"{total} row(s) wait in quarantine: [bold]battery-platform quarantine show[/bold]"
@@ -295,7 +301,12 @@ def quarantine_list(
     as_json: AsJson = False,
 ) -> None:
     """How many rows wait, by file, field and rule."""
-    rows = open_lake().records(
+    from battery_platform.records.known_files import check_name
+
+    lake = open_lake()
+    if name is not None:
+        check_name(lake, name)
+    rows = lake.records(
         """SELECT source_id, file_name, table_name, field, rule, count(DISTINCT row_number) AS n_rows,
                   any_value(is_synthetic) AS is_synthetic
            FROM quarantine WHERE $name IS NULL OR $name IN (file_name, file_id, source_id)
@@ -317,7 +328,12 @@ def quarantine_show(
     as_json: AsJson = False,
 ) -> None:
     """Each quarantined row: what stood there, which rule it broke, and what to do."""
-    rows = open_lake().records(
+    from battery_platform.records.known_files import check_name
+
+    lake = open_lake()
+    if name is not None:
+        check_name(lake, name)
+    rows = lake.records(
         """SELECT file_name, sheet, row_number, field, value, rule, message, remedy, record,
                   source_id, file_id, table_name, is_synthetic
            FROM quarantine
@@ -348,28 +364,36 @@ def quarantine_retry(
     name: Annotated[str | None, typer.Argument(help="Only this file or source.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge the files with quarantined rows again, e.g. after the missing electrodes came in."""
+    """Judge the files with quarantined rows again, e.g. after the missing electrodes came in.
+
+    Only files whose verdicts changed are stored again and shown. Exit status 1 if a file is gone.
+    """
     from battery_platform.records.ingest import retry
+    from battery_platform.records.known_files import check_name
 
     lake = open_lake()
-    before = lake.value(
-        "SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, row_number FROM quarantine "
-        "WHERE source_id <> 'literature')"
-    )
-    reports = retry(lake, name)
-    show(
-        [row for report in reports for row in report.rows()],
-        as_json,
-        empty="the quarantine is empty",
-    )
-    after = lake.value(
-        "SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, row_number FROM quarantine "
-        "WHERE source_id <> 'literature')"
-    )
-    if not as_json:
-        out.print(f"{before} row(s) were in quarantine, {after} are left.")
+    if name is not None:
+        check_name(lake, name)
+    before = lake.value(_WAITING)
+    with progress("files with quarantined rows", quiet=as_json) as step:
+        reports = retry(lake, name, step)
+    if as_json:
+        show([row for report in reports for row in report.rows()], True)
+    else:
+        if reports:
+            _tell(reports, False, commit=True)
+        changed = sum(report.status == "taken" for report in reports)
+        out.print(
+            f"{before} row(s) were in quarantine, {lake.value(_WAITING)} are left; "
+            f"verdicts of {changed} file(s) changed."
+        )
     if any(report.status == "refused" for report in reports):
         raise SystemExit(1)
+
+
+_WAITING = """
+    SELECT count(*) FROM (SELECT DISTINCT file_id, sheet, table_name, row_number FROM quarantine
+                          WHERE source_id <> 'literature')"""
 
 
 @catalogue_app.command("list")

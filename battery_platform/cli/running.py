@@ -9,7 +9,15 @@ import typer
 from rich.text import Text
 from rich.tree import Tree
 
-from battery_platform.cli.printing import AsJson, err, fail, open_lake, out, show
+from battery_platform.cli.printing import (
+    AsJson,
+    err,
+    fail,
+    open_lake,
+    out,
+    probability,
+    show,
+)
 from battery_platform.errors import PlatformError
 from battery_platform.settings import Settings
 
@@ -63,12 +71,17 @@ def refresh(
         show(
             [
                 {_BRIEF.get(name, name): value for name, value in row.items()}
+                | {"probability": probability(row["probability"])}
                 for row in done.designs
+                if row["probability"] >= SLIGHTEST
             ],
             False,
             title="Recommended recipes",
             empty="no recipe yet",
         )
+        for row in done.designs:
+            if row["probability"] < SLIGHTEST:
+                out.print(Text(f"No recipe within the data meets {_wanted(row)}."), soft_wrap=True)
         show(done.literature, False, title="Literature", empty="no text yet")
         out.print(
             f"{'Done' if done.ok else 'FAILED'} in {done.seconds:.1f} s; {done.quarantined} row(s) in quarantine."
@@ -83,6 +96,19 @@ def refresh(
             )
     if not done.ok:
         fail("; ".join(done.failures) or "the refresh failed")
+
+
+SLIGHTEST = 0.01
+"""A recipe that is less likely to meet its target is not recommended."""
+
+
+def _wanted(row: dict[str, Any]) -> str:
+    wanted = {
+        name.removeprefix("target_"): value
+        for name, value in row.items()
+        if name.startswith("target_") and value is not None
+    }
+    return " and ".join(f"{name} = {value:g}" for name, value in wanted.items())
 
 
 _MARKS = {

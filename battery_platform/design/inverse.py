@@ -132,6 +132,12 @@ def _kind(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _no_pair(lake: Lakehouse, models: Sequence[str]) -> NoPair:
+    trained = {name for (name,) in lake.rows("SELECT DISTINCT model_name FROM model_versions")}
+    if missing := [name for name in models if name not in trained]:
+        return NoPair(
+            f"Nothing can be designed: no version of {' and of '.join(missing)} exists yet.",
+            "`battery-platform refresh` trains the first.",
+        )
     refusals = lake.rows(
         """SELECT model_name || ' ' || version || ': ' || decision_reason FROM model_versions
            WHERE decision <> 'champion' ORDER BY registered_at DESC LIMIT 2"""

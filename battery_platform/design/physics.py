@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from battery_platform.design.inverse import NoPair, answering_versions, models_for
-from battery_platform.design.stored import all_designs, newest, target_of, version_name
+from battery_platform.design.stored import (
+    all_designs,
+    newest,
+    target_of,
+    unknown_of_electrode,
+    version_name,
+)
 from battery_platform.design.targets import is_answerable
 from battery_platform.electrochemistry.half_cell_runs import Asked, at_rates, of_design, sweep
 from battery_platform.errors import PlatformError
 from battery_platform.made.studies import Progress, Studied, silent
 from battery_platform.store.lakehouse import Lakehouse
 
-ELECTRODE = ("mass_loading_mg_cm2", "porosity_pct", "active_material_pct")
-"""What must be known about an electrode before it can be discharged."""
-
 
 def electrode_of(design: dict[str, Any]) -> Asked:
     """The electrode that a design recommends; refused if the design does not specify it fully."""
-    unknown = [name for name in ELECTRODE if name not in design]
+    unknown = unknown_of_electrode(design)
     if unknown:
         raise PlatformError(
             f"{design['design_id']} says nothing about {' and '.join(unknown)}: its electrode cannot be "
@@ -34,7 +37,7 @@ def asked_of_designs(lake: Lakehouse) -> list[Asked]:
     current = []
     for design in all_designs(lake):
         target = target_of(design)
-        says_enough = is_answerable(target) and all(name in design for name in ELECTRODE)
+        says_enough = is_answerable(target) and not unknown_of_electrode(design)
         if not design["is_standing"] or not says_enough:
             continue
         models = tuple(models_for(target))

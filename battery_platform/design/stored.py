@@ -28,6 +28,15 @@ ORDER = {
 }
 
 
+ELECTRODE = ("mass_loading_mg_cm2", "porosity_pct", "active_material_pct")
+"""What must be known about an electrode before it can be discharged."""
+
+
+def unknown_of_electrode(design: dict[str, Any]) -> list[str]:
+    """What a design does not say of its electrode, which then cannot be discharged."""
+    return [name for name in ELECTRODE if name not in design]
+
+
 def flat(rows: Rows) -> dict[str, Any]:
     """A design as a dictionary, from its rows in all five tables."""
     (design,) = rows[DESIGNS]

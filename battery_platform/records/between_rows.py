@@ -6,7 +6,7 @@ contradictions to what the lake holds from other files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import duckdb
@@ -301,11 +301,10 @@ def _against_the_lake(
 
     What we derived ourselves (`derived`) is no part of what a source says.
     """
-    own = ", ".join(sql_text(file_id) for file_id in (subject.file_id, *subject.replaces))
     try:
         if not cursor.execute(_shared_keys(subject, part)).fetchall():
             return no_violations(), pl.DataFrame(schema=_KNOWN_ROWS)
-        met = cursor.execute(_meeting(subject, part, derived, own)).pl()
+        met = cursor.execute(_meeting(subject, part, derived)).pl()
         file_names = dict(
             cursor.execute("SELECT DISTINCT file_id, file_name FROM raw_files").fetchall()
         )
@@ -344,7 +343,7 @@ def _shared_keys(subject: Subject, part: Part) -> str:
     )
 
 
-def _meeting(subject: Subject, part: Part, derived: set[str], own: str) -> str:
+def _meeting(subject: Subject, part: Part, derived: set[str]) -> str:
     """SQL for the records of other files that share an identifier with this one."""
     names = list(keys(subject.contract))
     content = [
@@ -369,14 +368,17 @@ def _meeting(subject: Subject, part: Part, derived: set[str], own: str) -> str:
     return f"""
         SELECT n.row_number, n.{sql_name(names[0])} AS id, o.file_id, o.row_number AS other_row,
                o.sheet AS other_sheet, ({same}) AS same, concat_ws('; ', {differing}) AS differing
-        FROM {_read_parquet(part)} AS n JOIN ({_others(part, own)}) AS o ON {on}"""
+        FROM {_read_parquet(part)} AS n JOIN ({_others(subject, part)}) AS o ON {on}"""
 
 
-def _others(part: Part, own: str) -> str:
-    """SQL for the table as other files state it once the files `own` have left.
+def _others(subject: Subject, part: Part) -> str:
+    """SQL for the table as other files state it once this file and those that it replaces have left.
 
-    A record that another file states too goes on as that file's; `commit` hands it over.
+    A record that another file states too goes on as that file's; `commit` hands it over. What a file
+    that is judged again brought is not handed over.
     """
+    own = _sql_list((subject.file_id, *subject.replaces))
+    leaving = _sql_list(subject.replaces if subject.again else (subject.file_id, *subject.replaces))
     return f"""
         SELECT * FROM {part.table.raw} WHERE file_id NOT IN ({own})
         UNION ALL BY NAME
@@ -385,13 +387,17 @@ def _others(part: Part, own: str) -> str:
         JOIN (
             SELECT * FROM raw_known
             WHERE table_name = {sql_text(part.table.name)}
-              AND owner_file_id IN ({own}) AND file_id NOT IN ({own})
+              AND owner_file_id IN ({leaving}) AND file_id NOT IN ({own})
             QUALIFY row_number() OVER (
                 PARTITION BY owner_file_id, owner_sheet, owner_row_number
                 ORDER BY file_id, row_number
             ) = 1
         ) h ON h.owner_file_id = r.file_id AND h.owner_sheet = r.sheet
            AND h.owner_row_number = r.row_number"""
+
+
+def _sql_list(file_ids: Iterable[str]) -> str:
+    return ", ".join(map(sql_text, file_ids)) or "NULL"
 
 
 def _contradictions(met: pl.DataFrame, files: dict[str, str], key: str) -> pl.DataFrame:

@@ -6,6 +6,7 @@ Reading cells belongs in `reading`, judging rows in `judging`, the transaction i
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,7 @@ from battery_platform.records.text_way import Subject, Tally
 from battery_platform.store.commit import (
     Origin,
     Overtaken,
+    Part,
     Workbench,
     deliver,
     how_withdrawn,
@@ -50,7 +52,7 @@ from battery_platform.store.commit import (
     withdrawn,
     workbench,
 )
-from battery_platform.store.lakehouse import Lakehouse
+from battery_platform.store.lakehouse import Lakehouse, sql_text
 
 Progress = Callable[[str, int], None]
 OVERTAKEN_TRIES = 5
@@ -107,7 +109,7 @@ class Report:
 
     path: Path
     status: str
-    """`taken`, `known`, `checked`, `refused` or `withdrawn`"""
+    """`taken`, `known`, `checked`, `refused`, `withdrawn`, or `unchanged`: judged again alike"""
     source_id: str = ""
     file_id: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
@@ -252,8 +254,20 @@ def check(
         return _refused(path, error)
 
 
-def _withdrawn_report(path: Path, gone: dict[str, Any]) -> Report:
-    """The answer to bytes that somebody took back."""
+def _remembered(
+    lake: Lakehouse,
+    path: Path,
+    fingerprint: str,
+    manifest: list[dict[str, Any]],
+    replaces: Sequence[str],
+) -> Report | None:
+    """The answer to bytes that the lake has, or that somebody took back and are not to replace others now."""
+    if manifest:
+        return None if replaces else known_report(lake, path, manifest)
+    remembered = withdrawn(lake, fingerprint)
+    if not remembered or remembered[0]["replaced_by"] in _replaced(lake, replaces):
+        return None
+    gone = remembered[0]
     remedy = (
         f"`battery-platform ingest {path.name} --replaces {gone['replaced_by']}` changes back"
         if gone["replaced_by"]
@@ -289,13 +303,10 @@ def _ingest(
     displaced: list[str] = []
     if not again:
         manifest = seen.manifest_in(lake)
-        before = _under_mapping(manifest, chosen)
-        if before and not replaces:
-            return known_report(lake, path, before)
+        answer = _remembered(lake, path, fingerprint, _under_mapping(manifest, chosen), replaces)
+        if answer:
+            return answer
         displaced = _displaced(manifest)
-        gone = withdrawn(lake, fingerprint) if not manifest else []
-        if gone and gone[0]["replaced_by"] not in _replaced(lake, replaces):
-            return _withdrawn_report(path, gone[0])
     reader = chosen[0].reader if chosen else reader_of(path)
     if reader is None:
         kind_of(path)
@@ -319,21 +330,26 @@ def _ingest(
         judged_at = lake.snapshot()
         deliveries = resolved or resolve(path, lake, chosen, reader, settle)
         resolved = None  # its rows can be walked once
-        judgement = _Judgement(path, fingerprint, deliveries, leaving, chosen if reader else [])
+        stands = again and commit and bool(known_file(lake, _file_id(fingerprint)))
+        judgement = _Judgement(
+            path, fingerprint, deliveries, leaving, chosen if reader else [], stands
+        )
         with workbench(lake) as bench:
             tallies = judgement.judge(lake, bench, progress)
             if not commit:
                 return judgement.report("checked", tallies)
-            superseded = (*judgement.replaced, *([judgement.file_id] if again else []))
             parts = [tally.part for tally in tallies]
+            if stands and _same_verdicts(lake, judgement.file_id, parts):
+                return judgement.report("unchanged", tallies)
             try:
                 receipt = deliver(
                     lake,
                     bench,
                     judgement.origin(filed_as or path),
                     parts,
-                    superseded,
+                    judgement.replaced,
                     judged_at,
+                    stands,
                     corrects=leaving,
                 )
             except Overtaken:
@@ -368,7 +384,11 @@ def _ingest_export(
             report = Report(path, "checked", mapping.source, file_id)
             with workbench(lake) as bench:
                 tallies = export.judge(bench, lambda rows: progress(path.name, rows))
-                if commit:
+                parts = [tally.part for tally in tallies]
+                stands = commit and again and bool(known_file(lake, file_id))
+                if stands and _same_verdicts(lake, file_id, parts):
+                    report.status = "unchanged"
+                elif commit:
                     origin = Origin(
                         file_id=file_id,
                         source_id=mapping.source,
@@ -383,7 +403,6 @@ def _ingest_export(
                     )
                     shorter = [earlier.file_id for earlier in export.continues]
                     leaving = (*replaced, *shorter, *([file_id] if again else []))
-                    parts = [tally.part for tally in tallies]
                     receipt = deliver(
                         lake, bench, origin, parts, leaving, judged_at, corrects=replaced
                     )
@@ -409,6 +428,19 @@ def _ingest_export(
         return report
     raise StoreError(
         f"{path.name}: other files keep bringing the same test.", "Run the command again."
+    )
+
+
+def _same_verdicts(lake: Lakehouse, file_id: str, parts: Sequence[Part]) -> bool:
+    """Whether a judgement holds back the rows that the quarantine holds of this file, for the same reasons."""
+    verdict = "sheet, table_name, row_number, field, rule"
+    before = f"SELECT DISTINCT {verdict} FROM quarantine WHERE file_id = {sql_text(file_id)}"
+    files = ", ".join(sql_text(str(path)) for part in parts for path in part.quarantine)
+    if not files:
+        return not lake.rows(f"{before} LIMIT 1")
+    now = f"SELECT DISTINCT {verdict} FROM read_parquet([{files}])"
+    return not lake.rows(
+        f"(({before}) EXCEPT ({now})) UNION ALL (({now}) EXCEPT ({before})) LIMIT 1"
     )
 
 
@@ -481,6 +513,8 @@ class _Judgement:
     replaced: tuple[str, ...]
     stated: list[Mapping]
     """The mappings of an instrument's file as they were given, before its reader placed columns."""
+    again: bool
+    """Whether the file is in the lake, read as it is now."""
 
     @property
     def file_id(self) -> str:
@@ -509,6 +543,7 @@ class _Judgement:
                 self.replaced,
                 tuple(tally.part for tally in tallies),
                 delivery.fates,
+                self.again,
             )
             tallies.append(
                 judge_sheet(subject, lake, bench, lambda rows: progress(self.path.name, rows))
@@ -720,24 +755,12 @@ def retry(
 ) -> list[Report]:
     """Judge files with quarantined rows again, under the mapping they were read with.
 
-    `name` (a file name, file_id or source_id) restricts it to some of them.
+    `name` (a file name, file_id or source_id) restricts it to some of them. A file whose verdicts are
+    what they were is left as it is, and not among the reports; in these, `new` counts the rows that
+    the lake did not have before.
     """
     reports = []
-    waiting = lake.rows(
-        """SELECT DISTINCT f.file_id, f.path, f.content_hash, f.mapping FROM raw_files f
-           SEMI JOIN quarantine q ON f.file_id = q.file_id
-           WHERE $name IS NULL OR $name IN (f.file_name, f.file_id, f.source_id)""",
-        {"name": name},
-    )
-    import json
-
-    order = []
-    for _, path_text, fingerprint, mapping_json in waiting:
-        path = Path(path_text)
-        chosen = [mappings.parse(part, path)[0] for part in json.loads(mapping_json)["parts"]]
-        ranks = [list(TABLES).index(mapping.table) for mapping in chosen if mapping.table]
-        order.append((min(ranks, default=len(TABLES)), path, fingerprint, chosen))
-    for _, path, fingerprint, chosen in sorted(order, key=lambda item: (item[0], str(item[1]))):
+    for path, fingerprint, chosen in _waiting(lake, name):
         if not path.is_file() or content_hash(path) != fingerprint:
             reports.append(
                 Report(
@@ -749,8 +772,40 @@ def retry(
             )
             continue
         seen = KnownBytes(fingerprint)
-        before = Settle(as_before=True)
-        reports.append(
-            ingest(lake, path, chosen, again=True, progress=progress, seen=seen, settle=before)
+        before = {
+            (entry["table_name"], entry["sheet"]): entry["rows_new"]
+            for entry in seen.manifest_in(lake)
+        }
+        report = ingest(
+            lake,
+            path,
+            chosen,
+            again=True,
+            progress=progress,
+            seen=seen,
+            settle=Settle(as_before=True),
         )
+        if report.status == "unchanged":
+            continue
+        for outcome in report.outcomes:
+            outcome.rows_new -= before.get((outcome.table, outcome.sheet), 0)
+        reports.append(report)
     return reports
+
+
+def _waiting(lake: Lakehouse, name: str | None) -> list[tuple[Path, str, list[Mapping]]]:
+    """Files with quarantined rows in the order of the process: path, hash of the bytes, mappings."""
+    files = lake.rows(
+        """SELECT DISTINCT f.path, f.content_hash, f.mapping FROM raw_files f
+           SEMI JOIN quarantine q ON f.file_id = q.file_id
+           WHERE $name IS NULL OR $name IN (f.file_name, f.file_id, f.source_id)""",
+        {"name": name},
+    )
+    ranked = []
+    for path_text, fingerprint, mapping in files:
+        path = Path(path_text)
+        chosen = [mappings.parse(part, path)[0] for part in json.loads(mapping)["parts"]]
+        ranks = [list(TABLES).index(each.table) for each in chosen if each.table]
+        ranked.append((min(ranks, default=len(TABLES)), path, fingerprint, chosen))
+    ranked.sort(key=lambda waiting: (waiting[0], str(waiting[1])))
+    return [(path, fingerprint, chosen) for _, path, fingerprint, chosen in ranked]

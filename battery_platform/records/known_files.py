@@ -14,12 +14,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
 
-from battery_platform.errors import RefusedFile
+from battery_platform.errors import PlatformError, RefusedFile
 from battery_platform.records.reading import refuse
 from battery_platform.settings import MIB, Settings
 from battery_platform.store.commit import known
@@ -45,6 +46,27 @@ class KnownBytes:
     def manifest_in(self, lake: Lakehouse) -> list[dict[str, Any]]:
         """The manifest, looked up if that was not done."""
         return known(lake, self.fingerprint) if self.manifest is None else self.manifest
+
+
+def check_name(lake: Lakehouse, name: str) -> None:
+    """Refuse a name that no file, file_id and source of the lake goes by, with those like it."""
+    names = {
+        each
+        for row in lake.rows(
+            "SELECT file_name, file_id, source_id FROM raw_files "
+            "UNION SELECT file_name, file_id, source_id FROM quarantine"
+        )
+        for each in row
+    }
+    if name in names:
+        return
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    raise PlatformError(
+        f"No file, file_id or source in the lake is called {name!r}.",
+        f"Did you mean {' or '.join(near)}?"
+        if near
+        else "`battery-platform quarantine list` names those with quarantined rows.",
+    )
 
 
 def content_hash(path: Path) -> str:

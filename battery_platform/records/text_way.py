@@ -49,6 +49,8 @@ class Subject:
     """The parts of sheets of the same file that come earlier in the process."""
     fates: tuple[Fate, ...] = ()
     """What became of the sheet's columns."""
+    again: bool = False
+    """Whether the lake has the file as it was read before: what it brought stays its own."""
 
     @property
     def contract(self) -> type[Contract]:

@@ -144,6 +144,7 @@ def deliver(
     parts: Sequence[Part],
     replaces: Sequence[str] = (),
     judged_at: int | None = None,
+    again: bool = False,
     corrects: Sequence[str] = (),
 ) -> Receipt:
     """Commit a judged file. Rows that an earlier judgement of it stored are replaced.
@@ -151,7 +152,8 @@ def deliver(
     `replaces` names files that this one supersedes; their rows are removed in the same transaction.
     Those of them that it `corrects` are remembered as withdrawn, should somebody hand them in again.
     `judged_at` is the snapshot against which the records were compared: if the lake has moved on
-    and holds one of them now, `Overtaken` is raised and nothing is stored.
+    and holds one of them now, `Overtaken` is raised and nothing is stored. With `again` the lake has
+    the file as it was read before: its rows stay its own, whoever else states them.
     """
     written = [path for part in parts for path in part.files]
 
@@ -164,7 +166,7 @@ def deliver(
         ).fetchone()
         if same and same[0] == delivery_id:
             return True  # a commit whose confirmation was lost
-        if same and not replaces:
+        if same and not replaces and not again:
             return False
         leaving = {origin.file_id, *replaces}
         moved_on = judged_at is not None and _snapshot(cursor) != judged_at
@@ -172,7 +174,9 @@ def deliver(
             why = f"replaced by {printable(origin.path.name)}"
             _remember_withdrawal(cursor, file_id, person(), why, origin.file_id)
         for file_id in sorted(leaving):
-            _withdraw(cursor, file_id, leaving)
+            _withdraw(
+                cursor, file_id, leaving, parts if again and file_id == origin.file_id else ()
+            )
         _forget_withdrawal(cursor, origin.file_id)
         for part in parts if moved_on else ():
             _assert_still_new(cursor, part)
@@ -315,8 +319,16 @@ def _assert_still_new(cursor: duckdb.DuckDBPyConnection, part: Part) -> None:
         raise Overtaken
 
 
-def _withdraw(cursor: duckdb.DuckDBPyConnection, file_id: str, leaving: set[str]) -> None:
-    """Remove a file's rows; rows that another file also states become that file's."""
+def _withdraw(
+    cursor: duckdb.DuckDBPyConnection,
+    file_id: str,
+    leaving: set[str],
+    returning: Sequence[Part] = (),
+) -> None:
+    """Remove a file's rows; rows that another file also states become that file's.
+
+    Rows that come back at once, in the parts `returning`, are nobody else's.
+    """
     tables = cursor.execute(
         "SELECT DISTINCT table_name FROM raw_files WHERE file_id = ?", [file_id]
     ).fetchall()
@@ -332,12 +344,25 @@ def _withdraw(cursor: duckdb.DuckDBPyConnection, file_id: str, leaving: set[str]
            ) = 1""",
         [file_id],
     ).pl()
+    for part in returning if heirs.height else ():
+        heirs = _without_returning(heirs, part)
     if heirs.height:
         _hand_over(cursor, file_id, heirs)
     for (name,) in tables:
         cursor.execute(f"DELETE FROM {sql_name(table(name).raw)} WHERE file_id = ?", [file_id])
     for name in ("quarantine", "raw_columns", "raw_extra", "raw_files"):
         cursor.execute(f"DELETE FROM {name} WHERE file_id = ?", [file_id])
+
+
+def _without_returning(heirs: pl.DataFrame, part: Part) -> pl.DataFrame:
+    if not part.accepted:
+        return heirs
+    returning = pl.scan_parquet(part.accepted).select(
+        pl.lit(part.table.name).alias("table_name"),
+        pl.lit(part.sheet).alias("owner_sheet"),
+        pl.col("row_number").alias("owner_row_number"),
+    )
+    return heirs.join(returning.collect(), on=returning.collect_schema().names(), how="anti")
 
 
 def _hand_over(cursor: duckdb.DuckDBPyConnection, file_id: str, heirs: pl.DataFrame) -> None:

@@ -171,11 +171,33 @@ def test_a_contract_that_gained_a_column_gains_it_in_the_lake(
         ("BATTERY_PLATFORM_MEMORY_MIB", "0", "whole number above 0"),
         ("BATTERY_PLATFORM_CATALOGUE", "mysql://x", "must begin with"),
         ("BATTERY_PLATFORM_SETTLE_SECONDS", "nan", "number of seconds"),
+        ("BATTERY_PLATFORM_NIGHTLY_CRON", "every day", "NIGHTLY_CRON='every day'"),
+        ("BATTERY_PLATFORM_NIGHTLY_CRON", "0 25 * * *", "five fields"),
+        ("BATTERY_PLATFORM_LAKE_DATA", "files", "absolute path is expected, such as /"),
+        ("BATTERY_PLATFORM_HOME", "data2", "absolute path is expected, such as /"),
+        ("BATTERY_PLATFORM_MIRROR", "./copies", "absolute path is expected, such as /"),
+        ("BATTERY_PLATFORM_CATALOGUE", "sqlite:lake.sqlite", "absolute path"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(name: str, value: str, words: str) -> None:
     with pytest.raises(PlatformError, match=words):
         Settings.from_env({name: value})
+
+
+@pytest.mark.parametrize(
+    "cron", ["0 2 * * *", "*/15 1-5,22 * jan-mar MON-FRI", "5 4 1,15 * 7", "0 2 * * 0/2"]
+)
+def test_times_of_the_nightly_refresh_that_dagster_knows_too(cron: str) -> None:
+    from dagster._utils.schedules import is_valid_cron_string
+
+    assert is_valid_cron_string(cron)
+    assert Settings.from_env({"BATTERY_PLATFORM_NIGHTLY_CRON": cron}).nightly_cron == cron
+
+
+def test_places_that_do_not_depend_on_the_folder_are_taken(tmp_path: Path) -> None:
+    for value in ("s3://bucket/lake", str(tmp_path)):
+        assert Settings.from_env({"BATTERY_PLATFORM_LAKE_DATA": value}).data_path == value
+    assert Settings.from_env({"BATTERY_PLATFORM_HOME": "~/lab"}).home == Path.home() / "lab"
 
 
 def test_postgres_addresses() -> None:
