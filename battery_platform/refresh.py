@@ -176,7 +176,8 @@ class _Progress:
                 self.failures = self.failures or [reason_of_run(event)]
 
     def _end(self, name: str, state: State) -> None:
-        seconds = time.perf_counter() - self._started_at.get(name, time.perf_counter())
+        now = time.perf_counter()
+        seconds = now - self._started_at.get(name, now)
         self.work_seconds += seconds
         self._step(name, seconds, state)
 

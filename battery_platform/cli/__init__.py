@@ -40,7 +40,10 @@ def main() -> None:
                 f"Stopped by {STOPS[stop]}. What was committed stays; run the same command again "
                 "to go on.\n"
             )
-            raise SystemExit(128 + stop) from None
+            sys.stderr.flush()
+            # threads that were interrupted may hold locks which an orderly exit would wait for;
+            # worker processes end with this one
+            os._exit(128 + stop)
         _tell(error, debug)
 
 

@@ -209,7 +209,7 @@ def test_the_report_of_a_stopped_run_says_at_which_step(
 
 VERB = textwrap.dedent(
     """
-    import sys, time, types
+    import sys, threading, time, types
     from battery_platform import cli
 
     def app(arguments, standalone_mode):
@@ -218,6 +218,8 @@ VERB = textwrap.dedent(
 
         @verbs.command()
         def work(how: str) -> None:
+            if how == "thread":
+                threading.Thread(target=time.sleep, args=(600,)).start()
             print("at work", flush=True)
             try:
                 while True:
@@ -245,7 +247,7 @@ VERB = textwrap.dedent(
 )
 
 
-@pytest.mark.parametrize("how", ["plain", "duckdb", "refused", "imports"])
+@pytest.mark.parametrize("how", ["plain", "duckdb", "refused", "thread", "imports"])
 @pytest.mark.parametrize(
     ("stop", "status", "called"),
     [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")],
