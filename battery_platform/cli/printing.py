@@ -177,7 +177,7 @@ def _cell(value: Any) -> str:
         return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return str(value)
+    return visible(value.hex() if isinstance(value, bytes) else str(value))
 
 
 def probability(value: float) -> str:

@@ -300,7 +300,12 @@ def test_failure_report_names_step_and_reason(tmp_path: Path) -> None:
     result = dg.materialize([broken], raise_on_error=False)
     failures = [event for event in result.all_events if event.is_step_failure]
     path = write_report(
-        tmp_path, "refresh", "run-1234567", datetime(2026, 1, 2, tzinfo=UTC), "", failures
+        tmp_path,
+        "refresh",
+        "run-1234567",
+        datetime(2026, 1, 2, tzinfo=UTC),
+        result.all_events[-1],
+        failures,
     )
     text = path.read_text()
     assert path.name == "failed-20260102-0000-run-1234.md"

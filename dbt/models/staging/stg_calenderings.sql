@@ -7,6 +7,8 @@ select
     roll_temperature_degc,
     line_load_n_mm,
     calendered_at,
+    operator,
+    remark,
     source_id,
     file_id,
     sheet,

@@ -6,6 +6,8 @@ select
     active_mass_mg,
     active_mass_source,
     assembled_at,
+    operator,
+    remark,
     source_id,
     file_id,
     sheet,

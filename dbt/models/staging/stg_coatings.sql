@@ -5,6 +5,8 @@ select
     coating_speed_m_min,
     wet_thickness_um,
     coated_at,
+    operator,
+    remark,
     source_id,
     file_id,
     sheet,

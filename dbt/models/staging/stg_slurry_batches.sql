@@ -11,6 +11,8 @@ select
     shear_rate_1_s,
     mixing_time_min,
     mixed_at,
+    operator,
+    remark,
     source_id,
     file_id,
     sheet,
