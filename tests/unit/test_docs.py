@@ -104,3 +104,15 @@ def test_documented_discharges_come_out(capsys: pytest.CaptureFixture[str]) -> N
     assert list(map(float, answered[1::3])) == pytest.approx(
         list(map(float, documented[1::3])), rel=1e-3
     )
+
+
+def test_staging_holds_every_column_of_the_contracts() -> None:
+    """Marts that count or show the columns of a contract read them from staging."""
+    from battery_platform.contracts.base import columns
+    from battery_platform.contracts.registry import TABLES
+
+    for table in TABLES.values():
+        staging = ROOT / "dbt" / "models" / "staging" / f"stg_{table.name}.sql"
+        if staging.is_file():
+            words = set(re.findall(r"\w+", staging.read_text(encoding="utf-8")))
+            assert {column.name for column in columns(table.contract)} <= words, staging.name
