@@ -104,19 +104,13 @@ def _calibrated(evaluation: Evaluation, name: str) -> tuple[str, bool, str]:
             f"({'at most' if honest else 'more than'} {CALIBRATION_ERROR:g})"
         )
         return "calibrated", honest, finding
-    score = evaluation.score(name, "coverage_90")
-    within = COVERAGE[0] <= score.value <= COVERAGE[1]
-    # what covers too much does no harm, and few groups tell 90 from 97 % by chance alone
-    by_chance = score.value > COVERAGE[1] and score.low is not None and score.low <= COVERAGE[1]
-    place = f"{'within' if within else 'outside'} {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%}"
-    if by_chance:
-        groups = len(set(evaluation.training.batches))
-        place += f", yet {100 * (score.low or 0):.0f} % is as likely: there are {groups} groups"
-    return (
-        "calibrated",
-        within or by_chance,
-        f"90 % intervals cover {100 * score.value:.1f} % ({place})",
+    coverage = evaluation.score(name, "coverage_90").value
+    honest = COVERAGE[0] <= coverage <= COVERAGE[1]
+    finding = (
+        f"90 % intervals cover {100 * coverage:.1f} % "
+        f"({'within' if honest else 'outside'} {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%})"
     )
+    return "calibrated", honest, finding
 
 
 def _beside_baseline(evaluation: Evaluation, ours: str, name: str) -> tuple[str, bool, str]:
