@@ -224,6 +224,18 @@ _CRON = (
 """What each field may name, and the number that it stands for."""
 
 
+def made_folder(folder: Path) -> Path:
+    """The folder, made if it is missing, or a refusal that says what to set."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlatformError(
+            f"The folder {folder} cannot be made: {error.strerror}.",
+            "Set BATTERY_PLATFORM_HOME to a folder that you may write.",
+        ) from error
+    return folder
+
+
 def _is_cron(text: str) -> bool:
     fields = text.lower().split()
     return len(fields) == len(_CRON) and all(

@@ -14,8 +14,7 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from battery_platform.errors import PlatformError
-from battery_platform.settings import Settings
+from battery_platform.settings import Settings, made_folder
 
 REFRESH, PAGES = "refresh", "ui"
 
@@ -33,14 +32,7 @@ class Turn:
     """The turn of this process. It may be taken several times, and is over after as many releases."""
 
     def __init__(self, settings: Settings, what: str) -> None:
-        folder = settings.home / "dagster"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise PlatformError(
-                f"The folder {folder} cannot be made: {error.strerror}.",
-                "Set BATTERY_PLATFORM_HOME to a folder that you may write.",
-            ) from error
+        folder = made_folder(settings.home / "dagster")
         self._lock = FileLock(folder / f"{what}.lock", is_singleton=True, thread_local=False)
         self._note = folder / f"{what}.json"
 

@@ -112,7 +112,7 @@ class _Side:
 def run() -> list[Result]:
     """CPU of both sides, medians, and what they say of each file."""
     mirror = os.environ.get("BATTERY_PLATFORM_MIRROR", "")
-    folder = Path(mirror) / "cycler_exports"
+    folder = Path(mirror).resolve() / "cycler_exports"
     if not mirror or not folder.is_dir():
         raise RuntimeError("BATTERY_PLATFORM_MIRROR names no folder with cycler_exports")
     python = _environment()
@@ -150,12 +150,14 @@ def _in_turns(ours: list[str], peer: list[str]) -> tuple[_Side, _Side]:
     told: list[list[dict[str, Any]]] = [[], []]
     for _ in range(ROUNDS):
         for side, (python, code) in enumerate((ours, peer)):
-            done = subprocess.run(
-                [python, "-c", code + TIMED.format(readings=READINGS)],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            with tempfile.TemporaryDirectory() as aside:
+                done = subprocess.run(
+                    [python, "-c", code + TIMED.format(readings=READINGS)],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    cwd=aside,
+                )
             if done.returncode:
                 says = done.stderr.strip().splitlines()[-1:] or ["no word"]
                 raise _PeerFailedError(says[0]) if side else RuntimeError(done.stderr[-2000:])

@@ -21,7 +21,7 @@ from battery_platform.contracts.units import shown_unit
 from battery_platform.records.identity import derivable
 from battery_platform.records.vocabulary import spoken
 from battery_platform.settings import PROJECT_ROOT
-from battery_platform.store.schema import TECHNICAL
+from battery_platform.store.schema import COLUMNS, EXTRA, FILES, TECHNICAL, WITHDRAWN
 
 TARGET = PROJECT_ROOT / "docs" / "data-dictionary.md"
 DBT = PROJECT_ROOT / "dbt" / "models"
@@ -34,6 +34,52 @@ TECHNICAL_MEANING = {
     "is_synthetic": "Whether the row was simulated rather than measured",
 }
 TYPES = {pl.String: "text", pl.Float64: "number", pl.Int64: "whole number", pl.Boolean: "yes/no"}
+LEDGERS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
+    "raw_columns": (
+        "What became of each column of each sheet that was taken.",
+        COLUMNS,
+        {
+            "file_id": "File, by its content and mapping",
+            "sheet": "Sheet of a workbook",
+            "table_name": "Table that the sheet became",
+            "position": "Place of the column in the sheet, from 1",
+            "header": "Header as it stands in the file",
+            "unit": "Unit that header, units row or mapping states",
+            "outcome": "`placed`, `left out`, `extra` or `unplaced`",
+            "column_name": "Column of the contract that it became",
+            "confidence": "How sure the placing is, from 0 to 1",
+            "why": "What decided it",
+        },
+    ),
+    "raw_extra": (
+        "Cells of columns that no contract has, kept beside their rows (`ingest --keep-extra`).",
+        EXTRA,
+        {
+            "file_id": "File, by its content and mapping",
+            "source_id": "Campaign or data set",
+            "table_name": "Table of the row beside which the cell stands",
+            "sheet": "Sheet of a workbook",
+            "row_number": "Line in the file",
+            "position": "Place of the column in the sheet, from 1",
+            "name": "Header without its unit",
+            "unit": "Unit that header or units row states",
+            "value": "The cell as it stands in the file",
+            "is_synthetic": "Whether the row was simulated rather than measured",
+        },
+    ),
+    "raw_withdrawn": (
+        "Files that were taken back or replaced; beside the columns of `raw_files` it tells:",
+        {name: kind for name, kind in WITHDRAWN.items() if name not in FILES},
+        {
+            "withdrawn_at": "When it was taken back",
+            "withdrawn_by": "By whom",
+            "why": "The reason that was given",
+            "replaced_by": "File that took its place, where one did",
+            "snapshot_id": "Snapshot of the lake that still has its rows",
+        },
+    ),
+}
+"""Title, columns and meanings of the tables that only Python reads."""
 
 HEAD = """\
 # Data dictionary
@@ -60,6 +106,7 @@ def dictionary() -> str:
     parts += [_raw(table) for table in TABLES.values()]
     parts.append("## Manifest and quarantine\n")
     parts += [_model(one) for one in _bookkeeping()]
+    parts += [_ledger(name) for name in LEDGERS]
     parts.append("## Products\n")
     parts += [_product(one) for one in PRODUCTS.values()]
     for layer, title in (("marts", "Marts"), ("core", "Core tables")):
@@ -71,7 +118,7 @@ def dictionary() -> str:
 def _contents() -> str:
     groups = {
         "Raw tables": [table.raw for table in TABLES.values()],
-        "Manifest and quarantine": [one["name"] for one in _bookkeeping()],
+        "Manifest and quarantine": [*(one["name"] for one in _bookkeeping()), *LEDGERS],
         "Products": list(PRODUCTS),
         "Marts": [one["name"] for one in _models("marts")],
         "Core tables": [one["name"] for one in _models("core")],
@@ -191,6 +238,12 @@ def _bookkeeping() -> list[dict[str, Any]]:
     found = yaml.safe_load(SOURCES.read_text(encoding="utf-8"))
     raw = {table.raw for table in TABLES.values()}
     return [one for one in found["sources"][0]["tables"] if one["name"] not in raw]
+
+
+def _ledger(name: str) -> str:
+    title, kinds, meanings = LEDGERS[name]
+    rows = ((f"`{column}`", kind.lower(), meanings[column]) for column, kind in kinds.items())
+    return f"### {name}\n\n{title}\n\n" + _table(("Column", "Type", "Meaning"), rows)
 
 
 def _model(model: dict[str, Any]) -> str:

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
-from dagster_shared.check import CheckError
+
+from battery_platform.defs.launching import asset_graph
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def unfit(
 
     Checks that the step itself is to judge are left out: their last verdict is what it may mend.
     """
-    graph = _graph(context)
+    graph = asset_graph(context)
     above = {key: graph.get_ancestor_asset_keys(key) for key in keys}
     asked = graph.get_check_keys_for_assets(set().union(*above.values()))
     blocking = [
@@ -103,14 +102,6 @@ def unfit(
         for key, ancestors in above.items()
     }
     return {key: texts for key, texts in reasons.items() if texts}
-
-
-def _graph(context: dg.AssetExecutionContext) -> BaseAssetGraph[Any]:
-    """All assets of the code location; of assets that are made outside of one, those of the run."""
-    try:
-        return context.repository_def.asset_graph
-    except CheckError:
-        return context.job_def.asset_layer.asset_graph
 
 
 def require_fit(context: dg.AssetExecutionContext) -> None:

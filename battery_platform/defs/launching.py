@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from dagster._core.definitions.job_base import RepoBackedJob
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.events import JobFailureData, RunFailureReason
@@ -22,6 +23,7 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster_shared.check import CheckError
 
 LOCATION = "battery_platform"
 MODULE = "battery_platform.definitions"
@@ -56,6 +58,14 @@ def run_here(
     """Work the run off in this thread with its job's own executor; its events as they happen."""
     job = RepoBackedJob(run.job_name, definitions.get_repository_def())
     return execute_run_iterator(job, run, instance)
+
+
+def asset_graph(context: dg.AssetExecutionContext) -> BaseAssetGraph[Any]:
+    """All assets of the code location; of assets that are made outside of one, those of the run."""
+    try:
+        return context.repository_def.asset_graph
+    except CheckError:
+        return context.job_def.asset_layer.asset_graph
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> None:

@@ -256,4 +256,3 @@ def _histogram(lake: "Lakehouse", table: Table, column: str, label: str) -> "Fig
 
 
 ASSETS = [*_TABLE_ASSETS, *_LISTINGS]
-RAW_CHECKS = [check for asset in _TABLE_ASSETS for check in asset.check_keys]

@@ -7,7 +7,7 @@ identifiers is not passed over: somebody decides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from battery_platform.records.headers import CERTAIN, match_header, means_identi
 from battery_platform.records.mapping import Mapping, positions_of, spelling
 from battery_platform.records.notation import as_number
 from battery_platform.records.proposing import Placement
-from battery_platform.records.reading import Sheet, first_cells, readable_name
+from battery_platform.records.reading import Sheet, first_cells, goes_on, readable_name
 from battery_platform.store.lakehouse import Lakehouse
 
 PLACED, LEFT_OUT, EXTRA, UNPLACED = "placed", "left out", "extra", "unplaced"
+COUNTS = "it counts the rows"
 DECIDED = {LEFT_OUT: "on purpose", EXTRA: "kept beside the row"}
 
 
@@ -93,6 +94,11 @@ def account(
     below = (
         _below(first_cells(sheet), undecided, taken, mapping.missing, decimal) if undecided else {}
     )
+    unproven = [at for at, found in below.items() if found.idle not in ("", COUNTS)]
+    if unproven and goes_on(sheet):
+        where = f"in its first {first_cells(sheet).height} rows"
+        for at in unproven:
+            below[at] = replace(below[at], idle="", begins=f"{below[at].idle} {where}")
     fates = []
     for position, header in enumerate(sheet.header):
         guess = placements[position] if placements else None
@@ -109,6 +115,7 @@ def account(
         else:
             outcome = UNPLACED
             why = _thought(guess) if guess else "the mapping does not name it"
+            why = below[position].begins or why
             named = means_identifier(header) or bool(
                 guess and guess.column and guess.column.endswith("_id")
             )
@@ -162,6 +169,8 @@ class _Below:
     """Why the column says nothing: it is empty, counts the rows, or repeats another; or ''."""
     holds: str
     """`identifiers` or `numbers` where somebody would miss the column."""
+    begins: str = ""
+    """The same as `idle` where only the first rows are known; nothing is concluded from them."""
 
 
 def _below(
@@ -228,7 +237,7 @@ def _idle(
     if profile["height"] < SOME_ROWS:
         return ""
     if profile["steps"] == profile["height"] and profile["least"] == profile["most"] in (0, 1):
-        return "it counts the rows"
+        return COUNTS
     other = repeated.get(profile["hash"]) if profile["different"] >= SOME_ROWS else None
     if other and bool((cells[f"c{position}"] == cells[f"c{other - 1}"]).all()):
         return f"it repeats column {other}"

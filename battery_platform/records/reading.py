@@ -624,3 +624,10 @@ def first_cells(sheet: Sheet) -> pl.DataFrame:
         return pl.DataFrame(schema={f"c{i}": pl.String for i in range(len(sheet.header))})
     sheet.rows = chain([first], sheet.rows)
     return first.cells
+
+
+def goes_on(sheet: Sheet) -> bool:
+    """Whether a sheet has more rows than its first batch; both stay in front of the others."""
+    ahead = list(islice(sheet.rows, 2))
+    sheet.rows = chain(ahead, sheet.rows)
+    return len(ahead) > 1

@@ -13,6 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from battery_platform.errors import PlatformError, StoreError
-from battery_platform.settings import Settings
+from battery_platform.settings import Settings, made_folder
 from battery_platform.store.expected import Tables, expected_tables
 from battery_platform.store.questions import LAKE as LAKE  # noqa: PLC0414 -- its name here too
 from battery_platform.store.questions import answer, lock
@@ -32,8 +33,10 @@ EXTENSIONS = ("ducklake", "sqlite_scanner", "postgres_scanner")
 Result = TypeVar("Result")
 Parameters = list[Any] | dict[str, Any] | None
 
+_HELD = "database is locked"
+_TRIES, _LONGEST_PAUSE_S = 8, 3.0
 _PASSING = (
-    "database is locked",
+    _HELD,
     "conflict",
     "could not serialize",
     "deadlock",
@@ -115,7 +118,9 @@ class Lakehouse:
         if self._root is not None:
             return self._root
         settings = self.settings
-        self._prepare_folders()
+        made_folder(settings.home / "lake")
+        if "://" not in settings.data_path:
+            made_folder(Path(settings.data_path))
         root = duckdb.connect(
             config={
                 "python_enable_replacements": "false",
@@ -148,19 +153,6 @@ class Lakehouse:
             raise
         self._root = root
         return root
-
-    def _prepare_folders(self) -> None:
-        folders = [self.settings.home / "lake"]
-        if "://" not in self.settings.data_path:
-            folders.append(Path(self.settings.data_path))
-        for folder in folders:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreError(
-                    f"The folder {folder} cannot be made: {error.strerror}.",
-                    "Set BATTERY_PLATFORM_HOME to a folder that you may write.",
-                ) from error
 
     @staticmethod
     def _load(root: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -353,17 +345,22 @@ class Lakehouse:
             "Free some space and run the same command again.",
         )
 
-    def _retry(self, attempt: Callable[[], Result], tries: int = 8) -> Result:
-        for number in range(tries):
+    def _retry(self, attempt: Callable[[], Result]) -> Result:
+        """Again where another writer won; one that holds the whole catalogue is waited for."""
+        until = time.monotonic() + self.settings.lock_timeout_s
+        for number in count():
             try:
                 return attempt()
             except duckdb.Error as error:
                 if is_disk_full(error):
                     raise self._full(error) from error
                 words = str(error).lower()
-                if number == tries - 1 or not any(passing in words for passing in _PASSING):
+                held = _HELD in words and time.monotonic() < until
+                lost = number < _TRIES - 1 and any(passing in words for passing in _PASSING)
+                if not held and not lost:
                     raise
-                time.sleep((0.02 + 0.08 * secrets.randbelow(1000) / 1000) * 2**number)
+                pause = (0.02 + 0.08 * secrets.randbelow(1000) / 1000) * 2 ** min(number, _TRIES)
+                time.sleep(min(pause, _LONGEST_PAUSE_S))
         raise AssertionError("unreachable")
 
 

@@ -199,6 +199,22 @@ def test_what_says_nothing_needs_no_decision(take: Take) -> None:
     }
 
 
+def test_the_first_rows_of_a_long_sheet_prove_nothing_of_its_columns(
+    take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column that is empty, or the same as another, for a while may differ further down."""
+    monkeypatch.setattr("battery_platform.records.reading.BATCH_ROWS", 4)
+    rows = "".join(f"{n};E{n};3{n},5;;3{n},5\n" for n in range(1, 5))
+    report = take("r.csv", f";sample;porosity (%);empty;porosity again\n{rows}5;E5;30;7;31\n")
+    why = {fate.name: (fate.outcome, fate.why) for fate in report.fates if not fate.column}
+    assert report.status == "refused"
+    assert why == {
+        "#1": ("left out", "it counts the rows"),
+        "empty": ("unplaced", "it is empty in its first 4 rows"),
+        "porosity again": ("unplaced", "it repeats column 3 in its first 4 rows"),
+    }
+
+
 def test_the_drop_folder_names_columns_without_a_place(settings: Settings, lake: Lakehouse) -> None:
     drop = settings.drop_folder
     drop.mkdir(parents=True)

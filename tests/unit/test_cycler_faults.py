@@ -193,9 +193,9 @@ def test_pulses_make_no_cycles(write: Write) -> None:
 
 
 def test_many_blocks_give_the_cycles_of_one(write: Write) -> None:
+    from battery_platform.records.cyclers.derived_cycles import with_cycles
     from battery_platform.records.cyclers.header import find_table
     from battery_platform.records.cyclers.text import open_text
-    from battery_platform.records.cyclers.turns import with_cycles
 
     path = write("a.csv", cycled([(1, 60), (-1, 59)] * 5))
     table = find_table(path)

@@ -116,6 +116,28 @@ def test_a_passing_conflict_is_tried_again(lake: Lakehouse) -> None:
     assert len(tries) == 3
 
 
+def test_who_holds_the_catalogue_is_waited_for(
+    lake: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long commit of another process may outlast any number of tries; the time-out ends it."""
+    monkeypatch.setattr("battery_platform.store.lakehouse._LONGEST_PAUSE_S", 0.001)
+    tries: list[int] = []
+
+    def work(cursor: duckdb.DuckDBPyConnection) -> int:
+        tries.append(1)
+        if len(tries) < 40:
+            raise duckdb.TransactionException("Failed to commit: database is locked")
+        return 7
+
+    assert lake.write(work) == 7
+    tries.clear()
+    impatient = Lakehouse(replace(lake.settings, lock_timeout_s=0.0))
+    with pytest.raises(duckdb.TransactionException, match="locked"):
+        impatient.write(work)
+    impatient.close()
+    assert len(tries) == 8
+
+
 def test_export_is_published_whole(lake: Lakehouse, settings: Settings) -> None:
     with lake.cursor() as cursor:
         cursor.execute("CREATE TABLE mart_electrodes AS SELECT 'E1' AS electrode_id")

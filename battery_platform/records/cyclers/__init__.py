@@ -13,6 +13,7 @@ import polars as pl
 
 from battery_platform.errors import RefusedFile
 from battery_platform.records.cyclers import arbin_res, biologic_mpr, formats, neware_binary
+from battery_platform.records.cyclers.derived_cycles import with_cycles
 from battery_platform.records.cyclers.header import find_table, head_of
 from battery_platform.records.cyclers.model import (
     Block,
@@ -25,7 +26,6 @@ from battery_platform.records.cyclers.model import (
 )
 from battery_platform.records.cyclers.tables import open_table, table_format
 from battery_platform.records.cyclers.text import open_text
-from battery_platform.records.cyclers.turns import with_cycles
 from battery_platform.records.reading import kind_of, refuse
 
 __all__ = [

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from battery_platform.records.cyclers.derived_cycles import RESTING_A
 from battery_platform.records.cyclers.model import (
     COUNTS,
     NUMBERS,
@@ -24,7 +25,6 @@ from battery_platform.records.cyclers.model import (
     PositiveCurrent,
     in_order,
 )
-from battery_platform.records.cyclers.turns import RESTING_A
 from battery_platform.records.reading import refuse
 
 CLOCK_TOLERANCE_S = 0.5
