@@ -168,13 +168,14 @@ def is_whole(cell: str, above: list[str]) -> bool:
 
     It can where every cell above it ends in the same number of digits behind a point, a colon or
     an exponent and it does too, if the number of digits is fixed: a cut would have left fewer. It can
-    where it is a word, or nothing, that stands above it. Of a whole number it can never be told.
+    where the column has had this one value all along, and where it is a word, or nothing, that stands
+    above it. Of a whole number it can never be told.
     """
     if len(above) < 2:
         return False
     tails = {_tail(text) for text in (*above, cell)}
     if len(tails) == 1 and None not in tails:
-        return _has_fixed_digits(above)
+        return _has_fixed_digits(above) or {cell} == set(above)
     if any(character.isdigit() for character in cell):
         return False
     return cell in above and not any(other != cell and other.startswith(cell) for other in above)
@@ -185,8 +186,10 @@ MANY = 20
 
 
 def _has_fixed_digits(cells: list[str]) -> bool:
-    """Whether a column fills up with zeros: numbers printed as short as they go never end in one."""
-    filled = any(re.search(r"[.,:]\d+0$|[.,:]\d+0\D", cell) for cell in cells)
+    """Whether a column fills up with zeros: numbers printed as short as they go never end in one,
+    nor does their exponent begin with one.
+    """
+    filled = any(re.search(r"[.,:]\d+0$|[.,:]\d+0\D|[eE][+-]?0\d", cell) for cell in cells)
     return filled or any(":" in cell for cell in cells) or len(set(cells)) >= MANY
 
 
