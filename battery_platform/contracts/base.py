@@ -11,7 +11,7 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any
 
 import pandera.polars as pa
@@ -166,11 +166,16 @@ class Rule:
     field: str
     ok: pl.Expr
     message: pl.Expr
-    remedy: pl.Expr
+    hint: Callable[[], pl.Expr]
     pandera_key: tuple[str | None, int]
     """Its place in Pandera: the column (None for physics between columns) and the number of the check."""
     reads: tuple[str, ...] = ()
     """The columns used by physics between columns."""
+
+    @property
+    def remedy(self) -> pl.Expr:
+        """What to do; made where it is needed, for it may take all that is known of units."""
+        return self.hint()
 
 
 def _format(template: str) -> pl.Expr:
@@ -203,7 +208,7 @@ def _column_rule(
     column: str,
     number_: int,
     check: pa.Check,
-    hint: pl.Expr,
+    hint: Callable[[], pl.Expr],
 ) -> Rule:
     stats = check.statistics or {}
     value = pl.col(column)
@@ -243,7 +248,7 @@ def rules(contract: type[Contract]) -> tuple[Rule, ...]:
                     column,
                     pl.col(column).is_not_null(),
                     pl.lit(f"{column} is missing."),
-                    pl.lit(f"Fill in {column}: {spec.description}."),
+                    partial(pl.lit, f"Fill in {column}: {spec.description}."),
                     (column, NOT_NULL),
                 )
             )
@@ -253,9 +258,9 @@ def rules(contract: type[Contract]) -> tuple[Rule, ...]:
         for check in spec.checks:
             bounds.update(check.statistics or {})
         hint = (
-            _unit_hint(column, bounds.get("min_value"), bounds.get("max_value"), remedy)
+            partial(_unit_hint, column, bounds.get("min_value"), bounds.get("max_value"), remedy)
             if numeric
-            else pl.lit(remedy)
+            else partial(pl.lit, remedy)
         )
         for position, check in enumerate(spec.checks):
             collected.append(_column_rule(column, position, check, hint))
@@ -271,7 +276,7 @@ def rules(contract: type[Contract]) -> tuple[Rule, ...]:
                 check.title,
                 expression.fill_null(True),
                 _format(check.description),
-                pl.lit(check.error),
+                partial(pl.lit, check.error),
                 (None, position),
                 tuple(expression.meta.root_names()),
             )

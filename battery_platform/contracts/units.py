@@ -153,9 +153,12 @@ def conversion(source: str, column: str) -> tuple[float, float] | None:
         return None
     if target.suffix == "_c" and source.strip().casefold() in {"c", "c-rate", "c (1/h)"}:
         return 1.0, 0.0
+    written = normalise_unit(source)
+    if written == target.pint:
+        return 1.0, 0.0
     registry = _registry()
     try:
-        unit = registry.Unit(normalise_unit(source))
+        unit = registry.Unit(written)
         zero = registry.Quantity(0.0, unit).to(target.pint).magnitude
         unity = registry.Quantity(1.0, unit).to(target.pint).magnitude
     except Exception:  # Pint raises many unrelated types for text that is not a unit
@@ -167,7 +170,10 @@ def conversion(source: str, column: str) -> tuple[float, float] | None:
 @lru_cache(maxsize=4096)
 def is_unit(text: str) -> bool:
     """Whether a text is a unit that some column can be given in."""
-    return any(conversion(text, f"x{unit.suffix}") is not None for unit in UNITS)
+    written = normalise_unit(text)
+    return any(unit.pint == written for unit in UNITS) or any(
+        conversion(text, f"x{unit.suffix}") is not None for unit in UNITS
+    )
 
 
 @lru_cache(maxsize=512)

@@ -383,7 +383,9 @@ def _looks_like_number(cell: str) -> bool:
 
 def _is_unit_row(row: list[str]) -> bool:
     words = [cell for cell in row if cell]
-    return bool(words) and all(is_unit(word) and not _looks_like_number(word) for word in words)
+    if not words or any(_looks_like_number(word) for word in words):
+        return False
+    return all(is_unit(word) for word in words)
 
 
 def _batches(width: int, *sources: Iterator[tuple[int, list[str]]]) -> Iterator[Batch]:
