@@ -1,7 +1,8 @@
 """The verdict on each row: accepted, or quarantined with a reason that an engineer understands.
 
-Batches are judged by Pandera itself. A streaming pass applies `passes(contract)` to every row and sends
-those that fail through `judge`, so that both paths give the same verdicts.
+Rows are judged by Pandera itself, but for those of which `passes(contract)`, the same rules read back
+from Pandera's schema as one expression, shows that they break none. Both ways of reading a file use it,
+so that they give the same verdicts.
 """
 
 from __future__ import annotations
@@ -95,9 +96,15 @@ def judge(
 
 def _failures(frame: pl.DataFrame, contract: type[Contract]) -> list[tuple[Rule, list[int]]]:
     """Positions of rows that Pandera refuses, by rule, in the contract's order."""
-    names = [column.name for column in columns(contract)]
+    wanted = {column.name: column.dtype for column in columns(contract)}
+    given = frame.select(*wanted)
+    suspects = pl.arange(frame.height, eager=True)
+    if given.schema == wanted:
+        suspects = suspects.filter(~given.select(passes(contract)).to_series())
+    if suspects.is_empty():
+        return []
     try:
-        contract.to_schema().validate(frame.select(names), lazy=True)
+        contract.to_schema().validate(given[suspects], lazy=True)
         return []
     except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases
@@ -110,7 +117,9 @@ def _failures(frame: pl.DataFrame, contract: type[Contract]) -> list[tuple[Rule,
                 f"{contract.__name__} was given a frame of the wrong shape: {check} {column}"
             )
         position = NOT_NULL if number is None else number
-        by_key.setdefault((column if context == "Column" else None, position), []).append(index)
+        by_key.setdefault((column if context == "Column" else None, position), []).append(
+            suspects[index]
+        )
     return [
         (rule, sorted(by_key[rule.pandera_key]))
         for rule in rules(contract)
