@@ -35,21 +35,9 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake without rows; a copy of it is there sooner than a new one."""
-    home = tmp_path_factory.mktemp("empty")
-    made = Lakehouse(Settings(home=home))
-    made.snapshot()
-    made.close()
-    return home / "lake"
-
-
 @pytest.fixture
-def settings(tmp_path: Path, empty_lake: Path) -> Settings:
-    home = tmp_path / "home"
-    shutil.copytree(empty_lake, home / "lake")
-    return Settings(home=home, settle_seconds=0.0, threads=2, max_workbook_mib=16)
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home", settle_seconds=0.0, threads=2, max_workbook_mib=16)
 
 
 @pytest.fixture

@@ -65,11 +65,10 @@ def counts(lake: Lakehouse) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("stream_above_mib", [1, 64])
 def test_the_data_path_is_full(
-    small_disk: Path, settings: Settings, write: Write, tmp_path: Path, stream_above_mib: int
+    small_disk: Path, settings: Settings, write: Write, stream_above_mib: int
 ) -> None:
     data = small_disk / "files"
-    there = replace(settings, home=tmp_path / "new", lake_data=str(data))
-    lake = Lakehouse(replace(there, stream_above_mib=stream_above_mib))
+    lake = Lakehouse(replace(settings, lake_data=str(data), stream_above_mib=stream_above_mib))
     path = write("points.csv", points("T"))
     assert ingest(lake, write("few.csv", points("A", FEW))).status == "taken"
     before = counts(lake), lake.snapshot(), sorted(data.rglob("*.parquet"))
